@@ -1,0 +1,1 @@
+//! The local-first client: maps, outbox, subscriptions.

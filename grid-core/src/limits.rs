@@ -1,0 +1,28 @@
+//! The bounds that every part of the grid keeps; each has a name and a unit.
+
+/// Longest key, in bytes of UTF-8.
+pub const MAX_KEY_BYTES: usize = 512;
+/// Longest map name, in bytes of UTF-8.
+pub const MAX_MAP_NAME_BYTES: usize = 128;
+/// Longest namespace, in bytes of UTF-8.
+pub const MAX_NAMESPACE_BYTES: usize = 128;
+/// Largest value unless configured otherwise, in bytes of CBOR.
+pub const DEFAULT_MAX_VALUE_BYTES: usize = 256 * 1024;
+/// Largest frame on any transport, in bytes. Room for one value of the default bound and more.
+pub const MAX_FRAME_BYTES: usize = 1024 * 1024;
+/// The size at which a sender closes a frame and starts the next one, in bytes.
+pub const TARGET_FRAME_BYTES: usize = 64 * 1024;
+/// Most ops, records or other items in one message.
+pub const MAX_ITEMS_PER_MESSAGE: usize = 16 * 1024;
+/// Deepest nesting of a CBOR value.
+pub const MAX_CBOR_DEPTH: usize = 64;
+/// Partitions of a data set unless configured otherwise.
+pub const DEFAULT_PARTITION_COUNT: u16 = 271;
+/// Most partitions of a data set.
+pub const MAX_PARTITION_COUNT: u16 = 4096;
+/// Partitions over which a map is spread unless configured otherwise.
+pub const DEFAULT_SPREAD: u16 = 8;
+/// How far a stamp may lie ahead of the server's clock, in milliseconds.
+pub const DEFAULT_ALLOWED_DRIFT_MS: u64 = 60_000;
+/// How long tombstones and finished runs are kept, in milliseconds (30 days).
+pub const DEFAULT_RETENTION_MS: u64 = 30 * 24 * 60 * 60 * 1000;

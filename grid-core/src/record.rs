@@ -1,0 +1,77 @@
+//! Records, the unit of state: one version of one entry, or the tombstone of one.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::address::Key;
+use crate::op::Stamp;
+
+/// Position in the gap-free order of changes of one partition within one [`History`]; 0 is
+/// "before the first".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Sequence(pub u64);
+
+impl Sequence {
+    /// Before the first change.
+    pub const ZERO: Self = Self(0);
+
+    /// The one after this.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Sequence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The name of one line of sequences. Sequences of different histories do not compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct History(pub u64);
+
+impl fmt::Display for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// One version of one entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The entry's key.
+    pub key: Key,
+    /// The value as CBOR; `None` is a tombstone.
+    pub value: Option<Bytes>,
+    /// The version.
+    pub stamp: Stamp,
+    /// Where the version stands in its partition's order; 0 before a server has given it one.
+    pub sequence: Sequence,
+    /// When the entry ceases to exist, in milliseconds since 1970.
+    pub expires_at_ms: Option<u64>,
+}
+
+impl Record {
+    /// Whether the record is a tombstone.
+    #[must_use]
+    pub fn is_tombstone(&self) -> bool {
+        self.value.is_none()
+    }
+
+    /// The total order that decides a merge: (hlc, run, op number, tombstone, value bytes).
+    ///
+    /// Stopping at the stamp would break commutativity when one pair of run and number ever
+    /// stands for two ops.
+    #[must_use]
+    pub fn merge_order(&self, other: &Self) -> Ordering {
+        self.stamp
+            .cmp(&other.stamp)
+            .then_with(|| self.is_tombstone().cmp(&other.is_tombstone()))
+            .then_with(|| self.value.cmp(&other.value))
+            .then_with(|| self.expires_at_ms.cmp(&other.expires_at_ms))
+    }
+}

@@ -1,0 +1,50 @@
+//! The trait that turns messages into frames and back.
+
+use std::fmt;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::error::Result;
+use crate::limits;
+use crate::maybe_send::{MaybeSend, MaybeSync};
+use crate::protocol::Message;
+
+/// What a decoder accepts; checked before anything is allocated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CodecLimits {
+    /// The largest frame, in bytes.
+    pub max_frame_bytes: usize,
+    /// Most items in one collection.
+    pub max_items: usize,
+    /// Deepest nesting.
+    pub max_depth: usize,
+}
+
+impl Default for CodecLimits {
+    fn default() -> Self {
+        Self {
+            max_frame_bytes: limits::MAX_FRAME_BYTES,
+            max_items: limits::MAX_ITEMS_PER_MESSAGE,
+            max_depth: limits::MAX_CBOR_DEPTH,
+        }
+    }
+}
+
+/// An encoding of the protocol's messages. Values stay CBOR bytes under every codec.
+pub trait Codec: MaybeSend + MaybeSync + fmt::Debug + 'static {
+    /// The name by which the two sides agree on the codec.
+    fn name(&self) -> &'static str;
+
+    /// Appends the encoding of `message` to `buffer`.
+    ///
+    /// # Errors
+    /// `TooLarge` when the message cannot be encoded within the protocol's bounds.
+    fn encode(&self, message: &Message, buffer: &mut BytesMut) -> Result<()>;
+
+    /// The message in `frame`; keys and values share the frame's memory.
+    ///
+    /// # Errors
+    /// `Protocol` when the frame is no message, `TooLarge` when it exceeds `limits`. Never panics,
+    /// whatever the bytes.
+    fn decode(&self, frame: Bytes, limits: &CodecLimits) -> Result<Message>;
+}

@@ -1,0 +1,118 @@
+//! The trait of a server's system of record.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::address::{Key, MapAddress, PartitionId};
+use crate::error::Result;
+use crate::maybe_send::{MaybeSend, MaybeSync};
+use crate::record::{History, Record, Sequence};
+
+/// A record with the map that it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddressedRecord {
+    /// The map.
+    pub address: MapAddress,
+    /// The record, with its final stamp and sequence.
+    pub record: Record,
+}
+
+/// A place in the order in which [`Persistence::load`] returns records.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RecordCursor {
+    /// The map.
+    pub address: MapAddress,
+    /// The key.
+    pub key: Key,
+}
+
+/// Part of a partition, ordered by namespace, map and key, each by bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RecordPage {
+    /// The records, tombstones included.
+    pub records: Vec<AddressedRecord>,
+    /// Whether the partition may hold more records after these.
+    pub more: bool,
+}
+
+/// What a partition remembers beside its records, as of one point in its order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateRecord {
+    /// The line of sequences.
+    pub history: History,
+    /// The last sequence that is contained.
+    pub sequence: Sequence,
+    /// The rest, opaque to the backend: dedup table, clock bound, journal position.
+    pub data: Bytes,
+}
+
+/// What a system of record can do; declared, never discovered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PersistenceCapabilities {
+    /// Whether records and state record of one call become durable together. Without it the
+    /// state record is written last, so that after a crash it may lag, never lead.
+    pub transactional: bool,
+    /// Whether what was stored survives the end of the process.
+    pub survives_process: bool,
+    /// Whether what was stored survives a power cut.
+    pub survives_power_loss: bool,
+    /// The largest value, in bytes.
+    pub max_value_bytes: usize,
+}
+
+/// A server's system of record.
+///
+/// The guard is (history, sequence): within one history a record replaces only one of a lower or
+/// equal sequence, and the state record likewise, so that replaying an old batch changes nothing.
+/// A record or state record of another history replaces whatever stands there; the single writer
+/// makes that safe. Stamps decide nothing here.
+#[cfg_attr(not(target_arch = "wasm32"), async_trait)]
+#[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
+pub trait Persistence: MaybeSend + MaybeSync + fmt::Debug + 'static {
+    /// What this backend can do.
+    fn capabilities(&self) -> PersistenceCapabilities;
+
+    /// Up to `limit` (at least 1) records of `partition` after `after`, in order.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database cannot be reached, `Corrupt` when a row is damaged.
+    async fn load(
+        &self,
+        partition: PartitionId,
+        after: Option<&RecordCursor>,
+        limit: usize,
+    ) -> Result<RecordPage>;
+
+    /// The state record of `partition`, if one was ever stored.
+    ///
+    /// # Errors
+    /// As [`Persistence::load`].
+    async fn load_state(&self, partition: PartitionId) -> Result<Option<StateRecord>>;
+
+    /// Upserts `records` and then the state record, under the guard. A tombstone is stored as a
+    /// record without value. `records` holds each key at most once.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Full`, `TooLarge`; when it fails, any part of `records` may have been
+    /// stored, the state record only if all of them were.
+    async fn store(
+        &self,
+        partition: PartitionId,
+        records: &[AddressedRecord],
+        state: &StateRecord,
+    ) -> Result<()>;
+
+    /// Removes tombstones of `partition` whose sequence is at or below `horizon`.
+    ///
+    /// # Errors
+    /// As [`Persistence::load`].
+    async fn collect(&self, partition: PartitionId, horizon: Sequence) -> Result<()>;
+
+    /// Releases the backend; later calls fail with `Closed`, a second close does not.
+    ///
+    /// # Errors
+    /// `Io` when the device refuses.
+    async fn close(&self) -> Result<()>;
+}

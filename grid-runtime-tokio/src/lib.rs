@@ -1,0 +1,1 @@
+//! Runtime over tokio, and Disk over the files of one directory.

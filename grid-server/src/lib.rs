@@ -1,0 +1,1 @@
+//! The authoritative server: gateway, partitions, journal, write-behind.

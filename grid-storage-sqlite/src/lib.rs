@@ -1,0 +1,1 @@
+//! SQLite Storage and Persistence, on sqlx.

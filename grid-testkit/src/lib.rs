@@ -1,0 +1,1 @@
+//! Conformance suites, fault wrappers and the simulator, for users as well as for us.
