@@ -100,6 +100,11 @@ pub struct Push {
     pub run: RunId,
     /// Whether this is the first push after a [`Deferred`]: the server accepts pushes again.
     pub resume: bool,
+    /// The number of the last op of this run that was pushed before on this connection; 0 if this
+    /// is the first push of the run, or a resumed one. A server that saw another number has lost
+    /// or doubled a frame: it takes nothing and ends the connection, because an op that arrives
+    /// after a later one of its run would look like a duplicate.
+    pub previous: u64,
     /// The ops.
     pub ops: Vec<Op>,
 }
@@ -413,9 +418,12 @@ pub enum Message {
     Read(Read),
     /// Server: what was read.
     ReadResult(ReadResult),
-    /// Either: are you there?
+    /// Either, every heartbeat: are you there? The number of frames that the sender has sent on
+    /// this connection before this one. A receiver that has counted otherwise ends the connection:
+    /// the transport lost, doubled or reordered a frame.
     Ping(u64),
-    /// Either: I am.
+    /// Either: I am. The number of frames that the sender has sent before this one, checked in the
+    /// same way.
     Pong(u64),
     /// Either: I am going.
     Goodbye(Goodbye),
