@@ -41,7 +41,6 @@ impl Hlc {
         } else {
             millis
         };
-        #[expect(clippy::cast_lossless, reason = "From is not const")]
         Self((millis << COUNTER_BITS) | counter as u64)
     }
 

@@ -1,1 +1,3 @@
 //! Conformance suites, fault wrappers and the simulator, for users as well as for us.
+
+pub mod sim;
