@@ -134,7 +134,8 @@ pub struct Ack {
     pub run: RunId,
     /// The partition.
     pub partition: PartitionId,
-    /// The partition's sequence once these ops had taken effect.
+    /// A view that is at this sequence or later shows what became of these ops; a subscriber that
+    /// would not get there by an event is sent an empty delta.
     pub sequence: Sequence,
     /// The ops that were accepted as they came.
     pub accepted: Vec<NumberRange>,
@@ -228,7 +229,9 @@ pub struct Delta {
     pub mode: DeltaMode,
     /// Whether this continues the delta before it.
     pub continued: bool,
-    /// The cursor that this follows on.
+    /// The records are all that changed after this. A client whose cursor is at or after it is
+    /// complete once it has applied them; one whose cursor lies before it has missed something.
+    /// It is not always equal to the cursor, because one event serves every subscriber.
     pub from: Sequence,
     /// The cursor after this; meaningful once `root` is there.
     pub to: Sequence,
