@@ -1,3 +1,4 @@
 //! Conformance suites, fault wrappers and the simulator, for users as well as for us.
 
+pub mod proxy;
 pub mod sim;
