@@ -6,6 +6,7 @@
 //! the server, the native client, the browser and the simulator run the same code.
 
 pub mod address;
+pub mod clock;
 pub mod driver;
 pub mod error;
 pub mod hlc;
@@ -17,6 +18,7 @@ pub mod record;
 pub mod traits;
 
 pub use address::{Key, MapAddress, MapName, Namespace, PartitionId};
+pub use clock::{Admitted, Clock, ClockBound, admit};
 pub use driver::{Driver, DriverKind, Registry};
 pub use error::{Error, ErrorKind, Result};
 pub use hlc::Hlc;
