@@ -7,11 +7,13 @@
 
 pub mod address;
 pub mod clock;
+pub mod digest;
 pub mod driver;
 pub mod error;
 pub mod hlc;
 pub mod limits;
 pub mod maybe_send;
+pub mod merkle;
 pub mod op;
 pub mod protocol;
 pub mod record;
@@ -19,10 +21,12 @@ pub mod traits;
 
 pub use address::{Key, MapAddress, MapName, Namespace, PartitionId};
 pub use clock::{Admitted, Clock, ClockBound, admit};
+pub use digest::{DigestKey, EntryDigest};
 pub use driver::{Driver, DriverKind, Registry};
 pub use error::{Error, ErrorKind, Result};
 pub use hlc::Hlc;
 pub use maybe_send::{BoxFuture, MaybeSend, MaybeSync};
+pub use merkle::MerkleTree;
 pub use op::{OpId, RunId, Stamp};
 pub use record::{History, Record, Sequence};
 
