@@ -1,0 +1,32 @@
+//! The commands, one file each. A new command is a file here and a line in [`Command`].
+
+mod bench;
+mod book;
+mod doc;
+mod setup;
+mod test;
+
+use crate::failure::Result;
+
+/// What can be asked for.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    Setup(setup::Setup),
+    Test(test::Test),
+    Bench(bench::Bench),
+    Book(book::Book),
+    Doc(doc::Doc),
+}
+
+impl Command {
+    /// Carries the command out.
+    pub(crate) fn run(&self) -> Result<()> {
+        match self {
+            Self::Setup(command) => command.run(),
+            Self::Test(command) => command.run(),
+            Self::Bench(command) => command.run(),
+            Self::Book(command) => command.run(),
+            Self::Doc(command) => command.run(),
+        }
+    }
+}

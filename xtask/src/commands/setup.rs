@@ -1,0 +1,28 @@
+//! `cargo xtask setup`: brings every tool that the other commands need.
+
+use crate::failure::Result;
+use crate::tools;
+use crate::workspace::{Workspace, cache_dir};
+
+/// Install every tool that the other commands need (they also do so themselves).
+#[derive(Debug, clap::Args)]
+pub(crate) struct Setup {}
+
+impl Setup {
+    /// Carries the command out.
+    pub(crate) fn run(&self) -> Result<()> {
+        let workspace = Workspace::load()?;
+        let wasm = tools::WasmToolchain::ensure(&workspace)?;
+        println!("wasm toolchain: {wasm:?}");
+        println!("node: {}", version_of(&tools::node()?)?);
+        println!("licences: {}", version_of(&tools::cargo_deny()?)?);
+        println!("book: {}", version_of(&tools::mdbook()?)?);
+        println!("tools are kept in {}", cache_dir()?.display());
+        Ok(())
+    }
+}
+
+fn version_of(tool: &crate::invocation::Invocation) -> Result<String> {
+    let said = tool.clone().arg("--version").capture()?;
+    Ok(said.trim().to_owned())
+}

@@ -1,0 +1,23 @@
+//! The tests of all crates.
+
+use super::Step;
+use crate::counts::Counts;
+use crate::failure::{Failure, Result};
+use crate::workspace::Workspace;
+
+pub(super) const STEP: Step = Step {
+    name: "tests",
+    promise: "every test of every crate passes, in code, docs, examples and book",
+    run,
+};
+
+fn run(workspace: &Workspace, counts: &mut Counts) -> Result<()> {
+    workspace
+        .cargo()
+        .args(["test", "--workspace", "--locked", "--no-fail-fast"])
+        .count(counts)?;
+    if counts.passed == 0 {
+        return Err(Failure::new("cargo test ran no test"));
+    }
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! What the commands need beside the toolchain, and how each is brought onto the machine.
+
+mod apt;
+mod cargo_deny;
+mod mdbook;
+mod node;
+mod released;
+mod wasm;
+
+pub(crate) use cargo_deny::cargo_deny;
+pub(crate) use mdbook::mdbook;
+pub(crate) use node::node;
+pub(crate) use wasm::WasmToolchain;
