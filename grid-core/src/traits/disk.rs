@@ -5,15 +5,46 @@ use std::fmt;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::maybe_send::{MaybeSend, MaybeSync};
+
+/// Longest name of a file on a [`Disk`], in bytes.
+const MAX_FILE_NAME_BYTES: usize = 64;
+
+/// Checks the name of a file: 1–64 characters of `a–z`, `0–9`, `.`, `-` and `_`, the first of
+/// which is no dot, so that no name leads out of the directory.
+///
+/// ```
+/// use grid_core::traits::check_file_name;
+///
+/// assert!(check_file_name("append", "00000001.journal").is_ok());
+/// assert!(check_file_name("append", "../passwords").is_err());
+/// ```
+///
+/// # Errors
+/// `Invalid`, naming the file.
+pub fn check_file_name(operation: &'static str, file: &str) -> Result<()> {
+    let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_');
+    let sound = (1..=MAX_FILE_NAME_BYTES).contains(&file.len())
+        && !file.starts_with('.')
+        && file.bytes().all(allowed);
+    if sound {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Invalid,
+        operation,
+        "a file name is 1 to 64 of a-z, 0-9, dot, hyphen and underscore, and starts with no dot",
+    )
+    .with("file", file.escape_debug()))
+}
 
 /// A flat directory of files that grow at the end, with durability made explicit.
 ///
-/// File names are 1–64 characters of `a–z`, `0–9`, `.`, `-` and `_`. Nothing is durable before
-/// [`Disk::sync`] of that file returned; a crash may keep any prefix of what was appended since,
-/// and may damage the bytes of that unsynced part. Calls on one file are made one after the
-/// other.
+/// File names are what [`check_file_name`] accepts; every call fails with `Invalid` on others.
+/// Nothing is durable before [`Disk::sync`] of that file returned; a crash may keep any prefix of
+/// what was appended since, and may damage the bytes of that unsynced part. Calls on one file are
+/// made one after the other.
 #[cfg_attr(not(target_arch = "wasm32"), async_trait)]
 #[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
 pub trait Disk: MaybeSend + MaybeSync + fmt::Debug + 'static {
@@ -49,7 +80,7 @@ pub trait Disk: MaybeSend + MaybeSync + fmt::Debug + 'static {
     /// `NotFound` when there is no such file.
     async fn rename(&self, from: &str, to: &str) -> Result<()>;
 
-    /// Removes `file`; that it is absent already is no error.
+    /// Removes `file` durably; that it is absent already is no error.
     ///
     /// # Errors
     /// `Io` when the operating system refuses.
