@@ -1,0 +1,7 @@
+//! A `Disk` over the files of one directory, served by one thread.
+
+mod disk;
+mod error;
+mod files;
+
+pub use disk::FileDisk;
