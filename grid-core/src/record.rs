@@ -62,6 +62,32 @@ impl Record {
         self.value.is_none()
     }
 
+    /// Whether the entry has ceased to exist at `now_ms` (milliseconds since 1970) though nobody
+    /// has removed it yet.
+    #[must_use]
+    pub fn is_due(&self, now_ms: u64) -> bool {
+        self.value.is_some() && self.expires_at_ms.is_some_and(|at| at <= now_ms)
+    }
+
+    /// Whether the entry exists at `now_ms` (milliseconds since 1970): neither removed nor due.
+    #[must_use]
+    pub fn is_live(&self, now_ms: u64) -> bool {
+        self.value.is_some() && !self.is_due(now_ms)
+    }
+
+    /// The tombstone that beats exactly this version: it has the same stamp, so every later
+    /// version beats it in turn.
+    #[must_use]
+    pub fn expired(&self) -> Self {
+        Self {
+            key: self.key.clone(),
+            value: None,
+            stamp: self.stamp,
+            sequence: Sequence::ZERO,
+            expires_at_ms: None,
+        }
+    }
+
     /// The total order that decides a merge: (hlc, run, op number, tombstone, value bytes).
     ///
     /// Stopping at the stamp would break commutativity when one pair of run and number ever
