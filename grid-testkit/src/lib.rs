@@ -1,5 +1,9 @@
 //! Conformance suites, fault wrappers and the simulator, for users as well as for us.
 
+pub mod block_on;
+pub mod conformance;
 pub mod process;
 pub mod proxy;
 pub mod sim;
+
+pub use block_on::block_on;
