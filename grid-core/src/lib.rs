@@ -7,6 +7,7 @@
 
 pub mod address;
 pub mod clock;
+pub mod codec;
 pub mod digest;
 pub mod driver;
 pub mod error;

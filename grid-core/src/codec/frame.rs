@@ -1,0 +1,83 @@
+//! How much goes into one frame: ops into pushes, records into deltas.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits::{MAX_ITEMS_PER_MESSAGE, TARGET_FRAME_BYTES};
+use crate::op::{Action, Op};
+use crate::protocol::Push;
+use crate::record::Record;
+
+/// Bytes kept free for the fields of a message beside its items.
+const ENVELOPE_BYTES: usize = 256;
+/// More than the heads and numbers of one op or record take.
+const ITEM_OVERHEAD_BYTES: usize = 96;
+
+/// An upper bound of the encoded length of `op`, in bytes, its map's name included.
+#[must_use]
+pub fn op_bound(op: &Op) -> usize {
+    let value = match &op.action {
+        Action::Put { value, .. } => value.len(),
+        Action::Remove => 0,
+    };
+    ITEM_OVERHEAD_BYTES + op.key.as_bytes().len() + op.map.as_str().len() + value
+}
+
+/// An upper bound of the encoded length of `record`, in bytes.
+#[must_use]
+pub fn record_bound(record: &Record) -> usize {
+    let value = record.value.as_ref().map_or(0, |value| value.len());
+    ITEM_OVERHEAD_BYTES + record.key.as_bytes().len() + value
+}
+
+/// How many of the leading items, of which `bounds` are the upper bounds in bytes, make one frame
+/// of at most [`TARGET_FRAME_BYTES`]; an item that is larger than that has a frame of its own.
+///
+/// ```
+/// use grid_core::codec::fitting;
+///
+/// assert_eq!(fitting([30_000, 30_000, 30_000]), 2);
+/// assert_eq!(fitting([200_000, 10]), 1);
+/// ```
+pub fn fitting(bounds: impl IntoIterator<Item = usize>) -> usize {
+    let mut left = TARGET_FRAME_BYTES - ENVELOPE_BYTES;
+    let mut count = 0;
+    for bound in bounds {
+        if count > 0 && (bound > left || count == MAX_ITEMS_PER_MESSAGE) {
+            break;
+        }
+        left = left.saturating_sub(bound);
+        count += 1;
+    }
+    count
+}
+
+/// Splits `ops`, which are of one run, into pushes whose frames have at most
+/// [`TARGET_FRAME_BYTES`]; an op that is larger than that has a frame of its own.
+///
+/// `previous` and `resume` are those of the first push; those after follow on.
+///
+/// # Errors
+/// `Invalid` when the ops are of several runs.
+pub fn split_pushes(ops: Vec<Op>, mut previous: u64, mut resume: bool) -> Result<Vec<Push>> {
+    let mut pushes = Vec::new();
+    let Some(run) = ops.first().map(|op| op.id.run) else {
+        return Ok(pushes);
+    };
+    if let Some(stranger) = ops.iter().find(|op| op.id.run != run) {
+        let message = "the ops of a push are of one run";
+        return Err(Error::new(ErrorKind::Invalid, "split ops", message).with("op", stranger.id));
+    }
+    let mut ops = ops.into_iter();
+    while !ops.as_slice().is_empty() {
+        let count = fitting(ops.as_slice().iter().map(op_bound));
+        let ops: Vec<Op> = ops.by_ref().take(count).collect();
+        let last = ops.last().map_or(previous, |op| op.id.number);
+        pushes.push(Push {
+            run,
+            resume,
+            previous,
+            ops,
+        });
+        (previous, resume) = (last, false);
+    }
+    Ok(pushes)
+}

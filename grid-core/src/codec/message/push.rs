@@ -1,0 +1,121 @@
+//! Ops on their way up, verdicts on their way down.
+
+use super::{kind, start};
+use crate::codec::reader::Reader;
+use crate::codec::writer::Writer;
+use crate::error::Result;
+use crate::protocol::{Ack, Deferred, Exception, NumberRange, Push, Stored};
+
+/// Fewest bytes of a range: its first number and its count.
+const LEAST_RANGE_BYTES: usize = 2;
+/// Fewest bytes of an exception: its array's head, its number, and the shortest verdict.
+const LEAST_EXCEPTION_BYTES: usize = 4;
+/// Fewest bytes of a [`Stored`]: its array's head and three numbers.
+const LEAST_STORED_BYTES: usize = 4;
+
+/// `[kind, run, resume, previous, maps, ops]`
+pub(super) fn write_push(writer: &mut Writer<'_>, push: &Push) -> Result<()> {
+    start(writer, kind::PUSH, 5);
+    writer.run(push.run);
+    writer.bool(push.resume);
+    writer.u64(push.previous);
+    writer.ops(push.run, &push.ops)
+}
+
+pub(super) fn read_push(reader: &mut Reader<'_>) -> Result<Push> {
+    let run = reader.run()?;
+    Ok(Push {
+        run,
+        resume: reader.bool()?,
+        previous: reader.u64()?,
+        ops: reader.ops(run)?,
+    })
+}
+
+/// `[kind, run, partition, sequence, [first, count, …], [[number, verdict], …]]`
+pub(super) fn write_ack(writer: &mut Writer<'_>, ack: &Ack) {
+    start(writer, kind::ACK, 5);
+    writer.run(ack.run);
+    writer.partition(ack.partition);
+    writer.sequence(ack.sequence);
+    writer.list(2 * ack.accepted.len());
+    for range in &ack.accepted {
+        writer.u64(range.first);
+        writer.u64(range.count);
+    }
+    writer.items(&ack.exceptions, |writer, exception| {
+        writer.tuple(2);
+        writer.u64(exception.number);
+        writer.verdict(&exception.verdict);
+    });
+}
+
+pub(super) fn read_ack(reader: &mut Reader<'_>) -> Result<Ack> {
+    Ok(Ack {
+        run: reader.run()?,
+        partition: reader.partition()?,
+        sequence: reader.sequence()?,
+        accepted: reader.pairs(LEAST_RANGE_BYTES, read_range)?,
+        exceptions: reader.items(LEAST_EXCEPTION_BYTES, read_exception)?,
+    })
+}
+
+fn read_range(reader: &mut Reader<'_>) -> Result<NumberRange> {
+    let first = reader.u64()?;
+    let count = reader.u64()?;
+    // Whoever loops over the numbers must neither overflow nor find none.
+    if count == 0 || first.checked_add(count).is_none() {
+        return Err(reader.error("a range of op numbers is empty or has no end"));
+    }
+    Ok(NumberRange { first, count })
+}
+
+fn read_exception(reader: &mut Reader<'_>) -> Result<Exception> {
+    let tuple = reader.tuple(2)?;
+    let number = reader.u64()?;
+    let verdict = reader.verdict()?;
+    reader.end(tuple)?;
+    Ok(Exception { number, verdict })
+}
+
+/// `[kind, run, from, message, retry_after_ms]`
+pub(super) fn write_deferred(writer: &mut Writer<'_>, deferred: &Deferred) {
+    start(writer, kind::DEFERRED, 4);
+    writer.run(deferred.run);
+    writer.u64(deferred.from);
+    writer.text(&deferred.message);
+    writer.u64(deferred.retry_after_ms.into());
+}
+
+pub(super) fn read_deferred(reader: &mut Reader<'_>) -> Result<Deferred> {
+    Ok(Deferred {
+        run: reader.run()?,
+        from: reader.u64()?,
+        message: reader.text()?.to_owned(),
+        retry_after_ms: reader.u32()?,
+    })
+}
+
+/// `[kind, [[run, partition, through], …]]`
+pub(super) fn write_stored(writer: &mut Writer<'_>, stored: &[Stored]) {
+    start(writer, kind::STORED, 1);
+    writer.items(stored, |writer, stored| {
+        writer.tuple(3);
+        writer.run(stored.run);
+        writer.partition(stored.partition);
+        writer.u64(stored.through);
+    });
+}
+
+pub(super) fn read_stored(reader: &mut Reader<'_>) -> Result<Vec<Stored>> {
+    reader.items(LEAST_STORED_BYTES, |reader| {
+        let tuple = reader.tuple(3)?;
+        let stored = Stored {
+            run: reader.run()?,
+            partition: reader.partition()?,
+            through: reader.u64()?,
+        };
+        reader.end(tuple)?;
+        Ok(stored)
+    })
+}
