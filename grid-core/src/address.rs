@@ -133,6 +133,12 @@ impl Key {
         Ok(Self(bytes))
     }
 
+    /// The key whose bytes were taken from a key before.
+    pub(crate) fn from_checked(bytes: Bytes) -> Self {
+        debug_assert!(Self::from_bytes(bytes.clone()).is_ok(), "was a key before");
+        Self(bytes)
+    }
+
     /// The key's bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

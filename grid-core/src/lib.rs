@@ -17,6 +17,7 @@ pub mod lww_map;
 pub mod maybe_send;
 pub mod merkle;
 pub mod op;
+pub mod partition;
 pub mod protocol;
 pub mod record;
 pub mod traits;

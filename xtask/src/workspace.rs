@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -42,8 +42,7 @@ impl Workspace {
     pub(crate) fn load() -> Result<Self> {
         let manifest = env::var_os("CARGO_MANIFEST_DIR")
             .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-        let text = cargo()
-            .directory(&manifest)
+        let text = cargo(&manifest)
             .args(["metadata", "--no-deps", "--format-version=1"])
             .capture()?;
         parse(&text).ok_or_else(|| Failure::new("cargo metadata printed something unexpected"))
@@ -56,7 +55,7 @@ impl Workspace {
 
     /// The toolchain's cargo, at the root of the workspace.
     pub(crate) fn cargo(&self) -> Invocation {
-        cargo().directory(&self.root)
+        cargo(&self.root)
     }
 }
 
@@ -73,9 +72,9 @@ pub(crate) fn cache_dir() -> Result<PathBuf> {
         .map_err(|error| Failure::new(format!("{}: {error}", directory.display())))
 }
 
-/// The toolchain's cargo, in the folder that the person is in.
-pub(crate) fn cargo() -> Invocation {
-    Invocation::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+fn cargo(directory: &Path) -> Invocation {
+    let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    Invocation::new(program).directory(directory)
 }
 
 fn parse(metadata: &str) -> Option<Workspace> {
@@ -118,8 +117,6 @@ fn parse_package(package: &Value) -> Option<Package> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]

@@ -23,9 +23,15 @@ impl Selector {
     /// Whether the view holds `key`.
     #[must_use]
     pub fn matches(&self, key: &Key) -> bool {
+        self.matches_bytes(key.as_bytes())
+    }
+
+    /// Whether the view holds the key with these bytes.
+    #[must_use]
+    pub(crate) fn matches_bytes(&self, key: &[u8]) -> bool {
         match self {
             Self::All => true,
-            Self::Prefix(prefix) => key.as_bytes().starts_with(prefix.as_bytes()),
+            Self::Prefix(prefix) => key.starts_with(prefix.as_bytes()),
         }
     }
 }

@@ -8,6 +8,4 @@
 #[cfg(test)]
 mod listed;
 pub mod persistence;
-mod refused;
 pub mod storage;
-pub mod transport;

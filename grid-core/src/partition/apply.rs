@@ -1,0 +1,86 @@
+//! The last step of a write: effects become state.
+
+use super::delta_log::Place;
+use super::effects::Effects;
+use super::machine::Partition;
+use super::map_state::Replaced;
+use crate::digest::EntryDigest;
+use crate::error::{Error, ErrorKind, Result};
+
+/// What applying effects changed, so that the roots of views can follow: one item for each record
+/// of the effects, in the same order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Applied {
+    pub(super) changes: Vec<Option<Change>>,
+}
+
+/// The digests of one key before and after; `None` where it was or is not live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Change {
+    pub(super) place: Place,
+    pub(super) old: Option<EntryDigest>,
+    pub(super) new: Option<EntryDigest>,
+}
+
+impl Partition {
+    /// Puts effects into the state. It reads no clock, policy or resolver, so that replaying the
+    /// journal gives the state that was there before.
+    ///
+    /// # Errors
+    /// `Corrupt` when the effects do not follow on this state: then nothing was changed.
+    pub fn apply(&mut self, effects: &Effects) -> Result<Applied> {
+        if effects.base != self.sequence {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                "apply effects",
+                "a journalled batch does not follow on the state before it",
+            )
+            .with("partition", self.id())
+            .with("sequence", self.sequence)
+            .with("batch follows", effects.base));
+        }
+        let indexes: Vec<usize> = effects.maps.iter().map(|map| self.map_index(map)).collect();
+        let changes = effects
+            .records
+            .iter()
+            .map(|each| {
+                let map = &mut self.maps[indexes[each.map as usize]];
+                map.put(&each.record)
+                    .map(|Replaced { place, old, new }| Change { place, old, new })
+            })
+            .collect();
+        self.sequence = effects.sequence_after();
+        self.clock = self.clock.max(effects.clock);
+        for update in &effects.runs {
+            self.runs.update(update);
+        }
+        self.forget(effects);
+        for index in indexes {
+            self.maps[index].keep_shape();
+        }
+        if effects.mark {
+            self.horizon.mark(effects.at_ms, self.sequence);
+        }
+        Ok(Applied { changes })
+    }
+
+    fn forget(&mut self, effects: &Effects) {
+        for (run, through) in &effects.stored {
+            self.runs.stored(*run, *through);
+        }
+        for run in &effects.released {
+            self.runs.release(*run, effects.at_ms);
+        }
+        for run in &effects.forgotten {
+            self.runs.forget(*run);
+        }
+        if let Some((through, highest)) = effects.collect {
+            let after = self.horizon.collected_through;
+            for map in &mut self.maps {
+                map.collect(after, through);
+                map.keep_shape();
+            }
+            self.horizon.collected(through, highest);
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The first step of a write: from proposals to effects and verdicts, changing nothing.
+
+use crate::clock::admit;
+use crate::hlc::Hlc;
+use crate::op::{Action, Op, RunId, Stamp};
+use crate::protocol::{RejectReason, Verdict};
+use crate::record::{Record, Sequence};
+use crate::traits::Resolution;
+
+use super::draft::{Draft, Located};
+use super::effects::Effects;
+use super::machine::Partition;
+use super::proposal::{Outcome, Proposal, ProposalBatch, Rules, Timing};
+
+/// What a batch comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decided {
+    /// What it changes.
+    pub effects: Effects,
+    /// What became of each proposal, in order.
+    pub outcomes: Vec<Outcome>,
+}
+
+impl Partition {
+    /// Decides a batch at `now_ms` (milliseconds since 1970). Every proposal gets exactly one
+    /// outcome and sees the effects of those before it. Nothing changes until the effects are
+    /// applied.
+    #[must_use]
+    pub fn decide(&self, batch: &ProposalBatch, now_ms: u64, rules: &Rules) -> Decided {
+        let mut draft = Draft::new(self, now_ms);
+        let outcomes = batch
+            .proposals
+            .iter()
+            .map(|proposal| self.decide_one(&mut draft, proposal, now_ms, rules))
+            .collect();
+        let mut effects = draft.finish();
+        effects.stored = self.known_stored(batch);
+        effects.released = batch
+            .released
+            .iter()
+            .copied()
+            .filter(|run| {
+                self.runs
+                    .get(*run)
+                    .is_some_and(|run| run.released_at_ms.is_none())
+            })
+            .collect();
+        effects.mark =
+            !effects.records.is_empty() && self.horizon.wants_mark(now_ms, rules.retention_ms);
+        Decided { effects, outcomes }
+    }
+
+    /// Confirmations that let something be forgotten.
+    fn known_stored(&self, batch: &ProposalBatch) -> Vec<(RunId, u64)> {
+        let forgets = |(run, through): &(RunId, u64)| {
+            self.runs
+                .get(*run)
+                .and_then(|run| run.exceptions.keys().next())
+                .is_some_and(|first| first <= through)
+        };
+        batch.stored.iter().copied().filter(forgets).collect()
+    }
+
+    fn decide_one(
+        &self,
+        draft: &mut Draft<'_>,
+        proposal: &Proposal,
+        now_ms: u64,
+        rules: &Rules,
+    ) -> Outcome {
+        let op = &proposal.op;
+        let run = draft.run(op.id.run, &proposal.principal);
+        if run.principal != proposal.principal {
+            return Outcome {
+                verdict: Verdict::Rejected {
+                    reason: RejectReason::ForeignRun,
+                    message: "another principal pushed this run first".to_owned(),
+                },
+                sequence: Sequence::ZERO,
+            };
+        }
+        if let Some(verdict) = run.decided(op.id.number) {
+            let at = draft.locate(&proposal.address, &op.key);
+            let current = draft.current(at, &op.key);
+            return Outcome {
+                verdict,
+                sequence: sequence_of(current.as_ref()),
+            };
+        }
+        let outcome = self.weigh(draft, proposal, now_ms, rules);
+        draft
+            .run(op.id.run, &proposal.principal)
+            .decide(op.id.number, &outcome.verdict);
+        outcome
+    }
+
+    /// Decides an op that was not decided before.
+    fn weigh(
+        &self,
+        draft: &mut Draft<'_>,
+        proposal: &Proposal,
+        now_ms: u64,
+        rules: &Rules,
+    ) -> Outcome {
+        let op = &proposal.op;
+        if let Some(veto) = &proposal.veto {
+            return rejected(veto.reason, veto.message.clone());
+        }
+        let (hlc, restamped) = final_hlc(draft, proposal, now_ms, rules);
+        let at = draft.locate(&proposal.address, &op.key);
+        let current = draft.current(at, &op.key);
+        if let Some(refusal) = self.refuse(op, current.as_ref()) {
+            return refusal;
+        }
+        draft.run(op.id.run, &proposal.principal).last_hlc = hlc;
+        let accepted = if restamped {
+            Verdict::Restamped(hlc)
+        } else {
+            Verdict::Accepted
+        };
+        merge(
+            draft,
+            at,
+            incoming(op, hlc),
+            current.as_ref(),
+            rules,
+            accepted,
+        )
+    }
+
+    /// The conditions under which an op takes no effect whatever its stamp.
+    fn refuse(&self, op: &Op, current: Option<&Record>) -> Option<Outcome> {
+        if let Some(wanted) = op.if_version {
+            let live = current.filter(|record| !record.is_tombstone());
+            let found = live.map_or(Stamp::ZERO, |record| record.stamp);
+            if found != wanted {
+                return Some(rejected(
+                    RejectReason::VersionMismatch,
+                    format!("the entry is at version {found}"),
+                ));
+            }
+        }
+        let edits = matches!(op.action, Action::Put { .. }) && op.base != Hlc::ZERO;
+        if current.is_none() && edits && op.base <= self.horizon.highest_collected {
+            return Some(rejected(
+                RejectReason::Gone,
+                "the entry was deleted longer ago than tombstones are kept".to_owned(),
+            ));
+        }
+        None
+    }
+}
+
+fn rejected(reason: RejectReason, message: String) -> Outcome {
+    Outcome {
+        verdict: Verdict::Rejected { reason, message },
+        sequence: Sequence::ZERO,
+    }
+}
+
+fn sequence_of(record: Option<&Record>) -> Sequence {
+    record.map_or(Sequence::ZERO, |record| record.sequence)
+}
+
+/// The final time of an op, and whether it is another than the op came with.
+fn final_hlc(
+    draft: &mut Draft<'_>,
+    proposal: &Proposal,
+    now_ms: u64,
+    rules: &Rules,
+) -> (Hlc, bool) {
+    let op = &proposal.op;
+    match proposal.timing {
+        Timing::Server => (Hlc::new(now_ms, 0).max(draft.clock().next()), false),
+        Timing::Client { offset_ms } => {
+            let last = draft.run(op.id.run, &proposal.principal).last_hlc;
+            let admitted = admit(
+                op.hlc,
+                offset_ms,
+                now_ms,
+                rules.allowed_drift_ms,
+                Some(last).filter(|last| *last != Hlc::ZERO),
+            );
+            (admitted.hlc, admitted.restamped)
+        }
+    }
+}
+
+/// The version that `op` writes at `hlc`.
+fn incoming(op: &Op, hlc: Hlc) -> Record {
+    let (value, expires_at_ms) = match &op.action {
+        Action::Put { value, ttl_ms } => (
+            Some(value.clone()),
+            ttl_ms.map(|ttl_ms| hlc.millis().saturating_add(ttl_ms).max(1)),
+        ),
+        Action::Remove => (None, None),
+    };
+    Record {
+        key: op.key.clone(),
+        value,
+        stamp: Stamp { hlc, op: op.id },
+        sequence: Sequence::ZERO,
+        expires_at_ms,
+    }
+}
+
+/// Weighs the incoming version against the current one.
+fn merge(
+    draft: &mut Draft<'_>,
+    at: Located,
+    incoming: Record,
+    current: Option<&Record>,
+    rules: &Rules,
+    accepted: Verdict,
+) -> Outcome {
+    let resolution = current.map_or(Resolution::TakeIncoming, |current| {
+        rules.resolver.resolve(current, &incoming)
+    });
+    let record = match (resolution, current) {
+        (Resolution::TakeIncoming, _) | (Resolution::Combine(_), None) => incoming,
+        (Resolution::KeepCurrent, current) => return kept(&incoming, current, accepted),
+        (Resolution::Combine(value), Some(current)) => {
+            let later = if incoming.stamp > current.stamp {
+                &incoming
+            } else {
+                current
+            };
+            let combined = Record {
+                value,
+                ..later.clone()
+            };
+            if combined.merge_order(current).is_eq() {
+                return kept(&incoming, Some(current), accepted);
+            }
+            combined
+        }
+    };
+    Outcome {
+        sequence: draft.write(at, record),
+        verdict: accepted,
+    }
+}
+
+/// The outcome of an op that changed nothing: superseded, unless it is the current version itself
+/// (pushed again after its run was forgotten).
+fn kept(incoming: &Record, current: Option<&Record>, accepted: Verdict) -> Outcome {
+    let verdict = match current {
+        Some(current) if !incoming.merge_order(current).is_eq() => {
+            Verdict::Superseded(current.stamp)
+        }
+        _ => accepted,
+    };
+    Outcome {
+        verdict,
+        sequence: sequence_of(current),
+    }
+}

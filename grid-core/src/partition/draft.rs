@@ -1,0 +1,206 @@
+//! A decision in the making: the partition's state, seen through the ops decided before in the
+//! same batch.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+
+use super::effects::{EffectRecord, Effects};
+use super::machine::Partition;
+use super::map_state::MapState;
+use super::runs::{Run, RunUpdate};
+use super::slot::Slot;
+use crate::address::{Key, MapAddress};
+use crate::hlc::Hlc;
+use crate::op::RunId;
+use crate::protocol::Verdict;
+use crate::record::{Record, Sequence};
+
+/// Effects so far, and quick ways to what they hold.
+pub(super) struct Draft<'a> {
+    partition: &'a Partition,
+    effects: Effects,
+    /// What the partition holds of each map of the effects.
+    states: Vec<Option<&'a MapState>>,
+    /// The last effect of each key, by the key's hash: indexes into the effects' records.
+    latest: HashTable<u32>,
+    runs: BTreeMap<RunId, RunDraft<'a>>,
+    /// The map of the op before: most ops of a batch are of one map.
+    last_map: Option<u32>,
+}
+
+/// A run as the batch leaves it.
+pub(super) struct RunDraft<'a> {
+    before: Option<&'a Run>,
+    pub(super) principal: Arc<str>,
+    pub(super) watermark: u64,
+    pub(super) last_hlc: Hlc,
+    exceptions: BTreeMap<u64, Verdict>,
+    changed: bool,
+}
+
+impl RunDraft<'_> {
+    /// The verdict that the op got, if it was decided already.
+    pub(super) fn decided(&self, number: u64) -> Option<Verdict> {
+        if number > self.watermark {
+            return None;
+        }
+        let verdict = self.exceptions.get(&number).or_else(|| {
+            let before = self.before?;
+            before.exceptions.get(&number)
+        });
+        Some(verdict.cloned().unwrap_or(Verdict::Accepted))
+    }
+
+    /// Takes note of a verdict.
+    pub(super) fn decide(&mut self, number: u64, verdict: &Verdict) {
+        self.changed = true;
+        self.watermark = number;
+        if *verdict != Verdict::Accepted {
+            self.exceptions.insert(number, verdict.clone());
+        }
+    }
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(partition: &'a Partition, now_ms: u64) -> Self {
+        Self {
+            partition,
+            effects: Effects {
+                at_ms: now_ms,
+                base: partition.sequence,
+                clock: partition.clock,
+                ..Effects::default()
+            },
+            states: Vec::new(),
+            latest: HashTable::new(),
+            runs: BTreeMap::new(),
+            last_map: None,
+        }
+    }
+
+    /// The highest time of any version, those of this batch included.
+    pub(super) fn clock(&self) -> Hlc {
+        self.effects.clock
+    }
+
+    /// The run, bound to `principal` if nobody pushed it before.
+    pub(super) fn run(&mut self, run: RunId, principal: &Arc<str>) -> &mut RunDraft<'a> {
+        match self.runs.entry(run) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let before = self.partition.runs.get(run);
+                entry.insert(RunDraft {
+                    before,
+                    principal: before
+                        .map_or_else(|| principal.clone(), |run| run.principal.clone()),
+                    watermark: before.map_or(0, |run| run.watermark),
+                    last_hlc: before.map_or(Hlc::ZERO, |run| run.last_hlc),
+                    exceptions: BTreeMap::new(),
+                    changed: false,
+                })
+            }
+        }
+    }
+
+    /// The number of a map within this batch, and the hash of a key.
+    pub(super) fn locate(&mut self, address: &MapAddress, key: &Key) -> Located {
+        Located {
+            map: self.map(address),
+            hash: self.partition.config.seed.hash(key.as_bytes()),
+        }
+    }
+
+    fn map(&mut self, address: &MapAddress) -> u32 {
+        let maps = &mut self.effects.maps;
+        let known = self
+            .last_map
+            .filter(|map| maps[*map as usize] == *address)
+            .or_else(|| {
+                let index = maps.iter().position(|map| map == address)?;
+                u32::try_from(index).ok()
+            });
+        let map = known.unwrap_or_else(|| {
+            maps.push(address.clone());
+            self.states.push(self.partition.map(address));
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "a batch has far fewer than 4 billion ops"
+            )]
+            {
+                (maps.len() - 1) as u32
+            }
+        });
+        self.last_map = Some(map);
+        map
+    }
+
+    /// The current version of a key, tombstones included.
+    pub(super) fn current(&self, at: Located, key: &Key) -> Option<Record> {
+        let effect = self.latest.find(at.hash, |index| {
+            let effect = &self.effects.records[*index as usize];
+            effect.map == at.map && effect.record.key == *key
+        });
+        if let Some(index) = effect {
+            return Some(self.effects.records[*index as usize].record.clone());
+        }
+        self.states[at.map as usize]?
+            .find(at.hash, key.as_bytes())
+            .map(Slot::record)
+    }
+
+    /// Gives `record` the next sequence and makes it the key's current version.
+    pub(super) fn write(&mut self, at: Located, mut record: Record) -> Sequence {
+        let sequence = self.effects.sequence_after().next();
+        record.sequence = sequence;
+        self.effects.clock = self.effects.clock.max(record.stamp.hlc);
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a batch has far fewer than 4 billion ops"
+        )]
+        let index = self.effects.records.len() as u32;
+        let (records, seed) = (&self.effects.records, self.partition.config.seed);
+        let same = |other: &u32| {
+            let effect = &records[*other as usize];
+            effect.map == at.map && effect.record.key == record.key
+        };
+        if let Some(latest) = self.latest.find_mut(at.hash, same) {
+            *latest = index;
+        } else {
+            self.latest.insert_unique(at.hash, index, |other| {
+                seed.hash(records[*other as usize].record.key.as_bytes())
+            });
+        }
+        self.effects.records.push(EffectRecord {
+            map: at.map,
+            record,
+        });
+        sequence
+    }
+
+    /// The effects without what did not change.
+    pub(super) fn finish(mut self) -> Effects {
+        self.effects.runs = self
+            .runs
+            .into_iter()
+            .filter(|(_, draft)| draft.changed)
+            .map(|(run, draft)| RunUpdate {
+                run,
+                principal: draft.principal,
+                watermark: draft.watermark,
+                last_hlc: draft.last_hlc,
+                exceptions: draft.exceptions.into_iter().collect(),
+            })
+            .collect();
+        self.effects
+    }
+}
+
+/// A map's number within a batch, and a key's hash.
+#[derive(Clone, Copy)]
+pub(super) struct Located {
+    map: u32,
+    hash: u64,
+}

@@ -1,0 +1,64 @@
+//! Effects: all that a decision changes, and all that is needed to change it again.
+
+use super::runs::RunUpdate;
+use crate::address::MapAddress;
+use crate::hlc::Hlc;
+use crate::op::RunId;
+use crate::record::{Record, Sequence};
+
+/// The outcome of a decision as data: journalled first, then applied. Applying them reads no
+/// clock, policy or resolver, so replay after a crash gives the same state.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Effects {
+    /// When they were decided, in milliseconds since 1970.
+    pub(super) at_ms: u64,
+    /// The sequence that they follow on; record n has the sequence base + n + 1.
+    pub(super) base: Sequence,
+    /// The highest time of any version, these included.
+    pub(super) clock: Hlc,
+    /// Whether they leave a mark for the horizon.
+    pub(super) mark: bool,
+    /// The maps that the records belong to.
+    pub(super) maps: Vec<MapAddress>,
+    pub(super) records: Vec<EffectRecord>,
+    pub(super) runs: Vec<RunUpdate>,
+    pub(super) stored: Vec<(RunId, u64)>,
+    pub(super) released: Vec<RunId>,
+    pub(super) forgotten: Vec<RunId>,
+    /// Tombstones up to this sequence are forgotten, the latest of which has this time.
+    pub(super) collect: Option<(Sequence, Hlc)>,
+}
+
+/// A new version, and which of the maps it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct EffectRecord {
+    pub(super) map: u32,
+    pub(super) record: Record,
+}
+
+impl Effects {
+    /// Whether applying them changes nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+            && self.runs.is_empty()
+            && self.stored.is_empty()
+            && self.released.is_empty()
+            && self.forgotten.is_empty()
+            && self.collect.is_none()
+            && !self.mark
+    }
+
+    /// The partition's sequence after them.
+    #[must_use]
+    pub fn sequence_after(&self) -> Sequence {
+        Sequence(self.base.0 + self.records.len() as u64)
+    }
+
+    /// The new versions, with their maps, in the order of their sequences.
+    pub fn records(&self) -> impl ExactSizeIterator<Item = (&MapAddress, &Record)> {
+        self.records
+            .iter()
+            .map(|each| (&self.maps[each.map as usize], &each.record))
+    }
+}

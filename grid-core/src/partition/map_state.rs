@@ -1,0 +1,285 @@
+//! What a partition holds of one map: entries, tree and delta log, kept level with each other.
+
+use std::collections::BTreeSet;
+
+use hashbrown::HashTable;
+
+use super::delta_log::{DeltaLog, Place};
+use super::key_hasher::TableSeed;
+use super::slot::Slot;
+use crate::address::{Key, MapAddress};
+use crate::digest::{DigestKey, EntryDigest};
+use crate::merkle::MerkleTree;
+use crate::protocol::Selector;
+use crate::record::{Record, Sequence};
+
+/// The entries and tombstones of one map in one partition.
+#[derive(Debug, Clone)]
+pub(super) struct MapState {
+    address: MapAddress,
+    seed: TableSeed,
+    digest_key: DigestKey,
+    /// Slot numbers by the hash of the key.
+    table: HashTable<u32>,
+    slots: Vec<Option<Slot>>,
+    free: Vec<u32>,
+    tree: MerkleTree,
+    log: DeltaLog,
+    /// When live entries cease to exist, and their slots.
+    expiring: BTreeSet<(u64, u32)>,
+}
+
+/// What one change did to the tree of its map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Replaced {
+    pub(super) place: Place,
+    pub(super) old: Option<EntryDigest>,
+    pub(super) new: Option<EntryDigest>,
+}
+
+impl MapState {
+    pub(super) fn new(address: MapAddress, seed: TableSeed, digest_key: DigestKey) -> Self {
+        Self {
+            address,
+            seed,
+            digest_key,
+            table: HashTable::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            tree: MerkleTree::new(),
+            log: DeltaLog::default(),
+            expiring: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn address(&self) -> &MapAddress {
+        &self.address
+    }
+
+    pub(super) fn tree(&self) -> &MerkleTree {
+        &self.tree
+    }
+
+    /// Entries and tombstones.
+    pub(super) fn occupied(&self) -> usize {
+        self.table.len()
+    }
+
+    /// The entry or tombstone of `key`; `hash` is the key's.
+    pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<&Slot> {
+        let number = *self
+            .table
+            .find(hash, |number| self.key_of(*number) == Some(key))?;
+        self.slot(number)
+    }
+
+    fn slot(&self, number: u32) -> Option<&Slot> {
+        self.slots.get(number as usize)?.as_ref()
+    }
+
+    fn key_of(&self, number: u32) -> Option<&[u8]> {
+        self.slot(number).map(Slot::key)
+    }
+
+    /// The version at `place`, if it is still the key's current one.
+    pub(super) fn at(&self, place: Place) -> Option<&Slot> {
+        self.slot(place.slot)
+            .filter(|slot| slot.sequence == place.sequence)
+    }
+
+    /// Places whose version is still current, after `after`, in the order of their sequences.
+    pub(super) fn current_after(&self, after: Sequence) -> impl Iterator<Item = (Place, &Slot)> {
+        self.log
+            .after(after)
+            .iter()
+            .filter_map(|place| Some((*place, self.at(*place)?)))
+    }
+
+    /// All entries and tombstones, in no order that means anything.
+    pub(super) fn places(&self) -> impl Iterator<Item = (Place, &Slot)> {
+        self.slots.iter().zip(0u32..).filter_map(|(slot, number)| {
+            let slot = slot.as_ref()?;
+            let place = Place {
+                sequence: slot.sequence,
+                slot: number,
+            };
+            Some((place, slot))
+        })
+    }
+
+    /// The digests of the live entries that `selector` matches.
+    pub(super) fn digests(&self, selector: &Selector) -> impl Iterator<Item = EntryDigest> {
+        self.places()
+            .filter(move |(_, slot)| selector.matches_bytes(slot.key()))
+            .filter_map(|(_, slot)| slot.digest(self.digest_key))
+    }
+
+    /// Puts a version in place of what there is. A record whose sequence is not above the current
+    /// one changes nothing: it was loaded already.
+    pub(super) fn put(&mut self, record: &Record) -> Option<Replaced> {
+        let key = record.key.as_bytes();
+        let hash = self.seed.hash(key);
+        let slot = Slot::new(record);
+        let new = slot.digest(self.digest_key);
+        let found = self
+            .table
+            .find(hash, |number| self.key_of(*number) == Some(key))
+            .copied();
+        let (number, old) = match found {
+            Some(number) => (number, self.replace(number, slot)?),
+            None => (self.insert(hash, slot), None),
+        };
+        match (old, new) {
+            (None, None) => {}
+            (None, Some(new)) => self.tree.insert(new),
+            (Some(old), None) => self.tree.remove(old),
+            (Some(old), Some(new)) => self.tree.replace(old, new),
+        }
+        let place = Place {
+            sequence: record.sequence,
+            slot: number,
+        };
+        if let Some(at_ms) = self.slot(number).and_then(Slot::expires_at_ms) {
+            self.expiring.insert((at_ms, number));
+        }
+        self.log.push(place);
+        Some(Replaced { place, old, new })
+    }
+
+    /// The digest of what was replaced, or `None` when it stays.
+    fn replace(&mut self, number: u32, slot: Slot) -> Option<Option<EntryDigest>> {
+        let current = self.slots[number as usize].as_mut()?;
+        if current.sequence >= slot.sequence {
+            return None;
+        }
+        let old = current.digest(self.digest_key);
+        if let Some(at_ms) = current.expires_at_ms() {
+            self.expiring.remove(&(at_ms, number));
+        }
+        *current = slot;
+        Some(old)
+    }
+
+    fn insert(&mut self, hash: u64, slot: Slot) -> u32 {
+        let number = if let Some(number) = self.free.pop() {
+            self.slots[number as usize] = Some(slot);
+            number
+        } else {
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "4 billion entries of one map in one partition do not fit into memory"
+            )]
+            let number = self.slots.len() as u32;
+            self.slots.push(Some(slot));
+            number
+        };
+        let (slots, seed) = (&self.slots, self.seed);
+        self.table.insert_unique(hash, number, |number| {
+            slots[*number as usize]
+                .as_ref()
+                .map_or(0, |slot| seed.hash(slot.key()))
+        });
+        number
+    }
+
+    /// Puts a loaded version in place; tree and log stand still until
+    /// [`MapState::finish_load`].
+    pub(super) fn load(&mut self, record: &Record) {
+        let key = record.key.as_bytes();
+        let hash = self.seed.hash(key);
+        if self.find(hash, key).is_none() {
+            self.insert(hash, Slot::new(record));
+        }
+    }
+
+    /// Builds what follows from the loaded entries.
+    pub(super) fn finish_load(&mut self) {
+        let places = self.places().map(|(place, _)| place).collect();
+        let expiring = self
+            .places()
+            .filter_map(|(place, slot)| Some((slot.expires_at_ms()?, place.slot)))
+            .collect();
+        self.log.rebuild(places);
+        self.expiring = expiring;
+        let mut tree = MerkleTree::new();
+        for digest in self.digests(&Selector::All) {
+            tree.insert(digest);
+        }
+        self.tree = tree;
+        self.keep_shape();
+    }
+
+    /// Gives tree and log the shape that suits their content; called once a batch.
+    pub(super) fn keep_shape(&mut self) {
+        if self.tree.wants_rebuild() {
+            let mut tree = std::mem::take(&mut self.tree);
+            tree.rebuild(self.digests(&Selector::All));
+            self.tree = tree;
+        }
+        let occupied = self.occupied();
+        let slots = &self.slots;
+        self.log.compact(occupied, |place| {
+            slots[place.slot as usize]
+                .as_ref()
+                .is_some_and(|slot| slot.sequence == place.sequence)
+        });
+    }
+
+    /// Live entries that cease to exist at or before `now_ms`, the first ones first.
+    pub(super) fn due(&self, now_ms: u64) -> impl Iterator<Item = &Slot> {
+        self.expiring
+            .iter()
+            .take_while(move |(at_ms, _)| *at_ms <= now_ms)
+            .filter_map(|(_, number)| self.slot(*number))
+    }
+
+    /// The tombstones after `after` up to `through`.
+    pub(super) fn tombstones(
+        &self,
+        after: Sequence,
+        through: Sequence,
+    ) -> impl Iterator<Item = (Place, &Slot)> {
+        self.current_after(after)
+            .take_while(move |(place, _)| place.sequence <= through)
+            .filter(|(_, slot)| !slot.is_live())
+    }
+
+    /// Forgets the tombstones after `after` up to `through`.
+    pub(super) fn collect(&mut self, after: Sequence, through: Sequence) {
+        self.log.sort();
+        let dead: Vec<Place> = self
+            .tombstones(after, through)
+            .map(|(place, _)| place)
+            .collect();
+        for place in dead {
+            self.remove(place.slot);
+        }
+    }
+
+    fn remove(&mut self, number: u32) {
+        let Some(slot) = self.slots[number as usize].take() else {
+            return;
+        };
+        let hash = self.seed.hash(slot.key());
+        if let Ok(entry) = self.table.find_entry(hash, |other| *other == number) {
+            entry.remove();
+        }
+        self.free.push(number);
+    }
+
+    /// Makes ready for reading after a replay.
+    pub(super) fn finish_replay(&mut self) {
+        self.log.sort();
+    }
+
+    /// The record of `key`, tombstones included.
+    pub(super) fn record(&self, key: &Key) -> Option<Record> {
+        let key = key.as_bytes();
+        self.find(self.seed.hash(key), key).map(Slot::record)
+    }
+
+    #[cfg(test)]
+    pub(super) fn log_len(&self) -> usize {
+        self.log.len()
+    }
+}

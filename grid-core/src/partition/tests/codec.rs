@@ -1,0 +1,136 @@
+use bytes::Bytes;
+
+use super::fixture::{World, config, proposal, put, remove};
+use crate::op::Action;
+use crate::partition::{Effects, Partition, ProposalBatch};
+use crate::traits::Position;
+use crate::{ErrorKind, Namespace, RunId, Stamp};
+
+/// Effects in which every field is in use.
+fn rich_effects() -> Effects {
+    let mut world = World::new();
+    world.rules.retention_ms = 64;
+    world.push([remove(3, 1, 0, "gone"), put(4, 1, -9, "gone", 1)]);
+    world.run(&ProposalBatch {
+        released: vec![RunId(3)],
+        ..ProposalBatch::default()
+    });
+    world.now_ms += 200;
+    let housekeeping = world.partition.housekeeping(world.now_ms, &world.rules);
+    let mut other = proposal(put(1, 2, 1, "k", 2));
+    other.address.namespace = Namespace::new("tenant").unwrap();
+    let mut denied = put(1, 3, 2, "k", 3);
+    denied.if_version = Some(Stamp::ZERO);
+    let mut fast = put(1, 4, 100_000, "f", 1);
+    fast.action = Action::Put {
+        value: vec![7; 300].into(),
+        ttl_ms: Some(5),
+    };
+    let decided = world.partition.decide(
+        &ProposalBatch {
+            proposals: vec![
+                proposal(put(1, 1, 0, "k", 1)),
+                other,
+                proposal(denied),
+                proposal(fast),
+                proposal(put(4, 2, -20, "k", 0)),
+            ],
+            stored: vec![(RunId(4), 1)],
+            released: vec![RunId(4)],
+        },
+        world.now_ms,
+        &world.rules,
+    );
+    let mut effects = decided.effects;
+    effects.collect = housekeeping.collect;
+    effects.forgotten = housekeeping.forgotten;
+    effects
+}
+
+#[test]
+fn effects_come_back_from_their_journal_batch() {
+    let effects = rich_effects();
+    assert!(effects.mark);
+    assert!(effects.collect.is_some());
+    assert!(!effects.stored.is_empty() && !effects.released.is_empty());
+    assert!(!effects.forgotten.is_empty());
+    assert!(effects.runs.iter().any(|run| run.exceptions.len() > 1));
+    assert_eq!(effects.maps.len(), 2);
+    assert_eq!(Effects::decode(&effects.encode()).unwrap(), effects);
+    let nothing = Effects::default();
+    assert_eq!(Effects::decode(&nothing.encode()).unwrap(), nothing);
+}
+
+#[test]
+fn a_damaged_batch_is_an_error_and_never_a_panic() {
+    let batch = rich_effects().encode();
+    for end in 0..batch.len() {
+        let error = Effects::decode(&batch.slice(..end)).unwrap_err();
+        assert!(
+            matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::TooLarge),
+            "{error}"
+        );
+    }
+    for at in 0..batch.len() {
+        for bit in 0..8 {
+            let mut bytes = batch.to_vec();
+            bytes[at] ^= 1 << bit;
+            // What can be read must be fit to be applied or refused, without a panic.
+            if let Ok(effects) = Effects::decode(&Bytes::from(bytes)) {
+                let _outcome = Partition::new(config()).apply(&effects);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_batch_of_a_later_format_says_so() {
+    let mut bytes = rich_effects().encode().to_vec();
+    bytes[0] = 9;
+    let error = Effects::decode(&Bytes::from(bytes)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Version);
+    assert!(error.message().contains('9'), "{error}");
+}
+
+#[test]
+fn a_batch_that_does_not_follow_is_refused_and_changes_nothing() {
+    let mut world = World::new();
+    world.push_one(put(1, 1, 0, "a", 1));
+    let mut ahead = World::new();
+    ahead.push([put(2, 1, 0, "b", 1), put(2, 2, 0, "c", 1)]);
+    let skipped = ahead.partition.decide(
+        &ProposalBatch {
+            proposals: vec![proposal(put(2, 3, 0, "d", 1))],
+            ..ProposalBatch::default()
+        },
+        ahead.now_ms,
+        &ahead.rules,
+    );
+    let before = world.partition.save(Position(0));
+    let error = world.partition.apply(&skipped.effects).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert_eq!(world.partition.save(Position(0)), before);
+}
+
+#[test]
+fn a_damaged_state_record_is_an_error_and_never_a_panic() {
+    let mut world = World::new();
+    world.push([
+        put(1, 1, 0, "a", 1),
+        put(1, 2, -1, "a", 1),
+        put(2, 1, 5, "b", 1),
+    ]);
+    let state = world.partition.save(Position(7));
+    let (back, position) = Partition::restore(config(), &state).unwrap();
+    assert_eq!(position, Position(7));
+    assert_eq!(back.save(position), state);
+    for end in 0..state.data.len() {
+        let mut cut = state.clone();
+        cut.data = state.data.slice(..end);
+        Partition::restore(config(), &cut).unwrap_err();
+    }
+    let mut foreign = state;
+    foreign.history.0 += 1;
+    let error = Partition::restore(config(), &foreign).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+}

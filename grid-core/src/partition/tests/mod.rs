@@ -1,0 +1,9 @@
+//! Tests of the partition machine.
+
+mod catching_up;
+mod codec;
+mod fixture;
+mod housekeeping;
+#[cfg(not(target_arch = "wasm32"))]
+mod properties;
+mod verdicts;
