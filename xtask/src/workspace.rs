@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::Value;
 
@@ -42,7 +42,8 @@ impl Workspace {
     pub(crate) fn load() -> Result<Self> {
         let manifest = env::var_os("CARGO_MANIFEST_DIR")
             .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-        let text = cargo(&manifest)
+        let text = cargo()
+            .directory(&manifest)
             .args(["metadata", "--no-deps", "--format-version=1"])
             .capture()?;
         parse(&text).ok_or_else(|| Failure::new("cargo metadata printed something unexpected"))
@@ -55,7 +56,7 @@ impl Workspace {
 
     /// The toolchain's cargo, at the root of the workspace.
     pub(crate) fn cargo(&self) -> Invocation {
-        cargo(&self.root)
+        cargo().directory(&self.root)
     }
 }
 
@@ -72,9 +73,9 @@ pub(crate) fn cache_dir() -> Result<PathBuf> {
         .map_err(|error| Failure::new(format!("{}: {error}", directory.display())))
 }
 
-fn cargo(directory: &Path) -> Invocation {
-    let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    Invocation::new(program).directory(directory)
+/// The toolchain's cargo, in the folder that the person is in.
+pub(crate) fn cargo() -> Invocation {
+    Invocation::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
 fn parse(metadata: &str) -> Option<Workspace> {
@@ -117,6 +118,8 @@ fn parse_package(package: &Value) -> Option<Package> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]

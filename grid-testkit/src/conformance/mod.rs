@@ -8,4 +8,6 @@
 #[cfg(test)]
 mod listed;
 pub mod persistence;
+mod refused;
 pub mod storage;
+pub mod transport;

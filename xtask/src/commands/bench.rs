@@ -1,7 +1,7 @@
 //! `cargo xtask bench SUITE`: figures beside their targets and limits.
 
 use crate::failure::Result;
-use crate::workspace::Workspace;
+use crate::workspace::cargo;
 
 /// Measure a suite and print its figures beside their targets and limits.
 #[derive(Debug, clap::Args)]
@@ -14,8 +14,8 @@ pub(crate) struct Bench {
 impl Bench {
     /// Carries the command out.
     pub(crate) fn run(&self) -> Result<()> {
-        Workspace::load()?
-            .cargo()
+        // Here, so that the paths among the arguments mean what the person meant.
+        cargo()
             .args(["run", "--release", "--package", "grid-bench", "--"])
             .args(&self.arguments)
             .run()

@@ -1,0 +1,102 @@
+//! Host and port in a `ws://` URL.
+
+use std::fmt;
+
+use grid_core::{Error, ErrorKind, Result};
+use tokio_tungstenite::tungstenite::http::Uri;
+
+/// The port of `ws://` when none is named.
+const DEFAULT_PORT: u16 = 80;
+
+/// A host and a port. What else the URL holds, a password for one, is not shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Address {
+    host: String,
+    port: u16,
+}
+
+impl Address {
+    /// The address in `url`.
+    pub(super) fn parse(operation: &'static str, url: &str) -> Result<Self> {
+        let invalid = || {
+            Error::new(
+                ErrorKind::Invalid,
+                operation,
+                "the URL of a WebSocket is ws://HOST:PORT",
+            )
+        };
+        let uri: Uri = url
+            .parse()
+            .map_err(|cause| invalid().with_source(Box::new(cause)))?;
+        let authority = uri.authority().ok_or_else(invalid)?;
+        let host = authority.host();
+        // A port that is no number is not seen as one; then something follows the host.
+        let port = match authority.port_u16() {
+            None if authority.as_str().ends_with(host) => DEFAULT_PORT,
+            None => return Err(invalid()),
+            Some(port) => port,
+        };
+        if uri.scheme_str() != Some("ws") || host.is_empty() {
+            return Err(invalid());
+        }
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+        })
+    }
+
+    /// What the resolver takes: an IPv6 address without its brackets.
+    pub(super) fn endpoint(&self) -> (&str, u16) {
+        let host = self.host.trim_start_matches('[').trim_end_matches(']');
+        (host, self.port)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(url: &str) -> (String, u16) {
+        let address = Address::parse("test", url).unwrap();
+        let (host, port) = address.endpoint();
+        (host.to_owned(), port)
+    }
+
+    #[test]
+    fn host_and_port_are_found() {
+        assert_eq!(endpoint("ws://127.0.0.1:7171"), ("127.0.0.1".into(), 7171));
+        assert_eq!(
+            endpoint("ws://grid.example/a?b"),
+            ("grid.example".into(), 80)
+        );
+        assert_eq!(endpoint("ws://[::1]:9"), ("::1".into(), 9));
+    }
+
+    #[test]
+    fn anything_else_is_invalid() {
+        for url in [
+            "",
+            "ws:",
+            "ws://",
+            "http://a:1",
+            "127.0.0.1:7171",
+            "ws://a:b",
+            "ws://a b",
+        ] {
+            let error = Address::parse("test", url).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let address = Address::parse("test", "ws://me:secret@host:1").unwrap();
+        assert_eq!(address.to_string(), "host:1");
+    }
+}
