@@ -1,1 +1,3 @@
 //! The authoritative server: gateway, partitions, journal, write-behind.
+
+pub mod config;

@@ -1,0 +1,10 @@
+//! The settings of the server: one table of names, units, defaults and bounds, from which the
+//! checks, the help and the book's table follow. Reads no file and no environment itself.
+
+mod load;
+mod settings;
+mod table;
+
+pub use load::Layers;
+pub use settings::Settings;
+pub use table::{SETTINGS, Setting, markdown};

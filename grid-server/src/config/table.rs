@@ -1,0 +1,167 @@
+//! The table of settings.
+
+use std::fmt::Display;
+use std::fmt::Write as _;
+use std::str::FromStr;
+
+use grid_core::limits;
+use grid_core::{Error, ErrorKind, Result};
+
+use super::settings::Settings;
+
+/// One setting: what it is called everywhere, what it means, and what it may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// The key in the configuration file; the environment variable is `GRID_` and this in upper
+    /// case, the flag `--` and this with hyphens.
+    pub name: &'static str,
+    /// The unit, or what kind of text it is.
+    pub unit: &'static str,
+    /// The value when nothing else is said.
+    pub default: &'static str,
+    /// Least and most, for numbers.
+    pub bounds: Option<(u64, u64)>,
+    /// What it does.
+    pub meaning: &'static str,
+    set: fn(&mut Settings, &Setting, &str) -> Result<()>,
+}
+
+impl Setting {
+    /// The environment variable.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("GRID_{}", self.name.to_uppercase())
+    }
+
+    /// The flag, without the hyphens before it.
+    #[must_use]
+    pub fn flag(&self) -> String {
+        self.name.replace('_', "-")
+    }
+
+    /// Checks `text` and puts it into `settings`.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the setting, its unit and its bounds.
+    pub fn apply(&self, settings: &mut Settings, text: &str) -> Result<()> {
+        (self.set)(settings, self, text)
+    }
+
+    fn number<T: FromStr>(&self, text: &str) -> Result<T> {
+        let plain = text.trim().replace('_', "");
+        let (least, most) = self.bounds.unwrap_or((0, u64::MAX));
+        let value = plain
+            .parse::<u64>()
+            .ok()
+            .filter(|value| (least..=most).contains(value));
+        value.and_then(|_| plain.parse().ok()).ok_or_else(|| {
+            self.refuse(
+                text,
+                format!("a number of {} from {least} to {most}", self.unit),
+            )
+        })
+    }
+
+    fn text(&self, text: &str) -> Result<String> {
+        if text.trim().is_empty() && !self.default.is_empty() {
+            return Err(self.refuse(text, format!("a {}", self.unit)));
+        }
+        Ok(text.trim().to_owned())
+    }
+
+    fn refuse(&self, text: &str, expected: impl Display) -> Error {
+        Error::new(
+            ErrorKind::Invalid,
+            "configure",
+            format!("`{}` must be {expected}", self.name),
+        )
+        .with("value", text)
+    }
+}
+
+macro_rules! setting {
+    ($field:ident: $kind:ident, $unit:literal, $default:literal, $bounds:expr, $meaning:literal) => {
+        Setting {
+            name: stringify!($field),
+            unit: $unit,
+            default: $default,
+            bounds: $bounds,
+            meaning: $meaning,
+            set: |settings, setting, text| {
+                settings.$field = setting.$kind(text)?;
+                Ok(())
+            },
+        }
+    };
+}
+
+/// The largest value that leaves room for its key and envelope in one frame.
+const LARGEST_VALUE_BYTES: u64 = limits::MAX_FRAME_BYTES as u64 - 16 * 1024;
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// Every setting of the server.
+pub const SETTINGS: &[Setting] = &[
+    setting!(data_dir: text, "folder", "grid-data", None,
+        "Holds the journal and the embedded database; made if its parent exists. One process at a time."),
+    setting!(listen: text, "URL or host:port", "ws://127.0.0.1:7171", None,
+        "Where clients connect; port 0 takes any free one."),
+    setting!(persistence: text, "URL", "", None,
+        "The system of record; empty means SQLite in the data folder, `memory:` keeps nothing over a restart but what the journal has."),
+    setting!(workers: number, "tasks", "0", Some((0, 256)),
+        "Tasks that run the partitions; 0 means one for each core."),
+    setting!(partition_count: number, "partitions", "271", Some((1, limits::MAX_PARTITION_COUNT as u64)),
+        "Fixed with the first start on a data folder."),
+    setting!(map_spread: number, "partitions", "8", Some((1, limits::MAX_PARTITION_COUNT as u64)),
+        "Over how many partitions a map is spread; fixed for a data folder."),
+    setting!(max_value_bytes: number, "bytes", "262144", Some((1, LARGEST_VALUE_BYTES)),
+        "The largest value; a larger one is rejected for good."),
+    setting!(push_window: number, "ops", "16384", Some((1, 1_000_000)),
+        "How many ops a client may have sent and not yet seen a verdict of."),
+    setting!(max_connections: number, "connections", "10000", Some((1, 1_000_000)),
+        "Connections at once; more are refused as overloaded."),
+    setting!(send_queue_bytes: number, "bytes", "1048576", Some((65_536, 1_073_741_824)),
+        "What may wait for one connection; a slower subscriber is dropped to its cursor and caught up later."),
+    setting!(heartbeat_ms: number, "milliseconds", "10000", Some((100, 600_000)),
+        "Time between signs of life; a connection silent for three of them is closed."),
+    setting!(handshake_timeout_ms: number, "milliseconds", "10000", Some((100, 600_000)),
+        "Time for a client to introduce itself."),
+    setting!(allowed_drift_ms: number, "milliseconds", "60000", Some((0, DAY_MS)),
+        "How far a stamp may lie ahead of the server's clock before it is set back."),
+    setting!(retention_ms: number, "milliseconds", "2592000000", Some((1000, 3650 * DAY_MS)),
+        "How long tombstones and finished runs are remembered (30 days)."),
+    setting!(journal_segment_bytes: number, "bytes", "67108864", Some((65_536, 4_294_967_296)),
+        "Size at which the journal starts a new file."),
+    setting!(flush_interval_ms: number, "milliseconds", "1000", Some((10, 3_600_000)),
+        "Time between batches to the system of record."),
+    setting!(flush_records: number, "records", "5000", Some((1, 100_000)),
+        "Records in one batch to the system of record."),
+    setting!(backlog_records: number, "records", "1000000", Some((1000, 1_000_000_000)),
+        "Records not yet in the system of record at which clients are told to wait."),
+    setting!(log: text, "filter", "info", None,
+        "What is logged to standard error, as in `warn` or `grid_server=debug`."),
+];
+
+/// The table as the book shows it.
+#[must_use]
+pub fn markdown() -> String {
+    let mut out = String::from(
+        "| setting | unit | default | bounds | what it does |\n|---|---|---|---|---|\n",
+    );
+    for setting in SETTINGS {
+        let bounds = setting
+            .bounds
+            .map_or_else(String::new, |(least, most)| format!("{least}–{most}"));
+        let default = if setting.default.is_empty() {
+            String::new()
+        } else {
+            format!("`{}`", setting.default)
+        };
+        // Writing into a String cannot fail.
+        let _ = writeln!(
+            out,
+            "| `{}` | {} | {default} | {bounds} | {} |",
+            setting.name, setting.unit, setting.meaning
+        );
+    }
+    out
+}
