@@ -2,8 +2,10 @@
 
 pub mod block_on;
 pub mod conformance;
+pub mod model_disk;
 pub mod process;
 pub mod proxy;
 pub mod sim;
 
 pub use block_on::block_on;
+pub use model_disk::ModelDisk;

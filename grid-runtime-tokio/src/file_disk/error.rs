@@ -21,6 +21,10 @@ pub(super) fn at(operation: &'static str, path: &Path, error: io::Error) -> Erro
             ErrorKind::Io,
             "permission denied; this user must be able to read and write there",
         ),
+        io::ErrorKind::NotADirectory => (
+            ErrorKind::Io,
+            "a file stands where a directory has to be; move it, or choose another path",
+        ),
         io::ErrorKind::ReadOnlyFilesystem => {
             (ErrorKind::Io, "the file system is mounted read-only")
         }

@@ -42,8 +42,11 @@ impl Files {
     /// Opens the directory, creating what is missing of its path durably.
     pub(super) fn open(directory: &Path) -> Result<Self> {
         create_directories(directory)?;
-        let handle =
-            File::open(directory).map_err(|cause| error::at("open directory", directory, cause))?;
+        let fail = |cause| error::at("open directory", directory, cause);
+        let handle = File::open(directory).map_err(fail)?;
+        if !handle.metadata().map_err(fail)?.is_dir() {
+            return Err(fail(io::ErrorKind::NotADirectory.into()));
+        }
         Ok(Self {
             directory: directory.to_owned(),
             handle,

@@ -1,0 +1,86 @@
+//! The disk of a real directory passes the suite, and says what is wrong with a directory.
+
+#![cfg(unix)]
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::os::unix::fs::symlink;
+use std::sync::Arc;
+
+use grid_core::traits::Disk;
+use grid_core::{ErrorKind, Result};
+use grid_runtime_tokio::FileDisk;
+use grid_testkit::block_on;
+use grid_testkit::conformance::disk::DiskFixture;
+use tempfile::TempDir;
+
+struct Directory(TempDir);
+
+impl Default for Directory {
+    fn default() -> Self {
+        Self(TempDir::new().expect("a temporary directory"))
+    }
+}
+
+impl DiskFixture for Directory {
+    async fn open(&self) -> Result<Arc<dyn Disk>> {
+        Ok(Arc::new(FileDisk::open(self.0.path())?))
+    }
+}
+
+grid_testkit::disk_conformance!(conformance, Directory);
+
+#[test]
+fn missing_directories_are_made() {
+    let place = Directory::default();
+    let deep = place.0.path().join("a/b/c");
+    let disk = FileDisk::open(&deep).expect("it makes what is missing");
+    block_on(disk.append("log", "1".into())).expect("it works there");
+    assert_eq!(std::fs::read(deep.join("log")).expect("a file"), b"1");
+}
+
+#[test]
+fn a_file_in_the_way_is_an_error_that_names_it() {
+    let place = Directory::default();
+    let path = place.0.path().join("data");
+    std::fs::write(&path, "not a directory").expect("a file");
+    for path in [path.clone(), path.join("journal")] {
+        let error = FileDisk::open(&path).expect_err("a file is in the way");
+        assert_eq!(error.kind(), ErrorKind::Io);
+        assert!(error.to_string().contains("data"), "{error}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_an_error_that_names_the_file_and_can_be_retried() {
+    let place = Directory::default();
+    symlink("/dev/full", place.0.path().join("log")).expect("a link");
+    let disk = FileDisk::open(place.0.path()).expect("a directory");
+    let error = block_on(disk.append("log", "1".into())).expect_err("it is full");
+    assert_eq!(error.kind(), ErrorKind::Full);
+    assert!(error.is_retryable());
+    let path = place.0.path().join("log");
+    assert!(
+        error.to_string().contains(&*path.to_string_lossy()),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_thread_ends_with_the_last_clone() {
+    let place = Directory::default();
+    let disk = FileDisk::open(place.0.path()).expect("a directory");
+    let clone = disk.clone();
+    drop(disk);
+    block_on(clone.append("log", "1".into())).expect("a clone keeps it alive");
+    drop(clone);
+    // The thread held the directory open; wait until that descriptor is gone.
+    let held = || {
+        std::fs::read_dir("/proc/self/fd")
+            .expect("Linux lists descriptors")
+            .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+            .any(|target| target == place.0.path())
+    };
+    while held() {
+        std::thread::yield_now();
+    }
+}
