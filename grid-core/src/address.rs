@@ -139,6 +139,12 @@ impl Key {
         Self(bytes)
     }
 
+    /// The same key in memory of its own, so that it keeps no frame alive.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self(Bytes::copy_from_slice(&self.0))
+    }
+
     /// The key's bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

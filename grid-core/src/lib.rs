@@ -20,6 +20,7 @@ pub mod op;
 pub mod partition;
 pub mod protocol;
 pub mod record;
+pub mod replica;
 pub mod traits;
 
 pub use address::{Key, MapAddress, MapName, Namespace, PartitionId};

@@ -1,0 +1,229 @@
+//! Changes of the confirmed state that the server sends: deltas, snapshots, and the word that
+//! there are none.
+
+use std::collections::BTreeSet;
+
+use super::receive::protocol;
+use super::replica::Replica;
+use super::row::record_row;
+use super::view::{Progress, RepairStage};
+use crate::address::{Key, MapName, PartitionId};
+use crate::error::Result;
+use crate::protocol::{CaughtUp, Delta, DeltaMode};
+use crate::record::{Record, Sequence};
+use crate::traits::{Table, Write};
+
+impl Replica {
+    pub(super) fn on_delta(&mut self, delta: &Delta) -> Result<()> {
+        let name = self.map_of_view(delta.view)?;
+        let partition = delta.partition;
+        let known = self.begin_delta(&name, delta)?;
+        for record in &delta.records {
+            if delta.mode == DeltaMode::Changes
+                && known.is_some_and(|known| record.sequence <= known)
+            {
+                continue;
+            }
+            self.put_confirmed(&name, partition, record)?;
+        }
+        if let Some(root) = delta.root {
+            self.end_delta(&name, delta, root)?;
+        }
+        self.tell_synced(&name);
+        Ok(())
+    }
+
+    /// Checks that the delta follows on what is held, and makes ready for its records. Returns the
+    /// sequence up to which changes are known already.
+    fn begin_delta(&mut self, name: &MapName, delta: &Delta) -> Result<Option<Sequence>> {
+        let partition = delta.partition;
+        let map = self.map_mut(name);
+        let cursor = map.confirmed.cursor(partition);
+        if delta.continued {
+            let follows =
+                map.view.progress.get(&partition).is_some_and(|progress| {
+                    progress.mode == delta.mode && progress.from == delta.from
+                });
+            return if follows {
+                Ok(cursor)
+            } else {
+                Err(protocol("a delta continues one that did not begin"))
+            };
+        }
+        if map.view.progress.contains_key(&partition) {
+            return Err(protocol("a delta begins before the one before it ended"));
+        }
+        let mut unseen = BTreeSet::new();
+        match delta.mode {
+            DeltaMode::Changes => {
+                if delta.from > cursor.unwrap_or(Sequence::ZERO) {
+                    return Err(protocol("changes are missing between two deltas")
+                        .with("map", name)
+                        .with("partition", partition)
+                        .with("from", delta.from));
+                }
+            }
+            DeltaMode::Snapshot => {
+                unseen = map.confirmed.keys_in(partition).cloned().collect();
+            }
+            DeltaMode::Repair => {
+                let repair = map.view.repairs.get(&partition);
+                let fetching = repair
+                    .is_some_and(|repair| matches!(repair.stage, RepairStage::Fetching { .. }));
+                if !fetching {
+                    return Err(protocol("records arrived that were not asked for"));
+                }
+            }
+        }
+        let progress = Progress {
+            mode: delta.mode,
+            from: delta.from,
+            unseen,
+        };
+        map.view.progress.insert(partition, progress);
+        Ok(cursor)
+    }
+
+    /// Overwrites the confirmed entry of the record's key.
+    fn put_confirmed(
+        &mut self,
+        name: &MapName,
+        partition: PartitionId,
+        record: &Record,
+    ) -> Result<()> {
+        self.see(record.stamp.hlc);
+        let map = self
+            .maps
+            .get_mut(name)
+            .ok_or_else(|| protocol("no such map"))?;
+        if !map.selector.matches(&record.key) {
+            return Err(protocol("a record lies outside of its view").with("key", &record.key));
+        }
+        if let Some(progress) = map.view.progress.get_mut(&partition) {
+            progress.unseen.remove(&record.key);
+        }
+        let key = &record.key;
+        let changed = map.change(key, &mut self.notes, |map| match &record.value {
+            Some(value) => map.confirmed.put(partition, record, value),
+            None => map.confirmed.remove(key),
+        });
+        if changed {
+            let table = Table::Records(name.clone());
+            let key = key.bytes().clone();
+            self.unsaved.push(match record.value {
+                Some(_) => Write::Put {
+                    table,
+                    key,
+                    value: record_row(partition, record),
+                },
+                None => Write::Delete { table, key },
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) fn remove_confirmed(&mut self, name: &MapName, key: &Key) {
+        let Some(map) = self.maps.get_mut(name) else {
+            return;
+        };
+        if map.change(key, &mut self.notes, |map| map.confirmed.remove(key)) {
+            self.unsaved.push(Write::Delete {
+                table: Table::Records(name.clone()),
+                key: key.bytes().clone(),
+            });
+        }
+    }
+
+    fn end_delta(&mut self, name: &MapName, delta: &Delta, root: u128) -> Result<()> {
+        let partition = delta.partition;
+        let map = self.map_mut(name);
+        let unseen = map
+            .view
+            .progress
+            .remove(&partition)
+            .map(|progress| progress.unseen);
+        for key in unseen.into_iter().flatten() {
+            self.remove_confirmed(name, &key);
+        }
+        if delta.mode == DeltaMode::Repair {
+            return self.on_fetched(name, partition, root);
+        }
+        let map = self.map_mut(name);
+        map.view.unanswered.remove(&partition);
+        let cursor = map.confirmed.cursor(partition);
+        let snapshot = delta.mode == DeltaMode::Snapshot;
+        if !snapshot && cursor.is_some_and(|cursor| delta.to < cursor) {
+            // An event from before the answer that this replica has: nothing new.
+            return Ok(());
+        }
+        map.confirmed.set_cursor(partition, delta.to);
+        self.unsaved.cursors.insert((name.clone(), partition));
+        self.compare(name, partition, root, snapshot)
+    }
+
+    /// Compares roots, and repairs what differs.
+    fn compare(
+        &mut self,
+        name: &MapName,
+        partition: PartitionId,
+        root: u128,
+        snapshot: bool,
+    ) -> Result<()> {
+        let map = self.map_mut(name);
+        let equal = map.confirmed.root(partition) == root;
+        match (map.view.is_repairing(partition), snapshot) {
+            // Roots cannot agree before the repair is done.
+            (true, false) => return Ok(()),
+            (true, true) => return self.on_repaired(name, partition, equal),
+            (false, _) if equal => {}
+            (false, _) => self.start_repair(name, partition),
+        }
+        self.settle_reached(name, partition);
+        Ok(())
+    }
+
+    pub(super) fn on_caught_up(&mut self, caught_up: &CaughtUp) -> Result<()> {
+        let name = self.map_of_view(caught_up.view)?;
+        self.enter_history(&name, caught_up.history);
+        let map = self.map_mut(&name);
+        let listed: Vec<PartitionId> = if caught_up.cursor.is_empty() {
+            map.view.unanswered.clear();
+            map.confirmed
+                .cursors()
+                .into_iter()
+                .map(|(partition, _)| partition)
+                .collect()
+        } else {
+            caught_up
+                .cursor
+                .iter()
+                .map(|(partition, _)| *partition)
+                .collect()
+        };
+        for (partition, sequence) in &caught_up.cursor {
+            let map = self.map_mut(&name);
+            map.view.unanswered.remove(partition);
+            let cursor = map.confirmed.cursor(*partition);
+            if caught_up.reset || cursor.is_none_or(|cursor| cursor < *sequence) {
+                map.confirmed.set_cursor(*partition, *sequence);
+                self.unsaved.cursors.insert((name.clone(), *partition));
+            }
+        }
+        let map = self.map_mut(&name);
+        let own = listed.iter().fold(0u128, |sum, partition| {
+            sum.wrapping_add(map.confirmed.root(*partition))
+        });
+        if own != caught_up.root {
+            for partition in &listed {
+                if !self.map_mut(&name).view.is_repairing(*partition) {
+                    self.start_repair(&name, *partition);
+                }
+            }
+        }
+        for partition in listed {
+            self.settle_reached(&name, partition);
+        }
+        self.tell_synced(&name);
+        Ok(())
+    }
+}

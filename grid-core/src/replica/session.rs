@@ -1,0 +1,275 @@
+//! One connection, from the first message to the last: greeting, heartbeat, and what to send next.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::note::Note;
+use super::replica::Replica;
+use super::view::View;
+use crate::address::MapName;
+use crate::error::{Error, ErrorKind, Result};
+use crate::op::RunId;
+use crate::protocol::{Hello, Message, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, Push, ViewId};
+
+/// How long the server may take to say welcome.
+pub const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
+/// After how many heartbeats without a sign of life a connection counts as lost.
+pub const LOST_AFTER_HEARTBEATS: u32 = 3;
+/// The shortest heartbeat that a client keeps, whatever the server asks for.
+const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(50);
+
+/// Time, as it is handed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Now {
+    /// The wall clock, in milliseconds since 1970. It may jump.
+    pub wall_ms: u64,
+    /// A clock that never goes back.
+    pub elapsed: Duration,
+}
+
+/// A run whose end the server was told, and the heartbeat whose answer proves that it heard.
+#[derive(Debug, Default)]
+pub(super) struct Releases {
+    told: Vec<u64>,
+    proving: Option<(u64, Vec<u64>)>,
+}
+
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) ready: bool,
+    pub(super) greeted: Now,
+    pub(super) push_window: usize,
+    pub(super) heartbeat: Duration,
+    /// Frames sent and received on this connection.
+    sent: u64,
+    pub(super) received: u64,
+    outgoing: VecDeque<Message>,
+    /// Pushes wait until then: the server said "not now".
+    pub(super) paused_until: Option<Duration>,
+    pub(super) resume: bool,
+    /// The last number pushed of each run, since the last resumption.
+    pub(super) previous: BTreeMap<RunId, u64>,
+    /// The highest number pushed of each run.
+    pub(super) highest: BTreeMap<RunId, u64>,
+    pub(super) last_heard: Duration,
+    last_ping: Duration,
+    pings: u64,
+    pongs: u64,
+    releases: Releases,
+    pub(super) views: BTreeMap<ViewId, MapName>,
+    pub(super) requests: BTreeMap<u32, MapName>,
+    pub(super) next_request: u32,
+}
+
+impl Session {
+    fn new(now: Now) -> Self {
+        Self {
+            ready: false,
+            greeted: now,
+            push_window: 0,
+            heartbeat: WELCOME_TIMEOUT,
+            // The hello.
+            sent: 1,
+            received: 0,
+            outgoing: VecDeque::new(),
+            paused_until: None,
+            resume: false,
+            previous: BTreeMap::new(),
+            highest: BTreeMap::new(),
+            last_heard: now.elapsed,
+            last_ping: now.elapsed,
+            pings: 0,
+            pongs: 0,
+            releases: Releases::default(),
+            views: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            next_request: 1,
+        }
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    pub(super) fn send(&mut self, message: Message) {
+        self.outgoing.push_back(message);
+    }
+
+    pub(super) fn set_heartbeat(&mut self, heartbeat_ms: u32, now: Now) {
+        self.heartbeat = Duration::from_millis(heartbeat_ms.into()).max(SHORTEST_HEARTBEAT);
+        self.last_ping = now.elapsed;
+    }
+
+    /// The server has heard everything up to the heartbeat that this answers; the runs that it
+    /// thereby knows to be finished.
+    pub(super) fn pong(&mut self) -> Vec<u64> {
+        self.pongs += 1;
+        match self.releases.proving.take() {
+            Some((ping, runs)) if self.pongs >= ping => runs,
+            other => {
+                self.releases.proving = other;
+                Vec::new()
+            }
+        }
+    }
+
+    fn ping(&mut self, now: Now) {
+        self.last_ping = now.elapsed;
+        self.pings += 1;
+        if self.releases.proving.is_none() && !self.releases.told.is_empty() {
+            let runs = std::mem::take(&mut self.releases.told);
+            self.releases.proving = Some((self.pings, runs));
+        }
+        self.send(Message::Ping(0));
+    }
+
+    fn knows_release(&self, ordinal: u64) -> bool {
+        let proving = self.releases.proving.as_ref();
+        self.releases.told.contains(&ordinal)
+            || proving.is_some_and(|(_, runs)| runs.contains(&ordinal))
+    }
+}
+
+impl Replica {
+    /// Starts a connection. The hello is its first message; those after it come from
+    /// [`Replica::next_message`]. A connection that was there before counts as lost.
+    pub fn connect(&mut self, codecs: Vec<String>, token: Option<String>, now: Now) -> Hello {
+        self.disconnect();
+        self.session = Some(Session::new(now));
+        Hello {
+            min_version: OLDEST_PROTOCOL_VERSION,
+            max_version: PROTOCOL_VERSION,
+            codecs,
+            namespace: self.namespace.clone(),
+            token,
+            run: self.run,
+            now_ms: now.wall_ms,
+        }
+    }
+
+    /// The connection is gone: everything pending is to be pushed on the next one.
+    pub fn disconnect(&mut self) {
+        if self.session.take().is_none() {
+            return;
+        }
+        self.outbox.disconnect();
+        for map in self.maps.values_mut() {
+            // Verdicts that were not settled come again on the next connection.
+            map.waiting.clear();
+            map.confirmed.drop_index();
+            let told = map.view.told_synced;
+            map.view = View::default();
+            if told {
+                self.notes.push(Note::Synced {
+                    map: map.name.clone(),
+                    synced: false,
+                });
+            }
+        }
+    }
+
+    /// The next message to send, each in a frame of its own; call it again once it is sent, until
+    /// there is none. Control messages go first, then pending ops within the push window.
+    pub fn next_message(&mut self, now: Now) -> Option<Message> {
+        let session = self.session.as_mut()?;
+        let message = match session.outgoing.pop_front() {
+            Some(Message::Ping(_)) => Message::Ping(session.sent),
+            Some(Message::Pong(_)) => Message::Pong(session.sent),
+            Some(message) => message,
+            None => Message::Push(self.next_push(now)?),
+        };
+        let session = self.session.as_mut()?;
+        session.sent += 1;
+        Some(message)
+    }
+
+    fn next_push(&mut self, now: Now) -> Option<Push> {
+        let session = self.session.as_mut().filter(|session| session.ready)?;
+        if session
+            .paused_until
+            .is_some_and(|until| now.elapsed < until)
+        {
+            return None;
+        }
+        let room = session.push_window.saturating_sub(self.outbox.in_flight());
+        if room == 0 {
+            return None;
+        }
+        let (run, ops) = self.outbox.take_push(room)?;
+        session.paused_until = None;
+        let resume = std::mem::take(&mut session.resume);
+        let last = ops.last()?.id.number;
+        let previous = session.previous.insert(run, last).unwrap_or(0);
+        let highest = session.highest.entry(run).or_default();
+        *highest = last.max(*highest);
+        Some(Push {
+            run,
+            resume,
+            previous,
+            ops,
+        })
+    }
+
+    /// When to call [`Replica::tick`] and [`Replica::next_message`] next, if nothing else happens.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        let session = self.session.as_ref()?;
+        if !session.ready {
+            return Some(session.greeted.elapsed + WELCOME_TIMEOUT);
+        }
+        let ping = session.last_ping + session.heartbeat;
+        let lost = session.last_heard + session.heartbeat * LOST_AFTER_HEARTBEATS;
+        let next = ping.min(lost);
+        Some(session.paused_until.map_or(next, |until| next.min(until)))
+    }
+
+    /// Does what is due: heartbeats.
+    ///
+    /// # Errors
+    /// `Timeout` when the server has been silent for too long: the connection counts as lost.
+    pub fn tick(&mut self, now: Now) -> Result<()> {
+        let Some(session) = &mut self.session else {
+            return Ok(());
+        };
+        if !session.ready {
+            return if now.elapsed < session.greeted.elapsed + WELCOME_TIMEOUT {
+                Ok(())
+            } else {
+                let message = "the server did not answer the greeting";
+                Err(Error::new(ErrorKind::Timeout, "connect", message))
+            };
+        }
+        let silent = now.elapsed.saturating_sub(session.last_heard);
+        if silent >= session.heartbeat * LOST_AFTER_HEARTBEATS {
+            let message = "the server has gone silent";
+            return Err(Error::new(ErrorKind::Timeout, "hear from server", message)
+                .with("silent_ms", silent.as_millis()));
+        }
+        if now.elapsed >= session.last_ping + session.heartbeat {
+            session.ping(now);
+        }
+        Ok(())
+    }
+
+    pub(super) fn send(&mut self, message: Message) {
+        if let Some(session) = &mut self.session {
+            session.send(message);
+        }
+    }
+
+    /// Tells the server which runs are over, so that it may forget them one day.
+    pub(super) fn release_runs(&mut self) {
+        let Some(session) = self.session.as_mut().filter(|session| session.ready) else {
+            return;
+        };
+        if self.unsaved.settled {
+            return;
+        }
+        for (ordinal, run) in self.outbox.finished(self.ordinal) {
+            if !session.knows_release(ordinal) {
+                session.releases.told.push(ordinal);
+                session.send(Message::Release(run));
+            }
+        }
+    }
+}

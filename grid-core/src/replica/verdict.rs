@@ -1,0 +1,169 @@
+//! What the server decided of pending ops, and when they leave outbox and overlay.
+
+use std::time::Duration;
+
+use super::note::Note;
+use super::outbox::LogPosition;
+use super::receive::protocol;
+use super::replica::Replica;
+use super::session::Now;
+use crate::address::{MapName, PartitionId};
+use crate::error::Result;
+use crate::op::{OpId, RunId};
+use crate::protocol::{Ack, Deferred, Verdict};
+use crate::record::Sequence;
+
+/// The longest that a server can make a client wait before it pushes again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+impl Replica {
+    pub(super) fn on_ack(&mut self, ack: &Ack) -> Result<()> {
+        for range in &ack.accepted {
+            let last = range.first.saturating_add(range.count.saturating_sub(1));
+            self.check_pushed(ack.run, last)?;
+            let first = OpId {
+                run: ack.run,
+                number: range.first,
+            };
+            let Some(first) = self.outbox.position(first) else {
+                continue;
+            };
+            for position in self.outbox.between(first.ordinal, first.number, last) {
+                self.decide(position, &Verdict::Accepted, ack.partition, ack.sequence);
+            }
+        }
+        for exception in &ack.exceptions {
+            self.check_pushed(ack.run, exception.number)?;
+            let id = OpId {
+                run: ack.run,
+                number: exception.number,
+            };
+            if let Some(position) = self.outbox.position(id) {
+                self.decide(position, &exception.verdict, ack.partition, ack.sequence);
+            }
+        }
+        Ok(())
+    }
+
+    /// A verdict on an op that was not pushed must not make it vanish.
+    fn check_pushed(&self, run: RunId, number: u64) -> Result<()> {
+        let session = self.session.as_ref();
+        let highest = session.and_then(|session| session.highest.get(&run));
+        if highest.is_some_and(|highest| number <= *highest) {
+            return Ok(());
+        }
+        let op = OpId { run, number };
+        Err(protocol("the server decided an op that was not pushed").with("op", op))
+    }
+
+    fn decide(
+        &mut self,
+        position: LogPosition,
+        verdict: &Verdict,
+        partition: PartitionId,
+        sequence: Sequence,
+    ) {
+        if !self.outbox.decide(position) {
+            return;
+        }
+        let Some(pending) = self.outbox.get_mut(position) else {
+            return;
+        };
+        if *verdict != Verdict::Accepted {
+            pending.exception = Some(partition);
+        }
+        let op = &pending.op;
+        let (id, hlc, map, key) = (op.id, op.hlc, op.map.clone(), op.key.clone());
+        if !std::mem::replace(&mut pending.told, true) {
+            self.decided += 1;
+            self.notes.push(Note::Decided {
+                op: id,
+                map: map.clone(),
+                key: key.clone(),
+                verdict: verdict.clone(),
+            });
+        }
+        let stamp = match verdict {
+            Verdict::Accepted => Some(hlc),
+            Verdict::Restamped(stamp) => {
+                self.wants_run |= id.run == self.run;
+                Some(*stamp)
+            }
+            Verdict::Superseded(_) | Verdict::Rejected { .. } => None,
+        };
+        let Some(state) = self.maps.get_mut(&map) else {
+            return;
+        };
+        if let Some(stamp) = stamp {
+            state.overlay.accepted(&key, position, stamp);
+        }
+        let rejected = matches!(verdict, Verdict::Rejected { .. });
+        let level = state
+            .level(partition)
+            .is_some_and(|level| level >= sequence);
+        if rejected || level || !state.follows(&key) {
+            self.settle(position);
+        } else {
+            state.waiting.insert((partition, sequence, position));
+        }
+    }
+
+    /// Takes an op out of outbox and overlay.
+    pub(super) fn settle(&mut self, position: LogPosition) {
+        let Some(op) = self.outbox.settle(position) else {
+            return;
+        };
+        self.unsaved.settled = true;
+        if let Some(map) = self.maps.get_mut(&op.map) {
+            map.change(&op.key, &mut self.notes, |map| {
+                map.overlay.remove(&op.key, position);
+            });
+        }
+    }
+
+    /// Settles the decided ops whose outcome the confirmed state of `partition` shows by now.
+    pub(super) fn settle_reached(&mut self, name: &MapName, partition: PartitionId) {
+        let Some(map) = self.maps.get_mut(name) else {
+            return;
+        };
+        let Some(level) = map.level(partition) else {
+            return;
+        };
+        let last = LogPosition {
+            ordinal: u64::MAX,
+            number: u64::MAX,
+        };
+        let first = (partition, Sequence::ZERO, LogPosition::FIRST);
+        let reached: Vec<_> = map
+            .waiting
+            .range(first..=(partition, level, last))
+            .copied()
+            .collect();
+        for wait in reached {
+            if let Some(map) = self.maps.get_mut(name) {
+                map.waiting.remove(&wait);
+            }
+            self.settle(wait.2);
+        }
+    }
+
+    pub(super) fn on_deferred(&mut self, deferred: &Deferred, now: Now) -> Result<()> {
+        self.check_pushed(deferred.run, deferred.from)?;
+        let id = OpId {
+            run: deferred.run,
+            number: deferred.from,
+        };
+        let Some(position) = self.outbox.position(id) else {
+            return Ok(());
+        };
+        self.outbox.rewind(position);
+        if let Some(session) = &mut self.session {
+            let pause = Duration::from_millis(deferred.retry_after_ms.into()).min(LONGEST_PAUSE);
+            let until = now.elapsed + pause;
+            session.paused_until = Some(session.paused_until.map_or(until, |old| old.max(until)));
+            session.resume = true;
+            session.previous.clear();
+        }
+        Ok(())
+    }
+}
