@@ -1,4 +1,4 @@
-//! What can be wrong with encoded bytes, as a value that costs nothing to make.
+//! What can be wrong with encoded bytes, as one byte, so that results stay in registers.
 
 use crate::error::ErrorKind;
 
@@ -25,8 +25,18 @@ pub(super) enum Fault {
     OutOfRange,
     /// An array has fewer fields than its meaning needs.
     MissingFields,
-    /// An item is of another type than the named one.
-    Expected(&'static str),
+    /// An item is not a number.
+    NoNumber,
+    /// An item is not a truth value.
+    NoTruth,
+    /// An item is not a byte string.
+    NoBytes,
+    /// An item is not a text.
+    NoText,
+    /// An item is not an array.
+    NoArray,
+    /// A byte string is not as long as its meaning needs.
+    BadLength,
     /// Nesting exceeds the bound.
     TooDeep,
     /// A collection has more items than the bound.
@@ -45,22 +55,27 @@ impl Fault {
     }
 
     /// The sentence that tells it.
-    pub(super) fn message(self) -> String {
+    pub(super) fn message(self) -> &'static str {
         match self {
-            Self::Truncated => "the bytes end within an item".to_owned(),
-            Self::Trailing => "bytes follow the end of the item".to_owned(),
-            Self::Indefinite => "an item has no declared length".to_owned(),
-            Self::NotShortest => "a number or length is not in its shortest form".to_owned(),
-            Self::Reserved => "an item starts with a reserved byte".to_owned(),
-            Self::StrayBreak => "an end mark stands where no item ends".to_owned(),
-            Self::BadChunk => "a chunk is of another type than its string".to_owned(),
-            Self::NotUtf8 => "text is not UTF-8".to_owned(),
-            Self::OutOfRange => "a number is out of its field's range".to_owned(),
-            Self::MissingFields => "an array has too few fields".to_owned(),
-            Self::Expected(what) => format!("expected {what}"),
-            Self::TooDeep => "items are nested too deeply".to_owned(),
-            Self::TooManyItems => "a collection has too many items".to_owned(),
-            Self::TooLong => "a text is too long for its field".to_owned(),
+            Self::Truncated => "the bytes end within an item",
+            Self::Trailing => "bytes follow the end of the item",
+            Self::Indefinite => "an item has no declared length",
+            Self::NotShortest => "a number or length is not in its shortest form",
+            Self::Reserved => "an item starts with a reserved byte",
+            Self::StrayBreak => "an end mark stands where no item ends",
+            Self::BadChunk => "a chunk is of another type than its string",
+            Self::NotUtf8 => "text is not UTF-8",
+            Self::OutOfRange => "a number is out of its field's range",
+            Self::MissingFields => "an array has too few fields",
+            Self::NoNumber => "expected a number",
+            Self::NoTruth => "expected true or false",
+            Self::NoBytes => "expected a byte string",
+            Self::NoText => "expected a text",
+            Self::NoArray => "expected an array",
+            Self::BadLength => "a byte string is not as long as its field needs",
+            Self::TooDeep => "items are nested too deeply",
+            Self::TooManyItems => "a collection has too many items",
+            Self::TooLong => "a text is too long for its field",
         }
     }
 }

@@ -19,7 +19,8 @@ const OPERATION: &str = "read hello";
 /// message as CBOR.
 ///
 /// # Errors
-/// `TooLarge` when the token or the list of codecs is beyond all measure.
+/// `TooLarge` beyond 64 KiB or 16 codecs, `Invalid` when the oldest version is newer than the
+/// newest.
 pub fn write_hello(hello: &Hello, buffer: &mut BytesMut) -> Result<()> {
     let start = buffer.len();
     buffer.put_slice(&MAGIC);

@@ -24,6 +24,7 @@ const LEAST_NAME_BYTES: usize = 2;
 /// The maps of some ops, each once, in the order of their first op.
 struct MapTable<'a> {
     names: Vec<&'a MapName>,
+    /// All names but the first: mostly there is no other.
     indexes: BTreeMap<&'a str, usize>,
     last: usize,
 }
@@ -44,14 +45,23 @@ impl<'a> MapTable<'a> {
     /// The index of `map`, which is added if it is new. Mostly the map is that of the op before.
     #[inline]
     fn index(&mut self, map: &'a MapName) -> usize {
-        let same = |known: &&MapName| **known == *map;
-        if !self.names.get(self.last).is_some_and(same) {
-            self.last = *self.indexes.entry(map.as_str()).or_insert_with(|| {
-                self.names.push(map);
-                self.names.len() - 1
-            });
+        let is_at = |index: usize| self.names.get(index).is_some_and(|known| *known == map);
+        if !is_at(self.last) {
+            self.last = if is_at(0) { 0 } else { self.other(map) };
         }
         self.last
+    }
+
+    fn other(&mut self, map: &'a MapName) -> usize {
+        let next = self.names.len();
+        if next == 0 {
+            self.names.push(map);
+            return 0;
+        }
+        *self.indexes.entry(map.as_str()).or_insert_with(|| {
+            self.names.push(map);
+            next
+        })
     }
 }
 

@@ -191,7 +191,7 @@ impl<'a> Reader<'a> {
     /// When there is none.
     #[inline]
     pub fn u64(&mut self) -> Result<u64> {
-        self.argument(UINT, "a number")
+        self.argument(UINT, Fault::NoNumber)
     }
 
     /// Reads a number of 32 bits.
@@ -235,7 +235,7 @@ impl<'a> Reader<'a> {
         match major {
             UINT => Ok(number),
             NEGATIVE => Ok(!number),
-            _ => Err(self.fail(Fault::Expected("a number"))),
+            _ => Err(self.fail(Fault::NoNumber)),
         }
     }
 
@@ -248,7 +248,7 @@ impl<'a> Reader<'a> {
         match self.raw_byte()? {
             FALSE => Ok(false),
             TRUE => Ok(true),
-            _ => Err(self.fail(Fault::Expected("a truth value"))),
+            _ => Err(self.fail(Fault::NoTruth)),
         }
     }
 
@@ -281,7 +281,7 @@ impl<'a> Reader<'a> {
     /// When there is none.
     #[inline]
     pub fn bytes_ref(&mut self) -> Result<&'a [u8]> {
-        let length = self.argument(BYTES, "a byte string")?;
+        let length = self.argument(BYTES, Fault::NoBytes)?;
         take_slice(&mut self.rest, length).map_err(|fault| self.fail(fault))
     }
 
@@ -291,7 +291,7 @@ impl<'a> Reader<'a> {
     /// When there is none.
     #[inline]
     pub fn text(&mut self) -> Result<&'a str> {
-        let length = self.argument(TEXT, "a text")?;
+        let length = self.argument(TEXT, Fault::NoText)?;
         let slice = take_slice(&mut self.rest, length).map_err(|fault| self.fail(fault))?;
         std::str::from_utf8(slice).map_err(|_| self.fail(Fault::NotUtf8))
     }
@@ -311,7 +311,7 @@ impl<'a> Reader<'a> {
     /// Reads a text that shares the memory; whether it is UTF-8 is for the caller to check.
     #[inline]
     pub(super) fn text_bytes(&mut self) -> Result<Bytes> {
-        let length = self.argument(TEXT, "a text")?;
+        let length = self.argument(TEXT, Fault::NoText)?;
         let slice = take_slice(&mut self.rest, length).map_err(|fault| self.fail(fault))?;
         Ok(self.whole.slice_ref(slice))
     }
@@ -322,9 +322,7 @@ impl<'a> Reader<'a> {
     /// When there is none.
     pub fn array_of<const N: usize>(&mut self) -> Result<[u8; N]> {
         let slice = self.bytes_ref()?;
-        slice
-            .try_into()
-            .map_err(|_| self.fail(Fault::Expected("a byte string of another length")))
+        slice.try_into().map_err(|_| self.fail(Fault::BadLength))
     }
 
     /// Reads numbers that [`super::Writer::packed`] wrote.
@@ -355,7 +353,7 @@ impl<'a> Reader<'a> {
         let slice = self.bytes_ref()?;
         let (chunks, odd) = slice.as_chunks::<N>();
         if !odd.is_empty() {
-            return Err(self.fail(Fault::Expected("a whole count of packed numbers")));
+            return Err(self.fail(Fault::BadLength));
         }
         if chunks.len() > self.max_items {
             return Err(self.fail(Fault::TooManyItems));
@@ -408,7 +406,7 @@ impl<'a> Reader<'a> {
     /// The length of an array, within the limit.
     #[inline]
     fn array(&mut self) -> Result<usize> {
-        let length = self.argument(ARRAY, "an array")?;
+        let length = self.argument(ARRAY, Fault::NoArray)?;
         match usize::try_from(length) {
             Ok(length) if length <= self.max_items => Ok(length),
             _ => Err(self.fail(Fault::TooManyItems)),
@@ -422,10 +420,10 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    fn argument(&mut self, major: u8, what: &'static str) -> Result<u64> {
+    fn argument(&mut self, major: u8, otherwise: Fault) -> Result<u64> {
         let (found, argument, least) = head(&mut self.rest).map_err(|fault| self.fail(fault))?;
         if found != major {
-            return Err(self.fail(Fault::Expected(what)));
+            return Err(self.fail(otherwise));
         }
         if argument < least {
             return Err(self.fail(Fault::NotShortest));

@@ -60,59 +60,75 @@ pub(super) struct Walk {
     pub(super) indefinite: bool,
 }
 
-/// A container that is open: how many items it still holds, or until its end mark.
+/// A container that is open. Small, because a stack of them is set up for every check.
 #[derive(Debug, Clone, Copy)]
-enum Open {
-    Items(u64),
-    Chunks(u8),
-    UntilBreak { items: u64, map: bool },
+struct Open {
+    kind: Kind,
+    /// Items that are still to come, or that came, as `kind` says.
+    items: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Holds `items` more items.
+    Definite,
+    /// Holds chunks of this major type until the end mark.
+    String(u8),
+    /// Held `items` items so far; ends with the end mark.
+    Array,
+    /// Held `items` keys and values so far; ends with the end mark.
+    Map,
+}
+
+impl Open {
+    fn of(kind: Kind) -> Self {
+        Self { kind, items: 0 }
+    }
 }
 
 impl Walk {
     /// Moves `rest` behind the item that it starts with.
     pub(super) fn skip(&self, rest: &mut &[u8]) -> Result<(), Fault> {
-        let mut stack = [Open::Items(0); MAX_CBOR_DEPTH];
-        let mut depth = 0;
+        let Some(mut open) = self.item(rest, None)? else {
+            return Ok(());
+        };
+        let max_depth = self.max_depth.min(MAX_CBOR_DEPTH);
+        if max_depth == 0 {
+            return Err(Fault::TooDeep);
+        }
+        let mut around = [open; MAX_CBOR_DEPTH];
+        let mut depth = 1;
         loop {
-            if let Some(open) = self.item(rest, &stack[..depth])? {
-                if depth >= self.max_depth.min(MAX_CBOR_DEPTH) {
+            if self.ends(&mut open, rest)? {
+                depth -= 1;
+                if depth == 0 {
+                    return Ok(());
+                }
+                open = around[depth];
+            } else if let Some(inner) = self.item(rest, Some(open.kind))? {
+                if depth == max_depth {
                     return Err(Fault::TooDeep);
                 }
-                stack[depth] = open;
+                around[depth] = open;
                 depth += 1;
-            }
-            depth = self.close(rest, &mut stack, depth)?;
-            if depth == 0 {
-                return Ok(());
+                open = inner;
             }
         }
     }
 
-    /// Takes one item, or the head of a container that it returns.
-    fn item(&self, rest: &mut &[u8], stack: &[Open]) -> Result<Option<Open>, Fault> {
+    /// Takes one item, or the head of a container that it returns; `within` is the container
+    /// around it.
+    #[inline]
+    fn item(&self, rest: &mut &[u8], within: Option<Kind>) -> Result<Option<Open>, Fault> {
         let first = *rest.first().ok_or(Fault::Truncated)?;
         let (major, info) = (first >> 5, first & 0x1f);
-        if let Some(Open::Chunks(of)) = stack.last()
-            && (major != *of || info == INDEFINITE)
+        if let Some(Kind::String(of)) = within
+            && (major != of || info == INDEFINITE)
         {
             return Err(Fault::BadChunk);
         }
         if info == INDEFINITE {
-            if first == BREAK {
-                return Err(Fault::StrayBreak);
-            }
-            if !self.indefinite {
-                return Err(Fault::Indefinite);
-            }
-            *rest = &rest[1..];
-            return match major {
-                BYTES | TEXT => Ok(Some(Open::Chunks(major))),
-                ARRAY | MAP => Ok(Some(Open::UntilBreak {
-                    items: 0,
-                    map: major == MAP,
-                })),
-                _ => Err(Fault::Reserved),
-            };
+            return self.indefinite(rest, first).map(Some);
         }
         let (_, argument, _) = head(rest)?;
         match major {
@@ -120,9 +136,9 @@ impl Walk {
             TEXT => std::str::from_utf8(take_slice(rest, argument)?)
                 .map(|_| None)
                 .map_err(|_| Fault::NotUtf8),
-            ARRAY => self.definite(argument, 1, rest.len()),
-            MAP => self.definite(argument, 2, rest.len()),
-            TAG => Ok(Some(Open::Items(1))),
+            ARRAY => self.definite(argument, 1, rest.len()).map(Some),
+            MAP => self.definite(argument, 2, rest.len()).map(Some),
+            TAG => self.definite(1, 1, rest.len()).map(Some),
             // A simple value below 32 has no form of two bytes.
             SIMPLE if info == 24 && argument < 32 => Err(Fault::Reserved),
             _ => Ok(None),
@@ -130,7 +146,7 @@ impl Walk {
     }
 
     /// An array or map of `count` entries of `each` items; every item takes a byte at least.
-    fn definite(&self, count: u64, each: u64, left: usize) -> Result<Option<Open>, Fault> {
+    fn definite(&self, count: u64, each: u64, left: usize) -> Result<Open, Fault> {
         if count > self.max_items as u64 {
             return Err(Fault::TooManyItems);
         }
@@ -138,47 +154,62 @@ impl Walk {
         if items > left as u64 {
             return Err(Fault::Truncated);
         }
-        Ok(Some(Open::Items(items)))
+        let items = u32::try_from(items).map_err(|_| Fault::TooManyItems)?;
+        Ok(Open {
+            kind: Kind::Definite,
+            items,
+        })
     }
 
-    /// Counts the item that was just taken and closes what it completed; the depth that remains.
-    fn close(
-        &self,
-        rest: &mut &[u8],
-        stack: &mut [Open; MAX_CBOR_DEPTH],
-        mut depth: usize,
-    ) -> Result<usize, Fault> {
-        while depth > 0 {
-            match &mut stack[depth - 1] {
-                Open::Items(0) => depth -= 1,
-                Open::Items(left) => {
-                    *left -= 1;
-                    return Ok(depth);
-                }
-                Open::Chunks(_) => {
-                    if rest.first() != Some(&BREAK) {
-                        return Ok(depth);
-                    }
-                    *rest = &rest[1..];
-                    depth -= 1;
-                }
-                Open::UntilBreak { items, map } => {
-                    if rest.first() != Some(&BREAK) {
-                        *items += 1;
-                        let entries = if *map { items.div_ceil(2) } else { *items };
-                        if entries > self.max_items as u64 {
-                            return Err(Fault::TooManyItems);
-                        }
-                        return Ok(depth);
-                    }
-                    if *map && *items % 2 == 1 {
-                        return Err(Fault::StrayBreak);
-                    }
-                    *rest = &rest[1..];
-                    depth -= 1;
-                }
-            }
+    /// Takes the head `first` of an item of no declared length.
+    #[cold]
+    fn indefinite(&self, rest: &mut &[u8], first: u8) -> Result<Open, Fault> {
+        if first == BREAK {
+            return Err(Fault::StrayBreak);
         }
-        Ok(0)
+        if !self.indefinite {
+            return Err(Fault::Indefinite);
+        }
+        *rest = &rest[1..];
+        match first >> 5 {
+            major @ (BYTES | TEXT) => Ok(Open::of(Kind::String(major))),
+            ARRAY => Ok(Open::of(Kind::Array)),
+            MAP => Ok(Open::of(Kind::Map)),
+            _ => Err(Fault::Reserved),
+        }
+    }
+
+    /// Whether `open` ends here; otherwise counts the item that comes next in it.
+    #[inline]
+    fn ends(&self, open: &mut Open, rest: &mut &[u8]) -> Result<bool, Fault> {
+        if open.kind == Kind::Definite {
+            let Some(left) = open.items.checked_sub(1) else {
+                return Ok(true);
+            };
+            open.items = left;
+            return Ok(false);
+        }
+        if rest.first() != Some(&BREAK) {
+            self.count(open)?;
+            return Ok(false);
+        }
+        if open.kind == Kind::Map && open.items % 2 == 1 {
+            return Err(Fault::StrayBreak);
+        }
+        *rest = &rest[1..];
+        Ok(true)
+    }
+
+    /// Counts one more item of a container of no declared length.
+    fn count(&self, open: &mut Open) -> Result<(), Fault> {
+        open.items = open.items.checked_add(1).ok_or(Fault::TooManyItems)?;
+        let entries = match open.kind {
+            Kind::Map => open.items.div_ceil(2),
+            _ => open.items,
+        };
+        if u64::from(entries) > self.max_items as u64 {
+            return Err(Fault::TooManyItems);
+        }
+        Ok(())
     }
 }

@@ -35,16 +35,19 @@ pub trait Codec: MaybeSend + MaybeSync + fmt::Debug + 'static {
     /// The name by which the two sides agree on the codec.
     fn name(&self) -> &'static str;
 
-    /// Appends the encoding of `message` to `buffer`.
+    /// Appends the encoding of `message` to `buffer`; after an error `buffer` is as it was.
     ///
     /// # Errors
-    /// `TooLarge` when the message cannot be encoded within the protocol's bounds.
+    /// `TooLarge` when the message cannot be encoded within the protocol's bounds, `Invalid` when
+    /// it contradicts itself: a push whose ops are not of its run in ascending order of their
+    /// numbers, an empty range of numbers.
     fn encode(&self, message: &Message, buffer: &mut BytesMut) -> Result<()>;
 
     /// The message in `frame`; keys and values share the frame's memory.
     ///
     /// # Errors
-    /// `Protocol` when the frame is no message, `TooLarge` when it exceeds `limits`. Never panics,
-    /// whatever the bytes.
+    /// `Protocol` when the frame is no message, which one that was cut short or lengthened is not
+    /// either; `TooLarge` when it exceeds `limits`; `Version` for a hello that is too old. Never
+    /// panics, whatever the bytes.
     fn decode(&self, frame: Bytes, limits: &CodecLimits) -> Result<Message>;
 }

@@ -17,6 +17,10 @@ pub(in crate::codec) fn write_hello(writer: &mut Writer<'_>, hello: &Hello) -> R
             format!("a client offers at most {MAX_CODECS} codecs"),
         ));
     }
+    if hello.min_version > hello.max_version {
+        let message = "the oldest version is newer than the newest";
+        return Err(Error::new(ErrorKind::Invalid, "write hello", message));
+    }
     start(writer, kind::HELLO, 7);
     writer.u64(hello.min_version.into());
     writer.u64(hello.max_version.into());

@@ -51,7 +51,7 @@ pub(super) fn write(writer: &mut Writer<'_>, message: &Message) -> Result<()> {
             writer.text(token);
         }
         Message::Push(push) => return push::write_push(writer, push),
-        Message::Ack(ack) => push::write_ack(writer, ack),
+        Message::Ack(ack) => return push::write_ack(writer, ack),
         Message::Deferred(deferred) => push::write_deferred(writer, deferred),
         Message::Stored(stored) => push::write_stored(writer, stored),
         Message::Release(run) => {

@@ -3,7 +3,7 @@
 use super::{kind, start};
 use crate::codec::reader::Reader;
 use crate::codec::writer::Writer;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::{Ack, Deferred, Exception, NumberRange, Push, Stored};
 
 /// Fewest bytes of a range: its first number and its count.
@@ -12,6 +12,8 @@ const LEAST_RANGE_BYTES: usize = 2;
 const LEAST_EXCEPTION_BYTES: usize = 4;
 /// Fewest bytes of a [`Stored`]: its array's head and three numbers.
 const LEAST_STORED_BYTES: usize = 4;
+
+const UNSOUND_RANGE: &str = "a range of op numbers is empty or has no end";
 
 /// `[kind, run, resume, previous, maps, ops]`
 pub(super) fn write_push(writer: &mut Writer<'_>, push: &Push) -> Result<()> {
@@ -33,13 +35,20 @@ pub(super) fn read_push(reader: &mut Reader<'_>) -> Result<Push> {
 }
 
 /// `[kind, run, partition, sequence, [first, count, …], [[number, verdict], …]]`
-pub(super) fn write_ack(writer: &mut Writer<'_>, ack: &Ack) {
+pub(super) fn write_ack(writer: &mut Writer<'_>, ack: &Ack) -> Result<()> {
     start(writer, kind::ACK, 5);
     writer.run(ack.run);
     writer.partition(ack.partition);
     writer.sequence(ack.sequence);
     writer.list(2 * ack.accepted.len());
     for range in &ack.accepted {
+        if !is_sound(range) {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "encode frame",
+                UNSOUND_RANGE,
+            ));
+        }
         writer.u64(range.first);
         writer.u64(range.count);
     }
@@ -48,6 +57,12 @@ pub(super) fn write_ack(writer: &mut Writer<'_>, ack: &Ack) {
         writer.u64(exception.number);
         writer.verdict(&exception.verdict);
     });
+    Ok(())
+}
+
+/// Whether whoever loops over the numbers neither finds none nor overflows.
+fn is_sound(range: &NumberRange) -> bool {
+    range.count > 0 && range.first.checked_add(range.count).is_some()
 }
 
 pub(super) fn read_ack(reader: &mut Reader<'_>) -> Result<Ack> {
@@ -61,13 +76,15 @@ pub(super) fn read_ack(reader: &mut Reader<'_>) -> Result<Ack> {
 }
 
 fn read_range(reader: &mut Reader<'_>) -> Result<NumberRange> {
-    let first = reader.u64()?;
-    let count = reader.u64()?;
-    // Whoever loops over the numbers must neither overflow nor find none.
-    if count == 0 || first.checked_add(count).is_none() {
-        return Err(reader.error("a range of op numbers is empty or has no end"));
+    let range = NumberRange {
+        first: reader.u64()?,
+        count: reader.u64()?,
+    };
+    if is_sound(&range) {
+        Ok(range)
+    } else {
+        Err(reader.error(UNSOUND_RANGE))
     }
-    Ok(NumberRange { first, count })
 }
 
 fn read_exception(reader: &mut Reader<'_>) -> Result<Exception> {
