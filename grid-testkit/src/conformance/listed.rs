@@ -1,11 +1,13 @@
 //! That no case of a suite is forgotten in its macro.
 
-/// Compares the public async functions in `cases` with the names that `suite` gives its macro.
+/// Compares the public functions in `cases` with the names that `suite` gives its macro.
 pub(super) fn assert_every_case_is_listed(suite: &str, cases: &[&str]) {
     let mut written: Vec<&str> = cases
         .iter()
         .flat_map(|source| source.lines())
-        .filter_map(|line| line.strip_prefix("pub async fn "))
+        .filter_map(|line| line.strip_prefix("pub "))
+        .map(|line| line.strip_prefix("async ").unwrap_or(line))
+        .filter_map(|line| line.strip_prefix("fn "))
         .filter_map(|rest| rest.split(['<', '(']).next())
         .collect();
     let mut listed: Vec<&str> = suite

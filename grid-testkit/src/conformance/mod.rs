@@ -5,6 +5,7 @@
 //! every case; a case that asks for more than the backend's capability record declares passes
 //! without a check.
 
+pub mod codec;
 pub mod disk;
 #[cfg(test)]
 mod listed;
