@@ -162,6 +162,16 @@ fn a_full_counter_carries_into_the_milliseconds() {
 }
 
 #[test]
+fn a_bound_that_is_told_late_does_not_lower_a_later_one() {
+    let mut bound = ClockBound::new(Hlc::new(9, 0));
+    bound.stored(Hlc::new(5, 0));
+    assert_eq!(bound.get(), Hlc::new(9, 0));
+    assert_eq!(bound.raise_for(Hlc::new(9, 0)), None);
+    let top = Hlc::from_u64(u64::MAX);
+    assert_eq!(bound.raise_for(top), Some(top), "the end of the range");
+}
+
+#[test]
 fn broken_text_is_refused() {
     for text in [
         "",

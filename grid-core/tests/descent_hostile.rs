@@ -189,6 +189,22 @@ fn answers_to_something_else_are_refused() {
             .is_err()
     );
 
+    let below_the_root = || {
+        let mut descent = Descent::start().0;
+        let mut sums = [0; 16];
+        sums[3] = 1;
+        descent.on_nodes(&nodes(8, 0, &[0], &sums), []).unwrap();
+        descent
+    };
+    let answer = |parents: &[u32]| nodes(8, 1, parents, &vec![0; 16 * parents.len()]);
+    assert!(below_the_root().on_nodes(&answer(&[3]), []).is_ok());
+    for parents in [&[][..], &[2], &[3, 4], &[3, 3]] {
+        assert!(
+            below_the_root().on_nodes(&answer(parents), []).is_err(),
+            "{parents:?}"
+        );
+    }
+
     let start = || Descent::start().0;
     assert!(start().on_nodes(&nodes(8, 0, &[0], &[1; 16]), []).is_ok());
     for answer in [

@@ -213,6 +213,21 @@ proptest! {
         prop_assert!(b.delta_for(&LastWriterWins, &stepped).is_empty());
     }
 
+    /// With a rule that combines, too, a delta holds records as they are after the join, so that
+    /// whoever gets them gets both sides.
+    #[test]
+    fn a_delta_of_a_combining_join_is_the_outcome(a in a_map(), b in a_map()) {
+        let mut stepped = a.clone();
+        let delta = stepped.join_with(&Union, &b);
+        for record in delta.records() {
+            prop_assert!(stepped.records().any(|now| now == record));
+        }
+        let mut passed_on = LwwMap::new();
+        passed_on.join_with(&Union, &a);
+        passed_on.join_with(&Union, &delta);
+        prop_assert_eq!(passed_on, stepped);
+    }
+
     /// One write at a time is the same as all at once, in any order.
     #[test]
     fn order_and_repetition_do_not_matter(

@@ -142,7 +142,7 @@ impl Descent {
     ) -> Result<Progress> {
         let (own, level, mut asked, mut differing) = match self.take() {
             State::Root => {
-                if answer.bits == 0 || !is_leaf_bits(answer.bits) {
+                if !is_leaf_bits(answer.bits) {
                     return Err(protocol(format!("no tree has {} leaf bits", answer.bits)));
                 }
                 let own = MerkleTree::build(answer.bits, own);
