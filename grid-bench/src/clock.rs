@@ -32,6 +32,24 @@ pub(crate) fn nanos_per_item(items: u32, mut work: impl FnMut()) -> f64 {
     quickest.as_secs_f64() * 1e9 / (f64::from(calls) * f64::from(items))
 }
 
+/// Splits the time of work that is done in steps.
+#[derive(Debug)]
+pub(crate) struct Laps(Instant);
+
+impl Laps {
+    /// Starts the first lap.
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Adds the time since the last lap ended to `step`, and starts the next one.
+    pub(crate) fn add_to(&mut self, step: &mut Duration) {
+        let now = Instant::now();
+        *step += now - self.0;
+        self.0 = now;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::hint::black_box;
@@ -56,6 +74,24 @@ mod tests {
         assert!(
             (0.05..0.2).contains(&(shared / one)),
             "{one} ns, then {shared} ns"
+        );
+    }
+
+    #[test]
+    fn laps_add_up_to_the_whole() {
+        let (mut first, mut second) = (Duration::ZERO, Duration::ZERO);
+        let whole = Instant::now();
+        let mut laps = Laps::start();
+        for _ in 0..100 {
+            black_box(vec![0_u8; 10_000]);
+            laps.add_to(&mut first);
+            laps.add_to(&mut second);
+        }
+        let whole = whole.elapsed();
+        assert!(first > second, "{first:?} of work, {second:?} of nothing");
+        assert!(
+            first + second <= whole,
+            "{first:?} + {second:?} of {whole:?}"
         );
     }
 }

@@ -5,6 +5,8 @@
 pub(crate) enum Better {
     /// Times and sizes.
     Lower,
+    /// Rates.
+    Higher,
 }
 
 impl Better {
@@ -12,6 +14,7 @@ impl Better {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Lower => "lower",
+            Self::Higher => "higher",
         }
     }
 
@@ -19,6 +22,7 @@ impl Better {
     pub(crate) fn sign(self) -> &'static str {
         match self {
             Self::Lower => "≤",
+            Self::Higher => "≥",
         }
     }
 
@@ -26,6 +30,7 @@ impl Better {
     pub(crate) fn keeps(self, value: f64, bound: f64) -> bool {
         match self {
             Self::Lower => value <= bound,
+            Self::Higher => value >= bound,
         }
     }
 }

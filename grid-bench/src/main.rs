@@ -29,13 +29,21 @@ fn main() -> ExitCode {
     if cfg!(debug_assertions) {
         eprintln!("note: this was built without optimisation; the figures say little");
     }
-    let figures = cli.suite.measure();
-    print!("{}", report::table(&figures));
-    if let Some(path) = &cli.json
-        && let Err(error) = std::fs::write(path, report::json(&figures))
-    {
-        eprintln!("error: cannot write {}: {error}", path.display());
-        return ExitCode::FAILURE;
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
     }
-    ExitCode::SUCCESS
+}
+
+fn run(cli: &Cli) -> Result<(), String> {
+    let figures = cli.suite.measure().map_err(|error| error.to_string())?;
+    print!("{}", report::table(&figures));
+    if let Some(path) = &cli.json {
+        std::fs::write(path, report::json(&figures))
+            .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    }
+    Ok(())
 }

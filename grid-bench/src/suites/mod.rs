@@ -1,6 +1,10 @@
 //! The suites, one file each.
 
 mod core;
+mod partition;
+mod sample;
+
+use grid_core::Result;
 
 use crate::figure::Figure;
 
@@ -9,13 +13,19 @@ use crate::figure::Figure;
 pub(crate) enum Suite {
     /// Nanoseconds of what every op pays: clock, digest and tree, decoding, encoding.
     Core,
+    /// Ops that one core puts through a partition of a million entries, and where the time goes.
+    Partition,
 }
 
 impl Suite {
     /// Measures every case of the suite.
-    pub(crate) fn measure(self) -> Vec<Figure> {
+    ///
+    /// # Errors
+    /// When the grid fails at what is measured.
+    pub(crate) fn measure(self) -> Result<Vec<Figure>> {
         match self {
             Self::Core => core::measure(),
+            Self::Partition => partition::measure(),
         }
     }
 }
