@@ -17,6 +17,7 @@ impl Setup {
         println!("node: {}", version_of(&tools::node()?)?);
         println!("licences: {}", version_of(&tools::cargo_deny()?)?);
         println!("book: {}", version_of(&tools::mdbook()?)?);
+        println!("data: {}", tools::airports()?.display());
         println!("tools are kept in {}", cache_dir()?.display());
         Ok(())
     }

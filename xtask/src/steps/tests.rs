@@ -3,6 +3,7 @@
 use super::Step;
 use crate::counts::Counts;
 use crate::failure::{Failure, Result};
+use crate::tools;
 use crate::workspace::Workspace;
 
 pub(super) const STEP: Step = Step {
@@ -14,6 +15,7 @@ pub(super) const STEP: Step = Step {
 fn run(workspace: &Workspace, counts: &mut Counts) -> Result<()> {
     workspace
         .cargo()
+        .env("GRID_TEST_AIRPORTS", tools::airports()?)
         .args(["test", "--workspace", "--locked", "--no-fail-fast"])
         .count(counts)?;
     if counts.passed == 0 {

@@ -1,12 +1,15 @@
 //! What the commands need beside the toolchain, and how each is brought onto the machine.
 
+mod airports;
 mod apt;
 mod cargo_deny;
 mod mdbook;
 mod node;
 mod released;
 mod wasm;
+mod wheel;
 
+pub(crate) use airports::airports;
 pub(crate) use cargo_deny::cargo_deny;
 pub(crate) use mdbook::mdbook;
 pub(crate) use node::node;

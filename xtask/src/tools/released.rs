@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::apt;
+use super::wheel;
 use crate::failure::{Failure, Result};
 use crate::invocation::Invocation;
 use crate::workspace::cache_dir;
@@ -35,7 +35,7 @@ impl Released {
             "{} {} is missing: installing it",
             self.program, self.version
         );
-        let from_wheel = self.install_wheel(&folder);
+        let from_wheel = wheel::install(&folder, self.wheel, self.version);
         if from_wheel.is_ok() && self.is_right(&program) {
             return Ok(program);
         }
@@ -63,23 +63,6 @@ impl Released {
             .arg("--version")
             .capture()
             .is_ok_and(|said| names_version(&said, self.version))
-    }
-
-    fn install_wheel(&self, folder: &Path) -> Result<()> {
-        let environment = || {
-            Invocation::new("python3")
-                .args(["-m", "venv", "--clear"])
-                .arg(folder)
-        };
-        if environment().run().is_err() {
-            apt::install(&["python3", "python3-venv"])?;
-            environment().run()?;
-        }
-        Invocation::new(folder.join("bin/python"))
-            .args(["-m", "pip", "install", "--quiet"])
-            .args(["--disable-pip-version-check", "--no-deps"])
-            .arg(format!("{}=={}", self.wheel, self.version))
-            .run()
     }
 
     fn install_crate(&self, folder: &Path) -> Result<()> {

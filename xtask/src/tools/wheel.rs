@@ -1,0 +1,28 @@
+//! Packages from PyPI, each in a virtual environment of its own.
+
+use std::path::Path;
+
+use super::apt;
+use crate::failure::Result;
+use crate::invocation::Invocation;
+
+/// Makes `folder` a virtual environment that holds exactly this package.
+///
+/// # Errors
+/// When Python or the package cannot be had.
+pub(super) fn install(folder: &Path, package: &str, version: &str) -> Result<()> {
+    let environment = || {
+        Invocation::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(folder)
+    };
+    if environment().run().is_err() {
+        apt::install(&["python3", "python3-venv"])?;
+        environment().run()?;
+    }
+    Invocation::new(folder.join("bin/python"))
+        .args(["-m", "pip", "install", "--quiet"])
+        .args(["--disable-pip-version-check", "--no-deps"])
+        .arg(format!("{package}=={version}"))
+        .run()
+}
