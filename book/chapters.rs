@@ -19,6 +19,7 @@ macro_rules! chapters {
 chapters! {
     readme = "../README.md",
     concepts = "src/concepts.md",
+    configuration = "src/configuration.md",
     writing_a_backend = "src/writing-a-backend.md",
 }
 
