@@ -178,7 +178,7 @@ fn numbers_and_lengths_are_in_their_shortest_form() {
 
 #[test]
 fn what_is_wrong_is_named() {
-    let cases: [(&[u8], &str); 15] = [
+    let cases: [(&[u8], &str); 17] = [
         (b"", "end within an item"),
         (b"\x80", "too few fields"),
         (b"\x81\x14", "too few fields"),
@@ -193,6 +193,11 @@ fn what_is_wrong_is_named() {
         (b"\x82\x1c\x00", "reserved byte"),
         (b"\x84\x0f\x01\x02\x82\x02\x47seven..", "not as long"),
         (b"\x84\x12\x01\x61m\x82\x00\x60", "name is not allowed"),
+        (b"\x86\x05\x01\x02\x03\x83\x01\x01\x05\x80", "odd count"),
+        (
+            b"\x86\x05\x01\x02\x03\x82\x01\x00\x80",
+            "range of op numbers",
+        ),
         (b"\x82\x14\x17\x00", "follow the end"),
     ];
     for (body, what) in cases {

@@ -9,6 +9,7 @@ use crate::protocol::{Hello, Refused, Welcome};
 /// Most codecs that a client may offer.
 const MAX_CODECS: usize = 16;
 
+/// `[kind, min_version, max_version, codecs, namespace, token, run, now_ms]`
 pub(in crate::codec) fn write_hello(writer: &mut Writer<'_>, hello: &Hello) -> Result<()> {
     if hello.codecs.len() > MAX_CODECS {
         return Err(Error::new(
@@ -54,6 +55,8 @@ fn read_codecs(reader: &mut Reader<'_>) -> Result<Vec<String>> {
         .collect()
 }
 
+/// `[kind, version, codec, now_ms, history, partition_count, digest_key, max_value_bytes,
+/// push_window, heartbeat_ms]`
 pub(super) fn write_welcome(writer: &mut Writer<'_>, welcome: &Welcome) {
     start(writer, kind::WELCOME, 9);
     writer.u64(welcome.version.into());
@@ -81,6 +84,7 @@ pub(super) fn read_welcome(reader: &mut Reader<'_>) -> Result<Welcome> {
     })
 }
 
+/// `[kind, code, message, retryable]`
 pub(super) fn write_refused(writer: &mut Writer<'_>, refused: &Refused) {
     start(writer, kind::REFUSED, 3);
     writer.u64(refused.code.into());
