@@ -3,6 +3,7 @@
 mod core;
 mod partition;
 mod sample;
+mod storage;
 
 use grid_core::Result;
 
@@ -15,6 +16,8 @@ pub(crate) enum Suite {
     Core,
     /// Ops that one core puts through a partition of a million entries, and where the time goes.
     Partition,
+    /// Durable puts into a SQLite store, beside the bare statement.
+    Storage,
 }
 
 impl Suite {
@@ -26,6 +29,7 @@ impl Suite {
         match self {
             Self::Core => core::measure(),
             Self::Partition => partition::measure(),
+            Self::Storage => storage::measure(),
         }
     }
 }
