@@ -69,8 +69,9 @@ pub trait Journal: MaybeSend + MaybeSync + fmt::Debug + 'static {
     ///
     /// # Errors
     /// Each on its own: `Conflict` when the tail or the epoch is not what the writer believed
-    /// (nothing was appended), `Full` when there is no room (nothing was appended, a retry may
-    /// work), `Timeout` when the outcome is unknown: read the tail again.
+    /// (nothing was appended), `Full` when there is no room or `Io` when the device refused
+    /// (nothing was appended, a retry may work), `TooLarge` when the batch exceeds the journal's
+    /// bound, `Timeout` when the outcome is unknown: read the tail again.
     async fn append(&self, appends: Vec<Append>) -> Vec<Result<Position>>;
 
     /// Batches of `partition` after `after`, in order, until about `max_bytes` are reached; at

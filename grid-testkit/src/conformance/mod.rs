@@ -7,6 +7,7 @@
 
 pub mod codec;
 pub mod disk;
+pub mod journal;
 #[cfg(test)]
 mod listed;
 pub mod persistence;
