@@ -13,7 +13,6 @@ use crate::codec::decode_ops;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hlc::Hlc;
 use crate::op::{Op, RunId};
-use crate::protocol::Selector;
 use crate::traits::Entry;
 
 /// Takes the rows of a store, in any order within a table: all of `Meta` first, then those of
@@ -127,11 +126,16 @@ impl Loader {
         Ok(())
     }
 
-    /// The replica, with `run` as its present run.
+    /// Whether `run` can be the present run: it is not 0 and was never used in this store.
+    #[must_use]
+    pub fn is_fresh_run(&self, run: RunId) -> bool {
+        run.0 != 0 && !self.runs.contains_key(&run)
+    }
+
+    /// The replica, with `run` as its present run; see [`Loader::is_fresh_run`].
     ///
     /// # Errors
-    /// `Invalid` when the store knows the run already: draw another and try again with the same
-    /// rows. `Corrupt` when two runs have one place.
+    /// `Invalid` when the run was used before. `Corrupt` when two runs have one place.
     pub fn finish(mut self, run: RunId) -> Result<Replica> {
         let digest_key = self.replica.data_set.map(|data_set| data_set.digest_key);
         for map in self.replica.maps.values_mut() {
@@ -189,19 +193,5 @@ impl Loader {
                 map.overlay.push(&op.key, Overlaid::new(position, &op));
             });
         }
-    }
-}
-
-impl Loader {
-    /// Whether the store was never used.
-    #[must_use]
-    pub fn is_fresh(&self) -> bool {
-        self.fresh
-    }
-
-    /// The selector with which a stored map is held; `None` when the store does not hold it.
-    #[must_use]
-    pub fn selector(&self, map: &MapName) -> Option<&Selector> {
-        self.replica.maps.get(map).map(|map| &map.selector)
     }
 }

@@ -1,0 +1,316 @@
+//! The task that keeps a connection to the server: it connects, sends, receives, notices silence,
+//! and comes back after a loss.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::{FutureExt, select_biased};
+use grid_core::codec::CborCodec;
+use grid_core::protocol::{Goodbye, Message};
+use grid_core::traits::{Codec, CodecLimits, Connection, Transport};
+use grid_core::{Error, ErrorKind, Result};
+
+use crate::connection_state::ConnectionState;
+use crate::engine::{Engine, Phase, Task, closed};
+use crate::settings::{
+    Backoff, CONNECT_TIMEOUT, FRAMES_AT_A_TIME, GOODBYE_TIMEOUT, MAX_UNSAVED_BYTES,
+};
+
+/// Where and how to connect.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) url: String,
+    pub(crate) transport: Arc<dyn Transport>,
+    /// The codecs beside the built-in one, best first.
+    pub(crate) codecs: Vec<Arc<dyn Codec>>,
+    pub(crate) token: Option<String>,
+    pub(crate) backoff: Backoff,
+}
+
+/// Why a connection is over.
+struct Ended {
+    error: Error,
+    /// Whether the server had said welcome.
+    welcomed: bool,
+    /// Whether the server said no.
+    refused: bool,
+}
+
+impl Ended {
+    fn state(&self) -> ConnectionState {
+        if self.refused {
+            ConnectionState::Refused {
+                message: self.error.message().to_owned(),
+                retryable: self.error.is_retryable(),
+            }
+        } else {
+            ConnectionState::Offline {
+                reason: Some(self.error.to_string()),
+            }
+        }
+    }
+}
+
+/// Keeps connecting until the grid closes.
+pub(crate) async fn run(task: Task, link: Link) {
+    let engine = &*task.engine;
+    let mut failures = 0;
+    loop {
+        engine.state.send_replace(ConnectionState::Connecting);
+        let ended = connect(engine, &link).await;
+        if disconnect(engine) != Phase::Open {
+            return;
+        }
+        tracing::debug!(url = link.url, error = %ended.error, "not connected");
+        // A server that went away is tried again soon, one that misbehaves less and less often.
+        failures = if ended.welcomed && ended.error.kind() != ErrorKind::Corrupt {
+            1
+        } else {
+            failures + 1
+        };
+        engine.state.send_replace(ended.state());
+        let wait = link.backoff.wait(failures, engine.runtime.random());
+        select_biased! {
+            () = closing_of(engine).fuse() => return,
+            () = engine.to_connect.notified().fuse() => failures = 0,
+            () = engine.runtime.sleep(wait).fuse() => {}
+        }
+    }
+}
+
+fn disconnect(engine: &Engine) -> Phase {
+    let mut core = engine.lock();
+    core.replica.disconnect();
+    let phase = core.phase;
+    engine.settle(core);
+    phase
+}
+
+/// Completes when the grid begins to close.
+async fn closing_of(engine: &Engine) {
+    let mut phase = engine.watch_phase();
+    // The sender lives as long as the engine.
+    let _phase = phase.wait_for(|phase| *phase != Phase::Open).await;
+}
+
+/// Makes one connection and serves it to its end.
+async fn connect(engine: &Engine, link: &Link) -> Ended {
+    let connection = select_biased! {
+        () = closing_of(engine).fuse() => Err(closed("connect")),
+        connection = link.transport.connect(&link.url).fuse() => connection,
+        () = engine.runtime.sleep(CONNECT_TIMEOUT).fuse() => Err(Error::new(
+            ErrorKind::Timeout,
+            "connect",
+            "nobody answered in time",
+        )),
+    };
+    let connection = match connection {
+        Ok(connection) => connection,
+        Err(error) => {
+            return Ended {
+                error,
+                welcomed: false,
+                refused: false,
+            };
+        }
+    };
+    let talk = Talk {
+        engine,
+        link,
+        connection: &*connection,
+        codec: OnceLock::new(),
+        refused: AtomicBool::new(false),
+    };
+    let error = match talk.greet().await {
+        Err(error) => error,
+        Ok(()) => talk.serve().await,
+    };
+    connection.close().await;
+    Ended {
+        error,
+        welcomed: talk.codec.get().is_some(),
+        refused: talk.refused.load(Ordering::Relaxed),
+    }
+}
+
+/// One connection.
+struct Talk<'a> {
+    engine: &'a Engine,
+    link: &'a Link,
+    connection: &'a dyn Connection,
+    /// The codec that the server chose.
+    codec: OnceLock<Arc<dyn Codec>>,
+    /// Whether the server said no.
+    refused: AtomicBool,
+}
+
+impl Talk<'_> {
+    async fn greet(&self) -> Result<()> {
+        let names = std::iter::once(CborCodec::NAME)
+            .chain(self.link.codecs.iter().map(|codec| codec.name()));
+        let names = names.map(str::to_owned).collect();
+        let hello = {
+            let mut core = self.engine.lock();
+            let token = self.link.token.clone();
+            core.replica.connect(names, token, self.engine.now())
+        };
+        let frame = self.encode(&Message::Hello(hello))?;
+        self.connection.send(&[frame]).await
+    }
+
+    /// Sends, receives and keeps time until one of these fails, or the grid closes.
+    async fn serve(&self) -> Error {
+        let error = select_biased! {
+            () = closing_of(self.engine).fuse() => None,
+            error = self.talk().fuse() => Some(error),
+        };
+        match error {
+            Some(error) => error,
+            None => self.say_goodbye().await,
+        }
+    }
+
+    /// Tells the server that the client goes on purpose, if it takes that at once.
+    async fn say_goodbye(&self) -> Error {
+        let goodbye = Message::Goodbye(Goodbye {
+            code: 4,
+            message: "the client closes".to_owned(),
+        });
+        if let Ok(frame) = self.encode(&goodbye) {
+            let frames = [frame];
+            select_biased! {
+                _sent = self.connection.send(&frames).fuse() => {}
+                () = self.engine.runtime.sleep(GOODBYE_TIMEOUT).fuse() => {}
+            }
+        }
+        closed("connect")
+    }
+
+    async fn talk(&self) -> Error {
+        select_biased! {
+            error = self.receive().fuse() => error,
+            error = self.send().fuse() => error,
+            error = self.keep_time().fuse() => error,
+        }
+    }
+
+    fn encode(&self, message: &Message) -> Result<Bytes> {
+        let mut buffer = BytesMut::new();
+        match self.codec.get() {
+            Some(codec) => codec.encode(message, &mut buffer)?,
+            None => CborCodec.encode(message, &mut buffer)?,
+        }
+        Ok(buffer.freeze())
+    }
+
+    fn decode(&self, frame: Bytes) -> Result<Message> {
+        let limits = CodecLimits::default();
+        match self.codec.get() {
+            Some(codec) => codec.decode(frame, &limits),
+            None => CborCodec.decode(frame, &limits),
+        }
+    }
+
+    async fn receive(&self) -> Error {
+        let mut frames = Vec::new();
+        loop {
+            if let Err(error) = self.connection.receive(&mut frames, FRAMES_AT_A_TIME).await {
+                return error;
+            }
+            for frame in frames.drain(..) {
+                if let Err(error) = self.take(frame) {
+                    return error;
+                }
+            }
+            // A slow store slows the server down, instead of filling the memory.
+            while self.engine.lock().replica.unsaved_bytes() > MAX_UNSAVED_BYTES {
+                self.engine.stored.notified().await;
+            }
+        }
+    }
+
+    fn take(&self, frame: Bytes) -> Result<()> {
+        let message = self.decode(frame)?;
+        let chosen = match &message {
+            Message::Welcome(welcome) => Some(self.codec_named(&welcome.codec)?),
+            Message::Refused(_) => {
+                self.refused.store(true, Ordering::Relaxed);
+                None
+            }
+            _ => None,
+        };
+        let mut core = self.engine.lock();
+        let before = core.replica.deadline();
+        let taken = core.replica.receive(message, self.engine.now());
+        let nearer = core.replica.deadline() < before;
+        let welcomed = self.engine.settle(core);
+        if nearer {
+            self.engine.to_tick.notify_one();
+        }
+        if let Some(codec) = chosen.filter(|_| welcomed) {
+            // A second welcome does not get here.
+            let _first = self.codec.set(codec);
+            self.engine.state.send_replace(ConnectionState::Connected);
+        }
+        taken
+    }
+
+    fn codec_named(&self, name: &str) -> Result<Arc<dyn Codec>> {
+        if name == CborCodec::NAME {
+            return Ok(Arc::new(CborCodec));
+        }
+        let found = self.link.codecs.iter().find(|codec| codec.name() == name);
+        found.cloned().ok_or_else(|| {
+            let message = format!("the server chose the codec `{name}`, which was not offered");
+            Error::new(ErrorKind::Protocol, "connect", message)
+        })
+    }
+
+    async fn send(&self) -> Error {
+        let mut frames = Vec::with_capacity(FRAMES_AT_A_TIME);
+        loop {
+            let now = self.engine.now();
+            let messages: Vec<Message> = {
+                let mut core = self.engine.lock();
+                std::iter::from_fn(|| core.replica.next_message(now))
+                    .take(FRAMES_AT_A_TIME)
+                    .collect()
+            };
+            if messages.is_empty() {
+                self.engine.to_send.notified().await;
+                continue;
+            }
+            for message in &messages {
+                match self.encode(message) {
+                    Ok(frame) => frames.push(frame),
+                    Err(error) => return error,
+                }
+            }
+            if let Err(error) = self.connection.send(&frames).await {
+                return error;
+            }
+            frames.clear();
+        }
+    }
+
+    async fn keep_time(&self) -> Error {
+        loop {
+            let now = self.engine.now();
+            let (ticked, deadline) = {
+                let mut core = self.engine.lock();
+                (core.replica.tick(now), core.replica.deadline())
+            };
+            if let Err(error) = ticked {
+                return error;
+            }
+            self.engine.to_send.notify_one();
+            let wait = deadline.map_or(Duration::from_secs(1), |at| at.saturating_sub(now.elapsed));
+            select_biased! {
+                () = self.engine.to_tick.notified().fuse() => {}
+                () = self.engine.runtime.sleep(wait).fuse() => {}
+            }
+        }
+    }
+}

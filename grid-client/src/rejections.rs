@@ -1,0 +1,70 @@
+//! Every rejection, for whoever wants to show them, so that none is missed.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::engine::{Engine, Phase};
+use crate::fate::Rejected;
+
+/// How many rejections are kept for those who have not read them yet.
+pub(crate) const MAX_KEPT_REJECTIONS: usize = 10_000;
+
+/// The latest rejections since the grid was opened.
+#[derive(Debug, Default)]
+pub(crate) struct RejectionLog {
+    kept: VecDeque<Rejected>,
+    dropped: u64,
+}
+
+impl RejectionLog {
+    pub(crate) fn push(&mut self, rejected: Rejected) {
+        if self.kept.len() == MAX_KEPT_REJECTIONS {
+            self.kept.pop_front();
+            self.dropped += 1;
+        }
+        self.kept.push_back(rejected);
+    }
+
+    /// The first rejection at or after `position`, and the position after it.
+    fn at(&self, position: u64) -> Option<(Rejected, u64)> {
+        let position = position.max(self.dropped);
+        let index = usize::try_from(position - self.dropped).ok()?;
+        Some((self.kept.get(index)?.clone(), position + 1))
+    }
+}
+
+/// Rejections in the order in which they arrived, from the first since the grid was opened.
+#[derive(Debug)]
+pub struct Rejections {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) position: u64,
+    pub(crate) missed: u64,
+}
+
+impl Rejections {
+    /// Waits for the next rejection; `None` when the grid closes and all were read.
+    pub async fn next(&mut self) -> Option<Rejected> {
+        let mut progress = self.engine.watch_progress();
+        loop {
+            progress.borrow_and_update();
+            let (found, closing) = {
+                let core = self.engine.lock();
+                (core.rejections.at(self.position), core.phase != Phase::Open)
+            };
+            if let Some((rejected, next)) = found {
+                self.missed += next - 1 - self.position;
+                self.position = next;
+                return Some(rejected);
+            }
+            if closing || progress.changed().await.is_err() {
+                return None;
+            }
+        }
+    }
+
+    /// How many were dropped because this reader was more than 10,000 behind.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.missed
+    }
+}

@@ -1,0 +1,71 @@
+//! What can be set of a client, with units and bounds.
+
+use std::time::Duration;
+
+/// Most writes that wait to be made durable.
+pub(crate) const MAX_QUEUED_WRITES: usize = 65_536;
+/// Most writes that go into one batch of the store.
+pub(crate) const MAX_WRITES_PER_SAVE: usize = 16_384;
+/// What the server told and is not stored yet, in bytes, before the client stops reading.
+pub(crate) const MAX_UNSAVED_BYTES: usize = 8 * 1024 * 1024;
+/// Most frames that are taken from or given to a connection at a time.
+pub(crate) const FRAMES_AT_A_TIME: usize = 64;
+/// How long a connection may take to be made.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a closing client waits for its last frame to be taken.
+pub(crate) const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How many rows are read from the store at a time.
+pub(crate) const ROWS_PER_PAGE: usize = 4_096;
+
+/// How long to wait before the next attempt to connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backoff {
+    /// The wait after the first failure.
+    pub shortest: Duration,
+    /// The longest wait; each is twice the one before.
+    pub longest: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self {
+            shortest: Duration::from_millis(100),
+            longest: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Backoff {
+    /// The wait after `failures` failures in a row (at least 1), between half and all of the
+    /// step's length, by `random`, so that many clients do not come back at once.
+    pub(crate) fn wait(&self, failures: u32, random: u64) -> Duration {
+        let doublings = failures.saturating_sub(1).min(20);
+        let step = self
+            .shortest
+            .saturating_mul(1 << doublings)
+            .min(self.longest);
+        let half = step / 2;
+        let spread = u64::try_from(half.as_nanos()).unwrap_or(u64::MAX);
+        half + Duration::from_nanos(random % spread.saturating_add(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_the_bound_and_never_leave_it() {
+        let backoff = Backoff::default();
+        for failures in 0..80 {
+            for random in [0, 1, u64::MAX / 3, u64::MAX] {
+                let wait = backoff.wait(failures, random);
+                assert!(wait >= backoff.shortest / 2, "{failures}: {wait:?}");
+                assert!(wait <= backoff.longest, "{failures}: {wait:?}");
+            }
+        }
+        assert!(backoff.wait(1, u64::MAX) <= Duration::from_millis(100));
+        assert!(backoff.wait(4, 0) == Duration::from_millis(400));
+        assert!(backoff.wait(60, 0) == Duration::from_secs(15));
+    }
+}

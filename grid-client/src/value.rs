@@ -1,0 +1,32 @@
+//! Values as CBOR bytes.
+
+use bytes::Bytes;
+use grid_core::{Error, ErrorKind, Key, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub(crate) fn encode<T: Serialize + ?Sized>(key: &Key, value: &T) -> Result<Bytes> {
+    let mut bytes = Vec::new();
+    ciborium::into_writer(value, &mut bytes).map_err(|error| {
+        Error::new(
+            ErrorKind::Invalid,
+            "encode value",
+            "the value cannot be written as CBOR",
+        )
+        .with("key", key)
+        .with("cause", error)
+    })?;
+    Ok(bytes.into())
+}
+
+pub(crate) fn decode<T: DeserializeOwned>(key: &Key, value: &Bytes) -> Result<T> {
+    ciborium::from_reader(&value[..]).map_err(|error| {
+        Error::new(
+            ErrorKind::Invalid,
+            "decode value",
+            "the stored value does not have the type that the map was opened with",
+        )
+        .with("key", key)
+        .with("cause", error)
+    })
+}
