@@ -17,6 +17,12 @@ fn run(workspace: &Workspace, _counts: &mut Counts) -> Result<()> {
     tools::cargo_deny()?
         .directory(&workspace.root)
         .args(["--workspace", "--all-features", "--locked"])
-        .args(["check", "licenses", "bans", "sources"])
+        .args([
+            "check",
+            "--hide-inclusion-graph",
+            "licenses",
+            "bans",
+            "sources",
+        ])
         .run()
 }
