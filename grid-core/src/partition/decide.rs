@@ -10,7 +10,7 @@ use crate::traits::Resolution;
 use super::draft::{Draft, Located};
 use super::effects::Effects;
 use super::machine::Partition;
-use super::proposal::{Outcome, Proposal, ProposalBatch, Rules, Timing};
+use super::proposal::{Confirmation, Farewell, Outcome, Proposal, ProposalBatch, Rules, Timing};
 
 /// What a batch comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,31 +34,36 @@ impl Partition {
             .map(|proposal| self.decide_one(&mut draft, proposal, now_ms, rules))
             .collect();
         let mut effects = draft.finish();
-        effects.stored = self.known_stored(batch);
-        effects.released = batch
-            .released
-            .iter()
-            .copied()
-            .filter(|run| {
-                self.runs
-                    .get(*run)
-                    .is_some_and(|run| run.released_at_ms.is_none())
-            })
-            .collect();
+        effects.stored = self.confirmed(batch);
+        effects.released = self.finished(batch);
         effects.mark =
             !effects.records.is_empty() && self.horizon.wants_mark(now_ms, rules.retention_ms);
         Decided { effects, outcomes }
     }
 
     /// Confirmations that let something be forgotten.
-    fn known_stored(&self, batch: &ProposalBatch) -> Vec<(RunId, u64)> {
-        let forgets = |(run, through): &(RunId, u64)| {
+    fn confirmed(&self, batch: &ProposalBatch) -> Vec<(RunId, u64)> {
+        let forgets = |said: &&Confirmation| {
             self.runs
-                .get(*run)
+                .get(said.run)
+                .filter(|run| run.principal == said.principal)
                 .and_then(|run| run.exceptions.keys().next())
-                .is_some_and(|first| first <= through)
+                .is_some_and(|first| *first <= said.through)
         };
-        batch.stored.iter().copied().filter(forgets).collect()
+        let stored = batch.stored.iter().filter(forgets);
+        stored.map(|said| (said.run, said.through)).collect()
+    }
+
+    /// Runs that are released for the first time.
+    fn finished(&self, batch: &ProposalBatch) -> Vec<RunId> {
+        let is_new = |said: &&Farewell| {
+            self.runs
+                .get(said.run)
+                .filter(|run| run.principal == said.principal)
+                .is_some_and(|run| run.released_at_ms.is_none())
+        };
+        let released = batch.released.iter().filter(is_new);
+        released.map(|said| said.run).collect()
     }
 
     fn decide_one(

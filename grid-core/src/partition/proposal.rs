@@ -46,15 +46,35 @@ pub struct Proposal {
     pub veto: Option<Veto>,
 }
 
+/// A client has stored the verdicts of its run's ops.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confirmation {
+    /// The run.
+    pub run: RunId,
+    /// The name of the principal who says so; only the run's own counts.
+    pub principal: Arc<str>,
+    /// The highest op number whose verdict is stored, with all below it.
+    pub through: u64,
+}
+
+/// A client's run will push nothing more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Farewell {
+    /// The run.
+    pub run: RunId,
+    /// The name of the principal who says so; only the run's own counts.
+    pub principal: Arc<str>,
+}
+
 /// What a partition decides in one step.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ProposalBatch {
     /// Ops, in the order in which they take effect.
     pub proposals: Vec<Proposal>,
-    /// Runs whose client stored the verdicts up to a number; their exceptions are forgotten.
-    pub stored: Vec<(RunId, u64)>,
-    /// Runs that will push nothing more.
-    pub released: Vec<RunId>,
+    /// Verdicts that clients have stored; these exceptions are forgotten.
+    pub stored: Vec<Confirmation>,
+    /// Runs that are finished.
+    pub released: Vec<Farewell>,
 }
 
 impl ProposalBatch {

@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::merkle::{Answer, MerkleTree, answer_leaves, answer_nodes, leaf_bits_for};
 use crate::protocol::Selector;
 use crate::record::{History, Record, Sequence};
+use crate::traits::AddressedRecord;
 
 /// How much of an answer fits into one piece. At least one record always does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,15 @@ pub struct Changes {
     pub through: Sequence,
     /// Whether nothing is left up to the partition's sequence.
     pub complete: bool,
+}
+
+/// Part of what a system of record lacks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Unstored {
+    /// Records of any map, tombstones included, each key once, in the order of their sequences.
+    pub records: Vec<AddressedRecord>,
+    /// Everything at or below this sequence has been looked at.
+    pub through: Sequence,
 }
 
 /// Live records in the order of their keys.
@@ -102,6 +112,36 @@ impl Partition {
         changes.through = self.sequence();
         changes.complete = true;
         changes
+    }
+
+    /// Up to `limit` records of all maps that changed after `after`, and not after `until`.
+    ///
+    /// Keys that change again meanwhile move beyond `until` and are left out: the journal after
+    /// `until` has them.
+    #[must_use]
+    pub fn unstored(&self, after: Sequence, until: Sequence, limit: usize) -> Unstored {
+        let mut records: Vec<AddressedRecord> = self
+            .maps
+            .iter()
+            .flat_map(|map| {
+                map.current_after(after)
+                    .take_while(|(place, _)| place.sequence <= until)
+                    .take(limit)
+                    .map(|(_, slot)| AddressedRecord {
+                        address: map.address().clone(),
+                        record: slot.record(),
+                    })
+            })
+            .collect();
+        records.sort_unstable_by_key(|each| each.record.sequence);
+        let through = match records.get(limit) {
+            Some(_) => records[limit - 1].record.sequence,
+            // Every map may have stopped at the limit: then its last one is where to go on.
+            None if records.len() == limit => records[limit - 1].record.sequence,
+            None => until,
+        };
+        records.truncate(limit);
+        Unstored { records, through }
     }
 
     /// The record at `place`, unless the key has changed since.

@@ -14,15 +14,9 @@ pub struct Layers(Settings);
 
 impl Layers {
     /// The defaults.
-    ///
-    /// # Errors
-    /// `Invalid` when a default is out of its own bounds, which a test excludes.
-    pub fn defaults() -> Result<Self> {
-        let mut settings = Settings::default();
-        for setting in SETTINGS {
-            setting.apply(&mut settings, setting.default)?;
-        }
-        Ok(Self(settings))
+    #[must_use]
+    pub fn defaults() -> Self {
+        Self(Settings::default())
     }
 
     /// Adds a configuration file: TOML, one key per setting.
@@ -117,7 +111,6 @@ mod tests {
     #[test]
     fn a_later_layer_wins() {
         let settings = Layers::defaults()
-            .unwrap()
             .file("listen = \"127.0.0.1:1\"\nworkers = 3\nheartbeat_ms = 500")
             .unwrap()
             .environment(|name| (name == "GRID_WORKERS").then(|| "4".to_owned()))
@@ -133,13 +126,7 @@ mod tests {
 
     #[test]
     fn errors_name_the_key_the_nearest_one_and_the_bounds() {
-        let error = |text: &str| {
-            Layers::defaults()
-                .unwrap()
-                .file(text)
-                .unwrap_err()
-                .to_string()
-        };
+        let error = |text: &str| Layers::defaults().file(text).unwrap_err().to_string();
         let typo = error("hearbeat = 5");
         assert!(
             typo.contains("`hearbeat`") && typo.contains("`heartbeat_ms`"),
@@ -156,7 +143,6 @@ mod tests {
         assert!(error("listen = \"\"").contains("`listen`"));
         assert!(error("= 5").contains("not TOML"));
         let variable = Layers::defaults()
-            .unwrap()
             .environment(|name| (name == "GRID_WORKERS").then(|| "many".to_owned()))
             .unwrap_err()
             .to_string();

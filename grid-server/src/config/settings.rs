@@ -1,7 +1,7 @@
 //! The settings, with their types.
 
 /// What a server is told about itself. [`super::SETTINGS`] describes each field.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// The folder of journal and database.
     pub data_dir: String,
@@ -21,6 +21,14 @@ pub struct Settings {
     pub push_window: u32,
     /// Connections at once.
     pub max_connections: usize,
+    /// Views that one connection may follow.
+    pub max_views: usize,
+    /// Messages that may wait for one worker.
+    pub mailbox_messages: usize,
+    /// Most ops that one worker decides and journals at once.
+    pub batch_ops: usize,
+    /// Bytes of ops at which a worker's batch is full.
+    pub batch_bytes: usize,
     /// Frames that wait for one slow subscriber, in bytes.
     pub send_queue_bytes: usize,
     /// Time between signs of life, in milliseconds.
@@ -39,6 +47,63 @@ pub struct Settings {
     pub flush_records: usize,
     /// Records not yet in the system of record at which pushes are deferred.
     pub backlog_records: usize,
+    /// How long a client whose write was put off waits, in milliseconds.
+    pub retry_after_ms: u32,
+    /// How often what is due by time is done, in milliseconds.
+    pub housekeeping_ms: u64,
+    /// How long a shutdown waits for clients to take what was sent, in milliseconds.
+    pub drain_ms: u64,
     /// What is logged.
     pub log: String,
+}
+
+impl Default for Settings {
+    /// The defaults of the table.
+    fn default() -> Self {
+        let mut settings = Self::blank();
+        for setting in super::SETTINGS {
+            #[expect(
+                clippy::expect_used,
+                reason = "a test applies every default of the table"
+            )]
+            setting
+                .apply(&mut settings, setting.default)
+                .expect("a default is within its bounds");
+        }
+        settings
+    }
+}
+
+impl Settings {
+    /// Settings of which nothing is set yet.
+    fn blank() -> Self {
+        Self {
+            data_dir: String::new(),
+            listen: String::new(),
+            persistence: String::new(),
+            workers: 0,
+            partition_count: 0,
+            map_spread: 0,
+            max_value_bytes: 0,
+            push_window: 0,
+            max_connections: 0,
+            max_views: 0,
+            mailbox_messages: 0,
+            batch_ops: 0,
+            batch_bytes: 0,
+            send_queue_bytes: 0,
+            heartbeat_ms: 0,
+            handshake_timeout_ms: 0,
+            allowed_drift_ms: 0,
+            retention_ms: 0,
+            journal_segment_bytes: 0,
+            flush_interval_ms: 0,
+            flush_records: 0,
+            backlog_records: 0,
+            retry_after_ms: 0,
+            housekeeping_ms: 0,
+            drain_ms: 0,
+            log: String::new(),
+        }
+    }
 }

@@ -115,6 +115,39 @@ fn the_delta_log_stays_within_a_constant_of_the_keys() {
 }
 
 #[test]
+fn a_system_of_record_gets_every_change_in_pieces_and_none_twice() {
+    let mut world = World::new();
+    for number in 1..=40u64 {
+        let mut op = put(1, number, 0, &format!("k{}", number % 13), 1);
+        op.map = MapName::new(["m", "n", "o"][(number % 3) as usize]).unwrap();
+        world.push_one(op);
+    }
+    let until = world.partition.sequence();
+    for limit in [1, 2, 3, 7, 100] {
+        let (mut at, mut seen) = (sequence(4), Vec::new());
+        while at < until {
+            let part = world.partition.unstored(at, until, limit);
+            assert!(part.records.len() <= limit);
+            assert!(part.through > at, "progress");
+            at = part.through;
+            seen.extend(part.records);
+        }
+        let mut expected = super::fixture::contents(&world.partition);
+        expected.retain(|each| each.record.sequence > sequence(4));
+        expected.sort_by_key(|each| each.record.sequence);
+        assert_eq!(seen, expected, "limit {limit}");
+    }
+    let first = world.partition.unstored(sequence(0), sequence(5), 100);
+    assert!(
+        first
+            .records
+            .iter()
+            .all(|each| each.record.sequence <= sequence(5))
+    );
+    assert_eq!(first.through, sequence(5));
+}
+
+#[test]
 fn pages_go_by_key_and_say_whether_there_is_more() {
     let mut world = World::new();
     world.push([

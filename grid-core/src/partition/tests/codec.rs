@@ -1,10 +1,10 @@
 use bytes::Bytes;
 
-use super::fixture::{World, config, proposal, put, remove};
+use super::fixture::{World, config, confirm, farewell, proposal, put, remove};
 use crate::op::Action;
 use crate::partition::{Effects, Partition, ProposalBatch};
 use crate::traits::Position;
-use crate::{ErrorKind, Namespace, RunId, Stamp};
+use crate::{ErrorKind, Namespace, Stamp};
 
 /// Effects in which every field is in use.
 fn rich_effects() -> Effects {
@@ -12,7 +12,7 @@ fn rich_effects() -> Effects {
     world.rules.retention_ms = 64;
     world.push([remove(3, 1, 0, "gone"), put(4, 1, -9, "gone", 1)]);
     world.run(&ProposalBatch {
-        released: vec![RunId(3)],
+        released: vec![farewell(3)],
         ..ProposalBatch::default()
     });
     world.now_ms += 200;
@@ -35,8 +35,8 @@ fn rich_effects() -> Effects {
                 proposal(fast),
                 proposal(put(4, 2, -20, "k", 0)),
             ],
-            stored: vec![(RunId(4), 1)],
-            released: vec![RunId(4)],
+            stored: vec![confirm(4, 1)],
+            released: vec![farewell(4)],
         },
         world.now_ms,
         &world.rules,

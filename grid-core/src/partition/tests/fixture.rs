@@ -5,8 +5,8 @@ use bytes::Bytes;
 use crate::op::Action;
 use crate::op::{Op, OpId};
 use crate::partition::{
-    Applied, Decided, Effects, Partition, PartitionConfig, Proposal, ProposalBatch, Rules,
-    TableSeed, Timing,
+    Applied, Confirmation, Decided, Effects, Farewell, Partition, PartitionConfig, Proposal,
+    ProposalBatch, Rules, TableSeed, Timing,
 };
 use crate::protocol::Verdict;
 use crate::traits::{AddressedRecord, Position, StateRecord};
@@ -71,6 +71,21 @@ pub(super) fn proposal(op: Op) -> Proposal {
         address: address(op.map.as_str()),
         op,
         veto: None,
+    }
+}
+
+pub(super) fn confirm(run: u64, through: u64) -> Confirmation {
+    Confirmation {
+        run: RunId(run),
+        principal: format!("owner of {}", RunId(run)).into(),
+        through,
+    }
+}
+
+pub(super) fn farewell(run: u64) -> Farewell {
+    Farewell {
+        run: RunId(run),
+        principal: format!("owner of {}", RunId(run)).into(),
     }
 }
 

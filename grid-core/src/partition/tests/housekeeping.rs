@@ -1,4 +1,4 @@
-use super::fixture::{NOW_MS, World, assert_same, put, remove};
+use super::fixture::{NOW_MS, World, assert_same, farewell, put, remove};
 use crate::op::{Action, Op};
 use crate::partition::{CatchUp, MAX_EXPIRIES_PER_BATCH, ProposalBatch};
 use crate::protocol::{RejectReason, Verdict};
@@ -149,7 +149,7 @@ fn a_released_run_is_forgotten_after_the_retention_and_not_before() {
     world.push_one(put(1, 1, 0, "a", 1));
     world.push_one(put(2, 1, 1, "a", 2));
     let release = ProposalBatch {
-        released: vec![RunId(1), RunId(77)],
+        released: vec![farewell(1), farewell(77)],
         ..ProposalBatch::default()
     };
     let (decided, _) = world.run(&release);
@@ -158,6 +158,12 @@ fn a_released_run_is_forgotten_after_the_retention_and_not_before() {
         [RunId(1)],
         "unknown runs leave no trace"
     );
+    let mut foreign = farewell(2);
+    foreign.principal = "mallory".into();
+    world.run(&ProposalBatch {
+        released: vec![foreign],
+        ..ProposalBatch::default()
+    });
     world.now_ms += RETENTION_MS - 1;
     world.keep_house();
     assert!(world.partition.runs.get(RunId(1)).is_some());

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::fixture::{World, address, assert_same, contents, everything, proposal, put, remove};
+use super::fixture::{
+    World, address, assert_same, confirm, contents, everything, farewell, proposal, put, remove,
+};
 use crate::op::{Action, Op};
 use crate::partition::{ProposalBatch, View};
 use crate::protocol::{Selector, Verdict};
@@ -112,8 +114,8 @@ fn play(steps: &[Step], mut check: impl FnMut(&World, bool)) -> World {
                 batch.proposals.clone_from(&last);
             }
             Step::Again => batch.proposals.clone_from(&last),
-            Step::Stored(run, through) => batch.stored.push((RunId(*run), *through)),
-            Step::Release(run) => batch.released.push(RunId(*run)),
+            Step::Stored(run, through) => batch.stored.push(confirm(*run, *through)),
+            Step::Release(run) => batch.released.push(farewell(*run)),
             Step::Housekeeping(ms) => {
                 world.now_ms += ms;
                 let effects = world.partition.housekeeping(world.now_ms, &world.rules);

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
-use super::fixture::{NOW_MS, World, address, key, proposal, put, remove};
+use super::fixture::{NOW_MS, World, address, confirm, key, proposal, put, remove};
 use crate::op::{Action, Op};
 use crate::partition::{ProposalBatch, Timing, Veto};
 use crate::protocol::{RejectReason, Verdict};
 use crate::traits::{Resolution, Resolver};
-use crate::{Hlc, Record, RunId, Sequence, Stamp};
+use crate::{Hlc, Record, Sequence, Stamp};
 
 fn reason(verdict: &Verdict) -> Option<RejectReason> {
     match verdict {
@@ -169,7 +169,7 @@ fn exceptions_are_forgotten_once_the_client_has_stored_them() {
         put(1, 3, -10, "a", 3),
     ]);
     let stored = |through| ProposalBatch {
-        stored: vec![(RunId(1), through)],
+        stored: vec![confirm(1, through)],
         ..ProposalBatch::default()
     };
     world.run(&stored(2));
@@ -178,6 +178,11 @@ fn exceptions_are_forgotten_once_the_client_has_stored_them() {
         world.push_one(put(1, 3, -10, "a", 3)),
         Verdict::Superseded(_)
     ));
+    // Only the run's own principal can say so.
+    let mut foreign = stored(3);
+    foreign.stored[0].principal = "mallory".into();
+    let ignored = world.partition.decide(&foreign, world.now_ms, &world.rules);
+    assert!(ignored.effects.is_empty());
     // Nothing left to forget: nothing to journal.
     let again = world
         .partition

@@ -1,0 +1,214 @@
+//! Putting a server together.
+
+use std::fmt;
+use std::sync::Arc;
+
+use grid_core::codec::CborCodec;
+use grid_core::limits::MAX_PARTITION_COUNT;
+use grid_core::partition::Rules;
+use grid_core::traits::{
+    Authenticator, Codec, Journal, LastWriterWins, Listener, Ownership, Persistence, Policy,
+    Resolver, Runtime,
+};
+use grid_core::{Error, ErrorKind, Result};
+
+use crate::access::{OpenDoor, OpenPolicy};
+use crate::config::Settings;
+use crate::layer::GatewayService;
+use crate::local_ownership::LocalOwnership;
+use crate::server::Server;
+
+/// A layer of the program's own around the gateway's pipeline.
+pub(crate) type Wrap = Box<dyn FnOnce(GatewayService) -> GatewayService + Send + Sync>;
+
+/// What a server is made of. Runtime, journal and persistence must be given; the rest has
+/// defaults: the CBOR codec, an open door, and no listener (reads and writes then go through
+/// [`Server::handle`] only).
+#[derive(Default)]
+pub struct ServerBuilder {
+    runtime: Option<Arc<dyn Runtime>>,
+    journal: Option<Arc<dyn Journal>>,
+    persistence: Option<Arc<dyn Persistence>>,
+    ownership: Option<Arc<dyn Ownership>>,
+    codecs: Vec<Arc<dyn Codec>>,
+    authenticator: Option<Arc<dyn Authenticator>>,
+    policy: Option<Arc<dyn Policy>>,
+    resolver: Option<Arc<dyn Resolver>>,
+    listeners: Vec<Arc<dyn Listener>>,
+    settings: Settings,
+    wraps: Vec<Wrap>,
+    node: Option<String>,
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What [`ServerBuilder`] gathered, complete.
+pub(crate) struct Parts {
+    pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) persistence: Arc<dyn Persistence>,
+    pub(crate) ownership: Arc<dyn Ownership>,
+    pub(crate) codecs: Arc<[Arc<dyn Codec>]>,
+    pub(crate) authenticator: Arc<dyn Authenticator>,
+    pub(crate) policy: Arc<dyn Policy>,
+    pub(crate) rules: Rules,
+    pub(crate) listeners: Vec<Arc<dyn Listener>>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) wraps: Vec<Wrap>,
+    pub(crate) node: String,
+}
+
+impl ServerBuilder {
+    /// Where tasks run, and the source of time and chance.
+    #[must_use]
+    pub fn runtime(mut self, runtime: Arc<dyn Runtime>) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
+    /// The durable log of what is acknowledged.
+    #[must_use]
+    pub fn journal(mut self, journal: Arc<dyn Journal>) -> Self {
+        self.journal = Some(journal);
+        self
+    }
+
+    /// The system of record.
+    #[must_use]
+    pub fn persistence(mut self, persistence: Arc<dyn Persistence>) -> Self {
+        self.persistence = Some(persistence);
+        self
+    }
+
+    /// The table of who owns which partition; unless given, this server owns all of them.
+    #[must_use]
+    pub fn ownership(mut self, ownership: Arc<dyn Ownership>) -> Self {
+        self.ownership = Some(ownership);
+        self
+    }
+
+    /// The name of this node in the ownership table; unless given, a random one.
+    #[must_use]
+    pub fn node(mut self, name: impl Into<String>) -> Self {
+        self.node = Some(name.into());
+        self
+    }
+
+    /// A codec that clients may choose; without any, CBOR.
+    #[must_use]
+    pub fn codec(mut self, codec: Arc<dyn Codec>) -> Self {
+        self.codecs.push(codec);
+        self
+    }
+
+    /// Who lets clients in.
+    #[must_use]
+    pub fn authenticator(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
+        self.authenticator = Some(authenticator);
+        self
+    }
+
+    /// The rules on reads and writes.
+    #[must_use]
+    pub fn policy(mut self, policy: Arc<dyn Policy>) -> Self {
+        self.policy = Some(policy);
+        self
+    }
+
+    /// The merge rule of all maps.
+    #[must_use]
+    pub fn resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
+        self.resolver = Some(resolver);
+        self
+    }
+
+    /// An address at which clients connect; there may be several.
+    #[must_use]
+    pub fn listen(mut self, listener: Arc<dyn Listener>) -> Self {
+        self.listeners.push(listener);
+        self
+    }
+
+    /// The numbers.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Wraps the gateway's pipeline in a layer; the last one added sees requests first.
+    #[must_use]
+    pub fn layer(
+        mut self,
+        wrap: impl FnOnce(GatewayService) -> GatewayService + Send + Sync + 'static,
+    ) -> Self {
+        self.wraps.push(Box::new(wrap));
+        self
+    }
+
+    /// Recovers the data set and starts to serve.
+    ///
+    /// # Errors
+    /// `Invalid` when a part is missing or a setting is out of bounds; `Conflict` and `Corrupt`
+    /// when journal and persistence do not fit together or are damaged; else as theirs.
+    pub async fn start(self) -> Result<Server> {
+        Server::start(self.parts()?).await
+    }
+
+    fn parts(self) -> Result<Parts> {
+        let settings = &self.settings;
+        let partitions = 1..=MAX_PARTITION_COUNT;
+        if settings.map_spread == 0 || !partitions.contains(&settings.partition_count) {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "start server",
+                format!(
+                    "`map_spread` is at least 1, `partition_count` from 1 to {MAX_PARTITION_COUNT}"
+                ),
+            ));
+        }
+        let runtime = self.runtime.ok_or_else(|| missing("a runtime"))?;
+        let node = self
+            .node
+            .unwrap_or_else(|| format!("node-{:016x}", runtime.random()));
+        let codecs = if self.codecs.is_empty() {
+            vec![Arc::new(CborCodec) as Arc<dyn Codec>]
+        } else {
+            self.codecs
+        };
+        Ok(Parts {
+            journal: self.journal.ok_or_else(|| missing("a journal"))?,
+            persistence: self.persistence.ok_or_else(|| missing("a persistence"))?,
+            ownership: self
+                .ownership
+                .unwrap_or_else(|| Arc::new(LocalOwnership::new())),
+            codecs: codecs.into(),
+            authenticator: self.authenticator.unwrap_or_else(|| Arc::new(OpenDoor)),
+            policy: self.policy.unwrap_or_else(|| Arc::new(OpenPolicy)),
+            rules: Rules {
+                allowed_drift_ms: self.settings.allowed_drift_ms,
+                retention_ms: self.settings.retention_ms,
+                resolver: self.resolver.unwrap_or_else(|| Arc::new(LastWriterWins)),
+            },
+            listeners: self.listeners,
+            settings: Arc::new(self.settings),
+            wraps: self.wraps,
+            node,
+            runtime,
+        })
+    }
+}
+
+fn missing(what: &str) -> Error {
+    Error::new(
+        ErrorKind::Invalid,
+        "start server",
+        format!("the server was given no {}", what.trim_start_matches("a ")),
+    )
+}

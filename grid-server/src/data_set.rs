@@ -1,0 +1,152 @@
+//! The identity of a data set: what is fixed when it is made, and must never be mixed up.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use grid_core::codec::{Reader, Writer};
+use grid_core::traits::{Append, Epoch, Journal, Persistence, Position, Runtime, StateRecord};
+use grid_core::{DigestKey, Error, ErrorKind, History, PartitionId, Result, Sequence};
+
+/// The partition number under which the identity is stored; no data has it.
+const IDENTITY: PartitionId = PartitionId(u16::MAX);
+/// The version of the format.
+const VERSION: u8 = 1;
+const READ_BYTES: usize = 4096;
+
+/// What is fixed for the life of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DataSet {
+    pub(crate) history: History,
+    pub(crate) digest_key: DigestKey,
+    pub(crate) partition_count: u16,
+}
+
+impl DataSet {
+    /// The data set of this journal and database, made now if there is none yet.
+    ///
+    /// # Errors
+    /// `Conflict` when the two belong to different data sets, or when it has another number of
+    /// partitions than `partition_count`.
+    pub(crate) async fn open(
+        journal: &Arc<dyn Journal>,
+        persistence: &Arc<dyn Persistence>,
+        runtime: &Arc<dyn Runtime>,
+        partition_count: u16,
+    ) -> Result<Self> {
+        let stored = match persistence.load_state(IDENTITY).await? {
+            Some(state) => Some(Self::decode(&state.data)?),
+            None => None,
+        };
+        let entries = journal.read(IDENTITY, Position(0), READ_BYTES).await?;
+        let journalled = match entries.first() {
+            Some(entry) => Some(Self::decode(&entry.batch)?),
+            None => None,
+        };
+        let data_set = match (stored, journalled) {
+            (Some(stored), Some(journalled)) if stored != journalled => {
+                return Err(mixed_up(&stored, &journalled));
+            }
+            (Some(known), _) | (None, Some(known)) => known,
+            (None, None) => Self {
+                history: History(runtime.random()),
+                digest_key: DigestKey(runtime.random()),
+                partition_count,
+            },
+        };
+        if data_set.partition_count != partition_count {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                "open data set",
+                format!(
+                    "it has {} partitions and `partition_count` says {partition_count}; the \
+                     number is fixed for the life of a data set",
+                    data_set.partition_count
+                ),
+            ));
+        }
+        if journalled.is_none() {
+            data_set.write_to(journal).await?;
+        }
+        if stored.is_none() {
+            data_set.store_in(persistence).await?;
+        }
+        Ok(data_set)
+    }
+
+    async fn write_to(&self, journal: &Arc<dyn Journal>) -> Result<()> {
+        let append = Append {
+            partition: IDENTITY,
+            epoch: Epoch(1),
+            tail: Position(0),
+            batch: self.encode(),
+        };
+        journal
+            .append(vec![append])
+            .await
+            .into_iter()
+            .next()
+            .unwrap_or_else(|| {
+                Err(Error::new(
+                    ErrorKind::Internal,
+                    "open data set",
+                    "the journal gave no answer",
+                ))
+            })
+            .map(|_| ())
+    }
+
+    async fn store_in(&self, persistence: &Arc<dyn Persistence>) -> Result<()> {
+        let state = StateRecord {
+            history: self.history,
+            sequence: Sequence::ZERO,
+            data: self.encode(),
+        };
+        persistence.store(IDENTITY, &[], &state).await
+    }
+
+    fn encode(&self) -> Bytes {
+        let mut buffer = BytesMut::new();
+        buffer.extend_from_slice(&[VERSION]);
+        let mut writer = Writer::new(&mut buffer);
+        writer.tuple(3);
+        writer.history(self.history);
+        writer.u64(self.digest_key.0);
+        writer.u64(self.partition_count.into());
+        buffer.freeze()
+    }
+
+    fn decode(bytes: &Bytes) -> Result<Self> {
+        let mut reader = Reader::of_row(bytes);
+        let version = reader.raw_byte()?;
+        if version != VERSION {
+            return Err(Error::new(
+                ErrorKind::Version,
+                "open data set",
+                format!(
+                    "its identity has format {version}; this program reads format {VERSION}: use \
+                     the version of the program that wrote it, or a later one"
+                ),
+            ));
+        }
+        let tuple = reader.tuple(3)?;
+        let data_set = Self {
+            history: reader.history()?,
+            digest_key: DigestKey(reader.u64()?),
+            partition_count: reader.u16()?,
+        };
+        reader.end(tuple)?;
+        reader.finish()?;
+        Ok(data_set)
+    }
+}
+
+fn mixed_up(stored: &DataSet, journalled: &DataSet) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "open data set",
+        "the journal and the database belong to different data sets; give the server the two that \
+         belong together",
+    )
+    .with("history of the database", stored.history)
+    .with("history of the journal", journalled.history)
+}

@@ -1,0 +1,217 @@
+//! The task of one connection: it reads, and hands on, one request after the other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::{Either, select};
+use futures::{FutureExt, select_biased};
+use grid_core::protocol::Message;
+use grid_core::traits::{CodecLimits, Connection};
+use grid_core::{Error, ErrorKind, Result};
+use tower::{Service, ServiceExt};
+
+use super::context::GatewayContext;
+use super::handshake::introduce;
+use super::heartbeat::{Heartbeat, check_count};
+use super::writer::write;
+use crate::layer::{GatewayService, Request};
+use crate::lifecycle::Phase;
+use crate::sessions::{Session, encode, goodbye, refused};
+use crate::worker::WorkerMessage;
+
+/// Most frames that are taken from a connection at once.
+const FRAMES_PER_READ: usize = 64;
+
+/// Serves a connection until it ends.
+pub(super) async fn serve(context: GatewayContext, connection: Arc<dyn Connection>) {
+    let mut frames = Vec::new();
+    let introduced = {
+        let introduction = introduce(&context, &*connection, &mut frames).fuse();
+        let timeout = context
+            .runtime
+            .sleep(Duration::from_millis(context.settings.handshake_timeout_ms));
+        futures::pin_mut!(introduction);
+        match select(introduction, timeout).await {
+            Either::Left((introduced, _)) => introduced,
+            Either::Right(_) => Err(Error::new(
+                ErrorKind::Timeout,
+                "handshake",
+                "the client did not say who it is in time",
+            )),
+        }
+    };
+    match introduced {
+        Ok(session) => serve_session(context, connection, Arc::new(session)).await,
+        Err(error) => refuse(&context, &*connection, &error).await,
+    }
+}
+
+/// Tells a client why it is not let in.
+pub(super) async fn refuse(context: &GatewayContext, connection: &dyn Connection, error: &Error) {
+    tracing::debug!(peer = connection.peer(), %error, "a client is refused");
+    let codec = &grid_core::codec::CborCodec;
+    if let Ok(frame) = encode(codec, &refused(error)) {
+        let told = [frame];
+        let timeout = context
+            .runtime
+            .sleep(Duration::from_millis(context.settings.drain_ms));
+        // The client is gone or too slow to be told: then it does not get to know.
+        let _ = select(connection.send(&told), timeout).await;
+    }
+    connection.close().await;
+}
+
+async fn serve_session(
+    context: GatewayContext,
+    connection: Arc<dyn Connection>,
+    session: Arc<Session>,
+) {
+    tracing::debug!(session = session.id(), peer = session.peer(), "connected");
+    let (done, written) = tokio::sync::oneshot::channel::<()>();
+    let writer = write(
+        connection.clone(),
+        session.clone(),
+        context.mailboxes.clone(),
+    );
+    context.runtime.spawn(
+        "connection writer",
+        Box::pin(async move {
+            writer.await;
+            drop(done);
+        }),
+    );
+    let mut reader = Reader {
+        pipeline: context.pipeline.clone(),
+        context: &context,
+        connection: &*connection,
+        session: &session,
+        heartbeat: Heartbeat::new(
+            Duration::from_millis(context.settings.heartbeat_ms),
+            context.runtime.monotonic(),
+            1,
+        ),
+    };
+    let ended = reader.run().await;
+    let last = ended.as_ref().err().map(goodbye);
+    if let Err(error) = &ended {
+        tracing::debug!(session = session.id(), %error, "the connection ends");
+    }
+    leave(&context, &session).await;
+    session.outgoing().end(last.as_ref());
+    // A client that does not read is not waited for for ever.
+    let timeout = context
+        .runtime
+        .sleep(Duration::from_millis(context.settings.drain_ms));
+    let _ = select(written, timeout).await;
+    connection.close().await;
+    session.outgoing().clear();
+}
+
+/// Tells everybody that a client is gone.
+async fn leave(context: &GatewayContext, session: &Session) {
+    for view in std::mem::take(&mut *session.views()) {
+        context.views.unfollow(view);
+    }
+    let id = session.id();
+    // An error means that the server is ending, and the workers with it.
+    let _ = context
+        .mailboxes
+        .send_all(|| WorkerMessage::Leave(id))
+        .await;
+}
+
+/// What reads from a connection.
+struct Reader<'a> {
+    context: &'a GatewayContext,
+    connection: &'a dyn Connection,
+    session: &'a Arc<Session>,
+    pipeline: GatewayService,
+    heartbeat: Heartbeat,
+}
+
+impl Reader<'_> {
+    /// Reads until the client leaves (`Ok`), or something is wrong.
+    async fn run(&mut self) -> Result<()> {
+        let runtime = self.context.runtime.clone();
+        let period = Duration::from_millis(self.context.settings.heartbeat_ms);
+        let mut lifecycle = self.context.lifecycle.clone();
+        let draining = lifecycle.reached(Phase::Draining).fuse();
+        futures::pin_mut!(draining);
+        let mut beat = runtime.sleep(period).fuse();
+        let mut frames: Vec<Bytes> = Vec::new();
+        loop {
+            let (connection, session) = (self.connection, self.session);
+            let receive = async {
+                session.outgoing().room_for_answers().await;
+                connection.receive(&mut frames, FRAMES_PER_READ).await
+            };
+            let received = select_biased! {
+                () = draining => return self.drain().await,
+                received = receive.fuse() => Some(received),
+                () = beat => None,
+            };
+            match received {
+                Some(Err(error)) if error.kind() == ErrorKind::Closed => return Ok(()),
+                Some(received) => received?,
+                None => {
+                    beat = runtime.sleep(period).fuse();
+                    self.heartbeat.beat(runtime.monotonic(), self.session)?;
+                }
+            }
+            for frame in frames.drain(..) {
+                if self.take(frame).await?.is_break() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Takes one frame; breaks when it was the last.
+    async fn take(&mut self, frame: Bytes) -> Result<std::ops::ControlFlow<()>> {
+        let before = self.heartbeat.frame(self.context.runtime.monotonic());
+        let codec = &self.context.codecs[self.session.codec()];
+        let message = codec.decode(frame, &CodecLimits::default())?;
+        match message {
+            Message::Ping(count) => {
+                check_count(count, before)?;
+                self.session.outgoing().answer_counted(Message::Pong)?;
+            }
+            Message::Pong(count) => check_count(count, before)?,
+            Message::Goodbye(_) => return Ok(std::ops::ControlFlow::Break(())),
+            Message::Renew { token } => self.renew(&token).await?,
+            message => {
+                let request = Request::new(self.session.clone(), message);
+                self.pipeline.ready().await?.call(request).await?;
+            }
+        }
+        Ok(std::ops::ControlFlow::Continue(()))
+    }
+
+    /// Takes a new token, which has to be of the same principal.
+    async fn renew(&self, token: &str) -> Result<()> {
+        let principal = self
+            .context
+            .authenticator
+            .authenticate(Some(token), self.session.namespace())
+            .await?;
+        if principal != *self.session.principal() {
+            return Err(Error::new(
+                ErrorKind::Unauthorized,
+                "renew token",
+                "the new token is of another principal; connect anew",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The server is ending: nothing more is read, and what was read gets its answers.
+    async fn drain(&mut self) -> Result<()> {
+        self.context.lifecycle.clone().drained().await;
+        Err(Error::new(
+            ErrorKind::Closed,
+            "serve",
+            "the server is shutting down; connect again later",
+        ))
+    }
+}

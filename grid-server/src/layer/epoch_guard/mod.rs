@@ -1,0 +1,6 @@
+//! Epoch guard: a partition is written only at the epoch at which this node owns it.
+
+mod layer;
+mod service;
+
+pub(crate) use layer::EpochGuardLayer;

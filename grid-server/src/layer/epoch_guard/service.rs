@@ -1,0 +1,48 @@
+//! The service.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use grid_core::{Error, ErrorKind};
+use tower::Service;
+
+use crate::ownership_table::OwnershipTable;
+use crate::partition_service::WorkBatch;
+
+/// Marks what must not be decided here.
+#[derive(Debug, Clone)]
+pub(crate) struct EpochGuard<S> {
+    inner: S,
+    table: Arc<OwnershipTable>,
+}
+
+impl<S> EpochGuard<S> {
+    pub(super) fn new(inner: S, table: Arc<OwnershipTable>) -> Self {
+        Self { inner, table }
+    }
+}
+
+impl<S: Service<WorkBatch>> Service<WorkBatch> for EpochGuard<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut batch: WorkBatch) -> Self::Future {
+        for part in &mut batch.parts {
+            let owned = self.table.epoch(part.partition);
+            if part.refusal.is_none() && owned != Some(part.epoch) {
+                let error = Error::new(
+                    ErrorKind::Unavailable,
+                    "guard epoch",
+                    "another node owns this partition by now; connect again",
+                );
+                part.refusal = Some(error.with("partition", part.partition));
+            }
+        }
+        self.inner.call(batch)
+    }
+}

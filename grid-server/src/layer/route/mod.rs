@@ -1,0 +1,8 @@
+//! Route: to the worker of this node that runs the partition, as long as this node owns it.
+
+mod layer;
+mod routed;
+mod service;
+
+pub(crate) use layer::{RouteLayer, Router};
+pub(crate) use routed::{Routed, RoutedWork};

@@ -1,0 +1,10 @@
+//! The partition service: a tower `Service` over a batch that decides, journals and applies.
+
+mod batch;
+mod reconcile;
+mod service;
+mod shard;
+
+pub(crate) use batch::{Committed, PartResult, PartWork, Work, WorkBatch};
+pub(crate) use service::PartitionService;
+pub(crate) use shard::{Owned, Partitions, Shard};

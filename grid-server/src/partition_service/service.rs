@@ -1,0 +1,259 @@
+//! The service.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use grid_core::partition::{Applied, Decided, Effects, Outcome, Rules};
+use grid_core::traits::{Append, Journal, Position, Runtime};
+use grid_core::{BoxFuture, Error, ErrorKind, PartitionId, Result};
+use tower::Service;
+
+use super::batch::{Committed, PartResult, PartWork, Work, WorkBatch};
+use super::reconcile::{fenced, reconcile};
+use super::shard::{Owned, Shard};
+
+/// Decides a batch, makes its effects durable in one append, and applies them.
+#[derive(Debug, Clone)]
+pub(crate) struct PartitionService {
+    shard: Arc<Shard>,
+    journal: Arc<dyn Journal>,
+    runtime: Arc<dyn Runtime>,
+    rules: Rules,
+    /// Changes of one partition that may wait for the database.
+    backlog_bound: u64,
+}
+
+impl PartitionService {
+    pub(crate) fn new(
+        shard: Arc<Shard>,
+        journal: Arc<dyn Journal>,
+        runtime: Arc<dyn Runtime>,
+        rules: Rules,
+        backlog_bound: u64,
+    ) -> Self {
+        Self {
+            shard,
+            journal,
+            runtime,
+            rules,
+            backlog_bound,
+        }
+    }
+
+    async fn serve(self, batch: WorkBatch) -> Vec<PartResult> {
+        let mut batch = batch;
+        let late = self.reconcile(&mut batch).await;
+        let (mut drafts, appends) = self.decide(batch);
+        if !appends.is_empty() {
+            let written = self.journal.append(appends).await;
+            let journalled = drafts.iter_mut().filter(|draft| draft.batch.is_some());
+            for (draft, written) in journalled.zip(written) {
+                draft.written = Some(written);
+            }
+        }
+        self.apply(drafts, late)
+    }
+
+    /// Settles what the journal holds of partitions where that is not known.
+    async fn reconcile(&self, batch: &mut WorkBatch) -> BTreeMap<PartitionId, Committed> {
+        let mut late = BTreeMap::new();
+        for part in &mut batch.parts {
+            let partition = part.partition;
+            let is_unknown = |owned: &Owned| owned.unknown.is_some();
+            if !self.shard.lock().get(&partition).is_some_and(is_unknown) {
+                continue;
+            }
+            match reconcile(&self.shard, &self.journal, partition).await {
+                Ok(None) => {}
+                Ok(Some(committed)) => {
+                    late.insert(partition, committed);
+                    part.refusal.get_or_insert_with(|| unsettled(partition));
+                }
+                Err(error) => {
+                    tracing::warn!(%partition, %error, "the journal's tail is not known yet");
+                }
+            }
+        }
+        late
+    }
+
+    fn decide(&self, batch: WorkBatch) -> (Vec<Draft>, Vec<Append>) {
+        let now_ms = self.runtime.now_ms();
+        let mut appends = Vec::new();
+        let partitions = self.shard.lock();
+        let mut drafts = Vec::with_capacity(batch.parts.len());
+        for part in batch.parts {
+            let partition = part.partition;
+            let decided = partitions
+                .get(&partition)
+                .ok_or_else(|| not_here(partition))
+                .and_then(|owned| {
+                    let decided = self.decide_part(owned, part, now_ms)?;
+                    Ok((owned, decided))
+                });
+            let mut draft = Draft {
+                partition,
+                batch: None,
+                written: None,
+                decided: Err(not_here(partition)),
+            };
+            draft.decided = decided.map(|(owned, decided)| {
+                if !decided.effects.is_empty() {
+                    let batch = decided.effects.encode();
+                    draft.batch = Some(batch.clone());
+                    appends.push(Append {
+                        partition,
+                        epoch: owned.epoch,
+                        tail: owned.tail,
+                        batch,
+                    });
+                }
+                decided
+            });
+            drafts.push(draft);
+        }
+        (drafts, appends)
+    }
+
+    fn decide_part(&self, owned: &Owned, part: PartWork, now_ms: u64) -> Result<Decided> {
+        if let Some(refusal) = part.refusal {
+            return Err(refusal);
+        }
+        if owned.fenced {
+            return Err(fenced(part.partition));
+        }
+        if owned.unknown.is_some() {
+            return Err(unsettled(part.partition));
+        }
+        match part.work {
+            Work::Housekeeping => Ok(Decided {
+                effects: owned.partition.housekeeping(now_ms, &self.rules),
+                outcomes: Vec::new(),
+            }),
+            Work::Decide { batch, .. } => {
+                if owned.backlog() >= self.backlog_bound {
+                    return Err(Error::new(
+                        ErrorKind::Overloaded,
+                        "decide",
+                        format!(
+                            "{} changes wait for the database; try again",
+                            owned.backlog()
+                        ),
+                    ));
+                }
+                Ok(owned.partition.decide(&batch, now_ms, &self.rules))
+            }
+        }
+    }
+
+    fn apply(
+        &self,
+        drafts: Vec<Draft>,
+        mut late: BTreeMap<PartitionId, Committed>,
+    ) -> Vec<PartResult> {
+        let mut partitions = self.shard.lock();
+        drafts
+            .into_iter()
+            .map(|draft| {
+                let partition = draft.partition;
+                let result = match partitions.get_mut(&partition) {
+                    Some(owned) => draft.apply(owned),
+                    None => Err(not_here(partition)),
+                };
+                PartResult {
+                    partition,
+                    late: late.remove(&partition),
+                    result,
+                }
+            })
+            .collect()
+    }
+}
+
+fn not_here(partition: PartitionId) -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "decide",
+        "this node does not hold the partition; connect again",
+    )
+    .with("partition", partition)
+}
+
+fn unsettled(partition: PartitionId) -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "journal",
+        "the outcome of the last append was not known; try again",
+    )
+    .with("partition", partition)
+}
+
+/// A partition's work between deciding and applying.
+struct Draft {
+    partition: PartitionId,
+    decided: Result<Decided>,
+    /// The journal batch; none when there is nothing to journal.
+    batch: Option<Bytes>,
+    /// What the journal said.
+    written: Option<Result<Position>>,
+}
+
+impl Draft {
+    fn apply(self, owned: &mut Owned) -> Result<Committed> {
+        let Decided { effects, outcomes } = self.decided?;
+        let Some(batch) = self.batch else {
+            return Ok(unchanged(effects, outcomes));
+        };
+        let position = match self.written {
+            Some(Ok(position)) => position,
+            Some(Err(error)) => {
+                // Only these say for certain that nothing was written.
+                if !matches!(error.kind(), ErrorKind::Full | ErrorKind::Overloaded) {
+                    owned.unknown = Some(batch);
+                }
+                return Err(error);
+            }
+            None => {
+                owned.unknown = Some(batch);
+                return Err(Error::new(
+                    ErrorKind::Internal,
+                    "journal",
+                    "the journal gave no answer about a batch",
+                ));
+            }
+        };
+        let applied = owned.partition.apply(&effects)?;
+        owned.tail = position;
+        Ok(Committed {
+            effects,
+            applied,
+            outcomes,
+        })
+    }
+}
+
+fn unchanged(effects: Effects, outcomes: Vec<Outcome>) -> Committed {
+    Committed {
+        effects,
+        applied: Applied::default(),
+        outcomes,
+    }
+}
+
+impl Service<WorkBatch> for PartitionService {
+    type Response = Vec<PartResult>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Vec<PartResult>, Infallible>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, batch: WorkBatch) -> Self::Future {
+        let served = self.clone().serve(batch);
+        Box::pin(async move { Ok(served.await) })
+    }
+}

@@ -1,0 +1,55 @@
+//! The partitions of one worker, shared with the task that writes them to the database.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+
+use bytes::Bytes;
+use grid_core::partition::Partition;
+use grid_core::traits::{Epoch, Position, StateRecord};
+use grid_core::{PartitionId, Sequence};
+
+/// A partition and what its writer knows about it.
+#[derive(Debug)]
+pub(crate) struct Owned {
+    pub(crate) partition: Partition,
+    pub(crate) epoch: Epoch,
+    /// The last journal batch that was applied.
+    pub(crate) tail: Position,
+    /// A batch of which is not known whether the journal has it.
+    pub(crate) unknown: Option<Bytes>,
+    /// Another owner has written: nothing is decided here any more.
+    pub(crate) fenced: bool,
+    /// What the database has, as it was stored last.
+    pub(crate) stored: StateRecord,
+    pub(crate) stored_position: Position,
+    /// Tombstones up to here were collected in the database.
+    pub(crate) collected: Sequence,
+}
+
+impl Owned {
+    /// Changes that the database does not have.
+    pub(crate) fn backlog(&self) -> u64 {
+        self.partition.sequence().0 - self.stored.sequence.0
+    }
+}
+
+/// Partitions by number.
+pub(crate) type Partitions = BTreeMap<PartitionId, Owned>;
+
+/// The lock around them. It is held for computing only, never over an await.
+#[derive(Debug, Default)]
+pub(crate) struct Shard(Mutex<Partitions>);
+
+impl Shard {
+    pub(crate) fn new(partitions: Partitions) -> Self {
+        Self(Mutex::new(partitions))
+    }
+
+    #[expect(
+        clippy::expect_used,
+        reason = "a panic in the middle of a change leaves a state that must not be served"
+    )]
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Partitions> {
+        self.0.lock().expect("no change of a partition panicked")
+    }
+}

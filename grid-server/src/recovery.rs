@@ -1,0 +1,93 @@
+//! Bringing a partition back: what the database has, and the journal's tail after it.
+
+use std::sync::Arc;
+
+use grid_core::partition::{Effects, Partition, PartitionConfig};
+use grid_core::traits::{Journal, Persistence, Position, RecordCursor};
+use grid_core::{Error, ErrorKind, PartitionId, Result, Sequence};
+
+use crate::partition_service::Owned;
+
+/// Records that are loaded at once.
+const LOAD_RECORDS: usize = 4096;
+/// Bytes of the journal that are read at once.
+const READ_BYTES: usize = 4 * 1024 * 1024;
+
+/// A partition as it was when the last acknowledged batch was written. Its epoch is that of its
+/// last writer.
+///
+/// # Errors
+/// `Corrupt` when database and journal do not fit together, or are damaged.
+pub(crate) async fn recover(
+    config: PartitionConfig,
+    journal: &Arc<dyn Journal>,
+    persistence: &Arc<dyn Persistence>,
+) -> Result<Owned> {
+    let id = config.id;
+    let (mut partition, position) = match persistence.load_state(id).await? {
+        Some(state) => Partition::restore(config, &state)?,
+        None => (Partition::new(config), Position(0)),
+    };
+    let stored = partition.save(position);
+    load(&mut partition, persistence).await?;
+    let extent = journal.extent(id).await?;
+    if position < extent.truncated || position > extent.tail {
+        return Err(misfit(id, position, extent.truncated, extent.tail));
+    }
+    let mut tail = position;
+    loop {
+        let entries = journal.read(id, tail, READ_BYTES).await?;
+        if entries.is_empty() {
+            break;
+        }
+        for entry in entries {
+            partition.apply(&Effects::decode(&entry.batch)?)?;
+            tail = entry.position;
+        }
+    }
+    partition.finish_replay();
+    Ok(Owned {
+        partition,
+        epoch: extent.epoch,
+        tail,
+        unknown: None,
+        fenced: false,
+        stored,
+        stored_position: position,
+        collected: Sequence::ZERO,
+    })
+}
+
+async fn load(partition: &mut Partition, persistence: &Arc<dyn Persistence>) -> Result<()> {
+    let mut after: Option<RecordCursor> = None;
+    loop {
+        let page = persistence
+            .load(partition.id(), after.as_ref(), LOAD_RECORDS)
+            .await?;
+        for record in &page.records {
+            partition.load(record);
+        }
+        after = page.records.last().map(|last| RecordCursor {
+            address: last.address.clone(),
+            key: last.record.key.clone(),
+        });
+        if !page.more || after.is_none() {
+            break;
+        }
+    }
+    partition.finish_load();
+    Ok(())
+}
+
+fn misfit(id: PartitionId, position: Position, truncated: Position, tail: Position) -> Error {
+    Error::new(
+        ErrorKind::Corrupt,
+        "recover partition",
+        "the database does not fit the journal: one of them was replaced or restored from a \
+         backup; give the server the two that belong together",
+    )
+    .with("partition", id)
+    .with("database is at", position.0)
+    .with("journal starts after", truncated.0)
+    .with("journal ends at", tail.0)
+}

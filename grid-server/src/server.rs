@@ -1,0 +1,262 @@
+//! The server: from its parts to a running thing, and to its end.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use futures::future::{Either, select};
+use grid_core::op::RunId;
+use grid_core::partition::{PartitionConfig, TableSeed};
+use grid_core::traits::{Journal, Listener, Persistence, Runtime};
+use grid_core::{Error, ErrorKind, PartitionId, Result};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+
+use crate::builder::{Parts, ServerBuilder};
+use crate::config::Settings;
+use crate::data_set::DataSet;
+use crate::gateway::{Dispatch, GatewayContext, Views, accept, gateway_pipeline};
+use crate::handle::Handle;
+use crate::layer::route::Router;
+use crate::layer::validate::Limits;
+use crate::lifecycle::{Lifecycle, LifecycleOwner, Phase};
+use crate::ownership_table::{OwnershipTable, follow};
+use crate::partition_service::{PartitionService, Partitions, Shard};
+use crate::recovery::recover;
+use crate::worker::{Mailboxes, Worker, WorkerContext, WorkerMessage, partition_pipeline};
+use crate::write_behind::Flusher;
+
+/// A running server.
+///
+/// It serves until [`Server::shutdown`]. Dropping it without one ends it where it stands, as a
+/// crash would: nothing that was acknowledged is lost.
+pub struct Server {
+    handle: Handle,
+    listeners: Vec<Arc<dyn Listener>>,
+    mailboxes: Mailboxes,
+    runtime: Arc<dyn Runtime>,
+    journal: Arc<dyn Journal>,
+    persistence: Arc<dyn Persistence>,
+    settings: Arc<Settings>,
+    lifecycle: LifecycleOwner,
+    /// Closed when the last connection is gone.
+    connections: mpsc::Receiver<()>,
+    /// Closed when the last flusher has ended.
+    flushers: mpsc::Receiver<()>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("url", &self.url())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// What a server is made of.
+    #[must_use]
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::default()
+    }
+
+    /// The URL of the first listener, with the real port; none when there is no listener.
+    #[must_use]
+    pub fn url(&self) -> Option<String> {
+        self.listeners.first().map(|listener| listener.url())
+    }
+
+    /// The program's own way in.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    pub(crate) async fn start(parts: Parts) -> Result<Self> {
+        let settings = parts.settings.clone();
+        let count = settings.partition_count;
+        let data_set =
+            DataSet::open(&parts.journal, &parts.persistence, &parts.runtime, count).await?;
+        let table = Arc::new(OwnershipTable::new(parts.node.clone(), count));
+        let shards = recover_all(&parts, &data_set, &table).await?;
+        let (lifecycle, life) = LifecycleOwner::new();
+        follow(&table, &parts.ownership, &*parts.runtime, life.clone()).await?;
+        let (mailboxes, flushers) = start_workers(&parts, shards, &table, &life);
+        let router = Router::new(table, settings.map_spread, count);
+        let views = Arc::new(Views::default());
+        let dispatch = Dispatch::new(
+            mailboxes.clone(),
+            views.clone(),
+            data_set.history,
+            router.spread(),
+        );
+        let handle = Handle::new(
+            mailboxes.clone(),
+            dispatch.clone(),
+            router.clone(),
+            RunId(parts.runtime.random() | 1),
+            settings.max_value_bytes as usize,
+        );
+        let limits = Limits::new(&settings);
+        let pipeline = gateway_pipeline(dispatch, router, parts.policy, limits);
+        let pipeline = parts
+            .wraps
+            .into_iter()
+            .fold(pipeline, |inner, wrap| wrap(inner));
+        let context = GatewayContext {
+            runtime: parts.runtime.clone(),
+            settings: settings.clone(),
+            codecs: parts.codecs,
+            authenticator: parts.authenticator,
+            pipeline,
+            mailboxes: mailboxes.clone(),
+            views,
+            history: data_set.history,
+            digest_key: data_set.digest_key,
+            lifecycle: life,
+            seats: Arc::new(Semaphore::new(
+                settings.max_connections.min(Semaphore::MAX_PERMITS),
+            )),
+            last_session: Arc::new(AtomicU64::new(0)),
+        };
+        let (alive, connections) = mpsc::channel(1);
+        for listener in &parts.listeners {
+            let accepting = accept(context.clone(), listener.clone(), alive.clone());
+            parts.runtime.spawn("accept", Box::pin(accepting));
+        }
+        Ok(Self {
+            handle,
+            listeners: parts.listeners,
+            mailboxes,
+            runtime: parts.runtime,
+            journal: parts.journal,
+            persistence: parts.persistence,
+            settings,
+            lifecycle,
+            connections,
+            flushers,
+        })
+    }
+
+    /// Stops accepting, finishes what was taken, writes everything to the database, and closes.
+    ///
+    /// # Errors
+    /// As those of the journal's and the persistence's close; the server has ended all the same.
+    pub async fn shutdown(mut self) -> Result<()> {
+        self.lifecycle.enter(Phase::Draining);
+        for listener in &self.listeners {
+            listener.close().await;
+        }
+        for worker in 0..self.mailboxes.len() {
+            let (stopped, finished) = oneshot::channel();
+            self.mailboxes
+                .send(worker, WorkerMessage::Stop(stopped))
+                .await?;
+            finished.await.map_err(|_| {
+                Error::new(
+                    ErrorKind::Internal,
+                    "shut down",
+                    "a worker ended before it was told to",
+                )
+            })?;
+        }
+        self.lifecycle.enter(Phase::Drained);
+        // Nothing is ever sent here: it closes when the last task that holds the other end is done.
+        let _ = self.flushers.recv().await;
+        let timeout = self
+            .runtime
+            .sleep(Duration::from_millis(self.settings.drain_ms) * 2);
+        let gone = self.connections.recv();
+        futures::pin_mut!(gone);
+        if let Either::Right(_) = select(gone, timeout).await {
+            tracing::warn!("some clients did not take their goodbye");
+        }
+        self.lifecycle.enter(Phase::Over);
+        self.journal.close().await?;
+        self.persistence.close().await
+    }
+}
+
+/// How many workers there are.
+fn worker_count(settings: &Settings) -> usize {
+    match settings.workers {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        workers => workers,
+    }
+    .min(settings.partition_count.into())
+}
+
+/// Brings all partitions back, and makes this node their owner.
+async fn recover_all(
+    parts: &Parts,
+    data_set: &DataSet,
+    table: &OwnershipTable,
+) -> Result<Vec<Partitions>> {
+    let workers = worker_count(&parts.settings);
+    let mut shards: Vec<Partitions> = (0..workers).map(|_| Partitions::new()).collect();
+    let seed = TableSeed(parts.runtime.random(), parts.runtime.random());
+    for id in (0..data_set.partition_count).map(PartitionId) {
+        let config = PartitionConfig {
+            id,
+            history: data_set.history,
+            digest_key: data_set.digest_key,
+            seed,
+        };
+        let mut owned = recover(config, &parts.journal, &parts.persistence).await?;
+        owned.epoch = table.acquire(&parts.ownership, id, owned.epoch).await?;
+        shards[usize::from(id.0) % workers].insert(id, owned);
+    }
+    Ok(shards)
+}
+
+/// Starts one worker and one flusher for each shard.
+fn start_workers(
+    parts: &Parts,
+    shards: Vec<Partitions>,
+    table: &Arc<OwnershipTable>,
+    life: &Lifecycle,
+) -> (Mailboxes, mpsc::Receiver<()>) {
+    let (flushing, flushers) = mpsc::channel(1);
+    let mut senders = Vec::with_capacity(shards.len());
+    for (number, partitions) in shards.into_iter().enumerate() {
+        let (sender, mailbox) = mpsc::channel(parts.settings.mailbox_messages);
+        senders.push(sender);
+        let shard = Arc::new(Shard::new(partitions));
+        let wake = Arc::new(Notify::new());
+        let service = PartitionService::new(
+            shard.clone(),
+            parts.journal.clone(),
+            parts.runtime.clone(),
+            parts.rules.clone(),
+            parts.settings.backlog_records as u64,
+        );
+        let context = WorkerContext {
+            number,
+            runtime: parts.runtime.clone(),
+            settings: parts.settings.clone(),
+            codecs: parts.codecs.clone(),
+            shard: shard.clone(),
+            flush: wake.clone(),
+            lifecycle: life.clone(),
+        };
+        let pipeline = partition_pipeline(service, parts.policy.clone(), table.clone());
+        let worker = Worker::new(context, mailbox, pipeline);
+        parts.runtime.spawn("worker", Box::pin(worker.run()));
+        let flusher = Flusher {
+            shard,
+            journal: parts.journal.clone(),
+            persistence: parts.persistence.clone(),
+            runtime: parts.runtime.clone(),
+            settings: parts.settings.clone(),
+            wake,
+            lifecycle: life.clone(),
+        };
+        let flushing = flushing.clone();
+        let flush = async move {
+            flusher.run().await;
+            drop(flushing);
+        };
+        parts.runtime.spawn("flusher", Box::pin(flush));
+    }
+    (Mailboxes::new(senders), flushers)
+}

@@ -1,0 +1,153 @@
+//! One client's connection, as everybody but its own tasks sees it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use grid_core::protocol::{Message, ViewId};
+use grid_core::traits::Principal;
+use grid_core::{Namespace, Result, RunId};
+
+use super::outgoing::Outgoing;
+
+/// The number of a connection, unique within the process.
+pub(crate) type SessionId = u64;
+
+/// An authenticated connection.
+pub struct Session {
+    id: SessionId,
+    peer: String,
+    principal: Arc<Principal>,
+    name: Arc<str>,
+    /// The client's wall clock minus ours at the handshake, in milliseconds.
+    offset_ms: i64,
+    /// The number of its codec among the server's.
+    codec: usize,
+    outgoing: Outgoing,
+    /// Ops that were read and have no answer yet.
+    unanswered: AtomicUsize,
+    /// The last op number of each run that was pushed here.
+    pushed: Mutex<BTreeMap<RunId, u64>>,
+    views: Mutex<BTreeSet<ViewId>>,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("id", &self.id)
+            .field("peer", &self.peer)
+            .field("principal", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a handshake found out.
+#[derive(Debug)]
+pub(crate) struct Introduction {
+    pub(crate) id: SessionId,
+    pub(crate) peer: String,
+    pub(crate) principal: Principal,
+    pub(crate) offset_ms: i64,
+    pub(crate) codec: usize,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Session {
+    pub(crate) fn new(introduction: Introduction, outgoing: Outgoing) -> Self {
+        Self {
+            id: introduction.id,
+            peer: introduction.peer,
+            name: introduction.principal.name.as_str().into(),
+            principal: Arc::new(introduction.principal),
+            offset_ms: introduction.offset_ms,
+            codec: introduction.codec,
+            outgoing,
+            unanswered: AtomicUsize::new(0),
+            pushed: Mutex::default(),
+            views: Mutex::default(),
+        }
+    }
+
+    /// The number of the connection, unique within the process.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The other side, for logs: an address.
+    #[must_use]
+    pub fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    /// Who the client is.
+    #[must_use]
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// The tenant whose maps the client sees.
+    #[must_use]
+    pub fn namespace(&self) -> &Namespace {
+        &self.principal.namespace
+    }
+
+    pub(crate) fn shared_principal(&self) -> Arc<Principal> {
+        self.principal.clone()
+    }
+
+    pub(crate) fn principal_name(&self) -> Arc<str> {
+        self.name.clone()
+    }
+
+    pub(crate) fn offset_ms(&self) -> i64 {
+        self.offset_ms
+    }
+
+    pub(crate) fn codec(&self) -> usize {
+        self.codec
+    }
+
+    pub(crate) fn outgoing(&self) -> &Outgoing {
+        &self.outgoing
+    }
+
+    /// Queues an answer; one that cannot be encoded ends the connection, because the client waits
+    /// for it.
+    pub(crate) fn answer(&self, message: &Message) {
+        self.check(self.outgoing.answer(message));
+    }
+
+    /// Ends the connection when something for it could not be encoded.
+    pub(crate) fn check<T: Default>(&self, queued: Result<T>) -> T {
+        queued.unwrap_or_else(|error| {
+            tracing::error!(session = self.id, %error, "a message cannot be encoded");
+            self.outgoing.end(Some(&super::goodbye(&error)));
+            T::default()
+        })
+    }
+
+    /// Counts ops in; returns how many have no answer now.
+    pub(crate) fn ops_read(&self, ops: usize) -> usize {
+        self.unanswered.fetch_add(ops, Ordering::Relaxed) + ops
+    }
+
+    /// Counts ops out.
+    pub(crate) fn ops_answered(&self, ops: usize) {
+        self.unanswered.fetch_sub(ops, Ordering::Relaxed);
+    }
+
+    /// The last op number that was pushed here, by run.
+    pub(crate) fn pushed(&self) -> MutexGuard<'_, BTreeMap<RunId, u64>> {
+        lock(&self.pushed)
+    }
+
+    /// The views that the client follows.
+    pub(crate) fn views(&self) -> MutexGuard<'_, BTreeSet<ViewId>> {
+        lock(&self.views)
+    }
+}

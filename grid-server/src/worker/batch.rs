@@ -1,0 +1,148 @@
+//! Gathering pushes into one batch, each partition's ops together.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use grid_core::PartitionId;
+use grid_core::op::{Action, RunId};
+use grid_core::partition::{Confirmation, Farewell, Proposal, ProposalBatch, Timing};
+use grid_core::protocol::Stored;
+use grid_core::traits::{Epoch, Principal};
+
+use super::message::{Origin, PushWork};
+use crate::partition_service::{PartWork, Work, WorkBatch};
+use crate::sessions::Session;
+
+/// Bytes that an op counts for beside its key and value.
+const OP_OVERHEAD_BYTES: usize = 64;
+
+/// A batch in the making.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    parts: BTreeMap<PartitionId, Part>,
+    pub(super) pushes: Vec<Pushed>,
+    pub(super) ops: usize,
+    pub(super) bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Part {
+    batch: ProposalBatch,
+    authors: Vec<Option<Arc<Principal>>>,
+    /// The push that each proposal came with.
+    pushes: Vec<usize>,
+}
+
+/// A push, without its ops.
+#[derive(Debug)]
+pub(super) struct Pushed {
+    pub(super) origin: Origin,
+    pub(super) run: RunId,
+}
+
+/// What a batch's outcomes are to be matched with: for each partition, the push and the op number
+/// of each proposal.
+pub(super) type Sources = BTreeMap<PartitionId, Vec<(usize, u64)>>;
+
+impl Batch {
+    pub(super) fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    pub(super) fn push(&mut self, push: PushWork) {
+        let index = self.pushes.len();
+        let (name, author, timing) = identity(&push.origin);
+        for (partition, address, op, veto) in push.ops {
+            self.ops += 1;
+            self.bytes += OP_OVERHEAD_BYTES + op.key.as_bytes().len();
+            if let Action::Put { value, .. } = &op.action {
+                self.bytes += value.len();
+            }
+            let part = self.parts.entry(partition).or_default();
+            part.batch.proposals.push(Proposal {
+                principal: name.clone(),
+                timing,
+                address,
+                op,
+                veto,
+            });
+            part.authors.push(author.clone());
+            part.pushes.push(index);
+        }
+        self.pushes.push(Pushed {
+            origin: push.origin,
+            run: push.run,
+        });
+    }
+
+    pub(super) fn stored(&mut self, session: &Session, stored: Vec<Stored>) {
+        for each in stored {
+            let part = self.parts.entry(each.partition).or_default();
+            part.batch.stored.push(Confirmation {
+                run: each.run,
+                principal: session.principal_name(),
+                through: each.through,
+            });
+        }
+    }
+
+    pub(super) fn release(
+        &mut self,
+        session: &Session,
+        run: RunId,
+        partitions: impl Iterator<Item = PartitionId>,
+    ) {
+        for partition in partitions {
+            let part = self.parts.entry(partition).or_default();
+            part.batch.released.push(Farewell {
+                run,
+                principal: session.principal_name(),
+            });
+        }
+    }
+
+    /// The work, and what its outcomes belong to.
+    pub(super) fn split(
+        self,
+        epoch: impl Fn(PartitionId) -> Epoch,
+    ) -> (WorkBatch, Sources, Vec<Pushed>) {
+        let mut sources = Sources::new();
+        let parts = self
+            .parts
+            .into_iter()
+            .map(|(partition, part)| {
+                let numbers = part.batch.proposals.iter().map(|p| p.op.id.number);
+                let list = part.pushes.iter().copied().zip(numbers).collect();
+                sources.insert(partition, list);
+                PartWork {
+                    partition,
+                    epoch: epoch(partition),
+                    work: Work::Decide {
+                        batch: part.batch,
+                        authors: part.authors,
+                    },
+                    refusal: None,
+                }
+            })
+            .collect();
+        (WorkBatch { parts }, sources, self.pushes)
+    }
+}
+
+/// The principal's name, the principal where a policy has to be asked, and whose clock it is.
+fn identity(origin: &Origin) -> (Arc<str>, Option<Arc<Principal>>, Timing) {
+    match origin {
+        Origin::Session(session) => (
+            session.principal_name(),
+            Some(session.shared_principal()),
+            client_timing(session),
+        ),
+        Origin::Program { principal, .. } => (principal.name.as_str().into(), None, Timing::Server),
+    }
+}
+
+fn client_timing(session: &Session) -> Timing {
+    Timing::Client {
+        offset_ms: session.offset_ms(),
+    }
+}

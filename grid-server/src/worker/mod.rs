@@ -1,0 +1,19 @@
+//! Workers: one task each, which runs many partitions from one bounded mailbox.
+
+mod acks;
+mod batch;
+mod fan_out;
+mod jobs;
+mod message;
+mod pipeline;
+mod reading;
+mod subscribers;
+mod task;
+mod telling;
+
+pub(crate) use message::{
+    Mailboxes, Origin, PushWork, ReadWork, SubscribeWork, WorkerMessage, closed,
+};
+pub(crate) use pipeline::partition_pipeline;
+pub(crate) use reading::merge_pages;
+pub(crate) use task::{Worker, WorkerContext};

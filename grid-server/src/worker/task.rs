@@ -1,0 +1,294 @@
+//! The task of one worker: it drains its mailbox, commits what is there, and tells everybody.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{FutureExt, select_biased};
+use grid_core::protocol::{Repair, ViewId};
+use grid_core::traits::{Epoch, Runtime};
+use grid_core::{Error, PartitionId};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tower::{Service, ServiceExt};
+
+use super::batch::Batch;
+use super::jobs::Scene;
+use super::message::{Origin, PushWork, ReadWork, SubscribeWork, WorkerMessage};
+use super::pipeline::PartitionPipeline;
+use super::reading::{merge_pages, read};
+use super::subscribers::{Followed, Job, MAX_JOBS, Subscriber, Subscribers};
+use crate::config::Settings;
+use crate::lifecycle::{Lifecycle, Phase};
+use crate::partition_service::{PartWork, Shard, Work, WorkBatch};
+use crate::sessions::{Codecs, Session, goodbye};
+
+/// What a worker shares with the rest of the server.
+#[derive(Debug, Clone)]
+pub(crate) struct WorkerContext {
+    /// The worker's number.
+    pub(crate) number: usize,
+    pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) codecs: Codecs,
+    pub(crate) shard: Arc<Shard>,
+    /// Wakes the task that writes to the database, when much has gathered.
+    pub(crate) flush: Arc<Notify>,
+    pub(crate) lifecycle: Lifecycle,
+}
+
+/// One worker.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(super) context: WorkerContext,
+    mailbox: mpsc::Receiver<WorkerMessage>,
+    pub(super) pipeline: PartitionPipeline,
+    pub(super) subscribers: Subscribers,
+}
+
+/// Messages that are handled after the batch that they arrived with.
+type Later = Vec<WorkerMessage>;
+
+impl Worker {
+    pub(crate) fn new(
+        context: WorkerContext,
+        mailbox: mpsc::Receiver<WorkerMessage>,
+        pipeline: PartitionPipeline,
+    ) -> Self {
+        Self {
+            context,
+            mailbox,
+            pipeline,
+            subscribers: Subscribers::default(),
+        }
+    }
+
+    /// Works until it is told to stop or the server is dropped.
+    pub(crate) async fn run(mut self) {
+        let period = Duration::from_millis(self.context.settings.housekeeping_ms);
+        let mut lifecycle = self.context.lifecycle.clone();
+        let over = lifecycle.reached(Phase::Over).fuse();
+        futures::pin_mut!(over);
+        let mut due = self.context.runtime.sleep(period).fuse();
+        loop {
+            let message = select_biased! {
+                () = over => return,
+                () = due => {
+                    due = self.context.runtime.sleep(period).fuse();
+                    None
+                }
+                message = self.mailbox.recv().fuse() => match message {
+                    Some(message) => Some(message),
+                    None => return,
+                },
+            };
+            match message {
+                None => self.keep_house().await,
+                Some(message) => {
+                    if let Some(stopped) = self.turn(message).await {
+                        // Nobody listening means that the server was dropped meanwhile.
+                        let _ = stopped.send(());
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Handles a message and those that came with it.
+    async fn turn(&mut self, first: WorkerMessage) -> Option<oneshot::Sender<()>> {
+        let (max_ops, max_bytes) = (
+            self.context.settings.batch_ops,
+            self.context.settings.batch_bytes,
+        );
+        let mut batch = Batch::default();
+        let mut later = Later::new();
+        let mut next = Some(first);
+        while let Some(message) = next.take() {
+            self.gather(message, &mut batch, &mut later);
+            if batch.ops < max_ops && batch.bytes < max_bytes && later.len() < max_ops {
+                next = self.mailbox.try_recv().ok();
+            }
+        }
+        self.commit(batch).await;
+        let mut stop = None;
+        for message in later {
+            stop = self.handle(message).or(stop);
+        }
+        stop
+    }
+
+    /// Adds what is to be committed to the batch, and puts aside what is not.
+    fn gather(&mut self, message: WorkerMessage, batch: &mut Batch, later: &mut Later) {
+        match message {
+            WorkerMessage::Push(push) => {
+                if self.admits(&push) {
+                    batch.push(push);
+                }
+            }
+            WorkerMessage::Stored(session, stored) => batch.stored(&session, stored),
+            WorkerMessage::Release(session, run) => {
+                let partitions: Vec<PartitionId> =
+                    self.context.shard.lock().keys().copied().collect();
+                batch.release(&session, run, partitions.into_iter());
+            }
+            other => later.push(other),
+        }
+    }
+
+    fn admits(&mut self, push: &PushWork) -> bool {
+        let Origin::Session(session) = &push.origin else {
+            return true;
+        };
+        let admitted = self.subscribers.admits(session.id(), push.run, push.first);
+        if !admitted {
+            // The client was told from where on to push again.
+            session.ops_answered(push.ops.len());
+        }
+        admitted
+    }
+
+    /// Runs a batch through the layers and the partition service.
+    async fn commit(&mut self, batch: Batch) {
+        if batch.is_empty() {
+            return;
+        }
+        let (work, sources, pushes) = {
+            let partitions = self.context.shard.lock();
+            batch.split(|id| partitions.get(&id).map_or(Epoch(0), |owned| owned.epoch))
+        };
+        let results = self.serve(work).await;
+        self.tell(results, &sources, pushes);
+    }
+
+    async fn serve(&mut self, work: WorkBatch) -> Vec<crate::partition_service::PartResult> {
+        let Ok(ready) = self.pipeline.ready().await;
+        let Ok(results) = ready.call(work).await;
+        results
+    }
+
+    /// Does what is due by time.
+    async fn keep_house(&mut self) {
+        let parts = {
+            let partitions = self.context.shard.lock();
+            partitions
+                .iter()
+                .filter(|(_, owned)| !owned.fenced)
+                .map(|(partition, owned)| PartWork {
+                    partition: *partition,
+                    epoch: owned.epoch,
+                    work: Work::Housekeeping,
+                    refusal: None,
+                })
+                .collect()
+        };
+        let results = self.serve(WorkBatch { parts }).await;
+        self.tell(results, &std::collections::BTreeMap::new(), Vec::new());
+    }
+
+    /// Handles a message that commits nothing.
+    fn handle(&mut self, message: WorkerMessage) -> Option<oneshot::Sender<()>> {
+        match message {
+            WorkerMessage::Subscribe(work) => self.subscribe(&work),
+            WorkerMessage::Unsubscribe(session, view) => self.subscribers.unfollow(session, view),
+            WorkerMessage::Repair(session, repair) => self.repair(&session, repair),
+            WorkerMessage::Read(work) => self.read(work),
+            WorkerMessage::Drained(session) => self.drained(session),
+            WorkerMessage::Leave(session) => self.subscribers.leave(session),
+            WorkerMessage::Stop(stopped) => return Some(stopped),
+            // These were put into the batch.
+            WorkerMessage::Push(_) | WorkerMessage::Stored(..) | WorkerMessage::Release(..) => {}
+        }
+        None
+    }
+
+    fn subscribe(&mut self, work: &SubscribeWork) {
+        let partitions = self.context.shard.lock();
+        for (id, cursor) in &work.partitions {
+            let Some(owned) = partitions.get(id) else {
+                continue;
+            };
+            let partition = &owned.partition;
+            let subscriber = Subscriber {
+                session: work.session.clone(),
+                cursor: partition.sequence(),
+                jobs: std::collections::VecDeque::new(),
+            };
+            let open = || partition.open_view(&work.address, &work.selector);
+            let followed = self.subscribers.follow(*id, work.view, open, subscriber);
+            let Followed { view, subscribers } = followed;
+            let scene = Scene {
+                worker: self.context.number,
+                id: work.view,
+                view,
+                partition,
+                codecs: &self.context.codecs,
+            };
+            if let Some(subscriber) = subscribers.get_mut(&work.session.id()) {
+                scene.welcome(subscriber, work.history, *cursor);
+            }
+        }
+    }
+
+    fn repair(&mut self, session: &Arc<Session>, repair: Repair) {
+        let (partition, view) = (repair.partition, repair.view);
+        let subscriber = self
+            .subscribers
+            .get(partition, view)
+            .and_then(|followed| followed.subscribers.get_mut(&session.id()));
+        let Some(subscriber) = subscriber else {
+            // It unsubscribed meanwhile.
+            return;
+        };
+        if subscriber.jobs.len() >= MAX_JOBS {
+            let error = Error::new(
+                grid_core::ErrorKind::Overloaded,
+                "repair",
+                format!("more than {MAX_JOBS} answers wait for this client"),
+            );
+            session.outgoing().end(Some(&goodbye(&error)));
+            return;
+        }
+        subscriber.jobs.push_back(Job::Answer(repair.step));
+        self.run_jobs(session.id(), &[(partition, view)]);
+    }
+
+    /// Goes on with what a connection waits for.
+    fn drained(&mut self, session: u64) {
+        let follows = self.subscribers.followed_by(session);
+        self.run_jobs(session, &follows);
+    }
+
+    fn run_jobs(&mut self, session: u64, follows: &[(PartitionId, ViewId)]) {
+        let partitions = self.context.shard.lock();
+        for (id, view_id) in follows {
+            let followed = self.subscribers.get(*id, *view_id);
+            let (Some(owned), Some(Followed { view, subscribers })) =
+                (partitions.get(id), followed)
+            else {
+                continue;
+            };
+            let scene = Scene {
+                worker: self.context.number,
+                id: *view_id,
+                view,
+                partition: &owned.partition,
+                codecs: &self.context.codecs,
+            };
+            if let Some(subscriber) = subscribers.get_mut(&session) {
+                scene.run(subscriber);
+            }
+        }
+    }
+
+    fn read(&self, work: ReadWork) {
+        let pages = {
+            let partitions = self.context.shard.lock();
+            work.partitions
+                .iter()
+                .filter_map(|id| partitions.get(id))
+                .map(|owned| read(&owned.partition, &work.address, &work.target))
+                .collect()
+        };
+        // Nobody listening means that the connection is gone.
+        let _ = work.reply.send(merge_pages(&work.target, pages));
+    }
+}

@@ -1,0 +1,150 @@
+//! What a worker tells after a commit: events, acks, refusals.
+
+use std::sync::Arc;
+
+use grid_core::partition::Outcome;
+use grid_core::protocol::{Ack, Message};
+use grid_core::{Error, PartitionId};
+
+use super::acks::{Acks, Deferrals, session_of};
+use super::batch::{Pushed, Sources};
+use super::fan_out::{DeltaHead, fan_out, send};
+use super::message::Origin;
+use super::task::Worker;
+use crate::partition_service::PartResult;
+use crate::sessions::{Encoded, Session};
+
+impl Worker {
+    /// Tells subscribers what changed, and those who pushed what became of it.
+    pub(super) fn tell(
+        &mut self,
+        results: Vec<PartResult>,
+        sources: &Sources,
+        mut pushes: Vec<Pushed>,
+    ) {
+        let mut deferrals = Deferrals::default();
+        let mut backlog = false;
+        for part in results {
+            let sources = sources.get(&part.partition).map_or(&[][..], Vec::as_slice);
+            self.fan_out(&part);
+            match part.result {
+                Ok(committed) => {
+                    backlog |= self.has_backlog(part.partition);
+                    self.acknowledge(part.partition, committed.outcomes, sources, &mut pushes);
+                }
+                Err(error) => defer(&error, sources, &mut pushes, &mut deferrals),
+            }
+        }
+        let retry_after_ms = self.context.settings.retry_after_ms;
+        for (session, run, from) in deferrals.tell(retry_after_ms) {
+            self.subscribers.refuse(session, run, from);
+        }
+        if backlog {
+            self.context.flush.notify_one();
+        }
+    }
+
+    fn fan_out(&mut self, part: &PartResult) {
+        let partitions = self.context.shard.lock();
+        let Some(owned) = partitions.get(&part.partition) else {
+            return;
+        };
+        // After a late batch nothing else was committed, so each is told at its own sequence.
+        for committed in part.late.iter().chain(&part.result) {
+            fan_out(
+                self.context.number,
+                &mut self.subscribers,
+                &owned.partition,
+                committed,
+                &self.context.codecs,
+            );
+        }
+    }
+
+    /// Whether enough has gathered to be written to the database now.
+    fn has_backlog(&self, partition: PartitionId) -> bool {
+        let partitions = self.context.shard.lock();
+        partitions
+            .get(&partition)
+            .is_some_and(|owned| owned.backlog() >= self.context.settings.flush_records as u64)
+    }
+
+    fn acknowledge(
+        &mut self,
+        partition: PartitionId,
+        outcomes: Vec<Outcome>,
+        sources: &[(usize, u64)],
+        pushes: &mut [Pushed],
+    ) {
+        let mut acks = Acks::default();
+        for ((push, number), outcome) in sources.iter().zip(outcomes) {
+            let pushed = &mut pushes[*push];
+            match &mut pushed.origin {
+                Origin::Session(session) => {
+                    acks.add(session, pushed.run, partition, *number, outcome);
+                }
+                Origin::Program { reply, .. } => {
+                    if let Some(reply) = reply.take() {
+                        // Nobody listening means that the caller lost interest.
+                        let _ = reply.send(Ok(outcome));
+                    }
+                }
+            }
+        }
+        for (session, ack) in acks.finish() {
+            self.bring_level(&session, &ack);
+            let ops = ack.exceptions.len() as u64
+                + ack.accepted.iter().map(|range| range.count).sum::<u64>();
+            session.ops_answered(usize::try_from(ops).unwrap_or(usize::MAX));
+            session.answer(&Message::Ack(ack));
+        }
+    }
+
+    /// Sends an empty delta to views of a connection that would not reach the ack's sequence by an
+    /// event: those of a duplicate or a write that lost, and those that do not hold the key.
+    fn bring_level(&mut self, session: &Arc<Session>, ack: &Ack) {
+        let partitions = self.context.shard.lock();
+        let Some(owned) = partitions.get(&ack.partition) else {
+            return;
+        };
+        for (id, followed) in self.subscribers.of_partition(ack.partition) {
+            let Some(subscriber) = followed.subscribers.get_mut(&session.id()) else {
+                continue;
+            };
+            if subscriber.cursor >= ack.sequence || !subscriber.is_live() {
+                continue;
+            }
+            let head = DeltaHead::empty(*id, &owned.partition, &followed.view);
+            let delta = head.delta(false, true, Vec::new());
+            let frames = Encoded::new(&self.context.codecs, vec![delta]).frames(session.codec());
+            if send(self.context.number, session, *id, ack.partition, frames) {
+                subscriber.cursor = owned.partition.sequence();
+            } else {
+                subscriber.fall_behind();
+            }
+        }
+    }
+}
+
+/// Takes note of what has to be pushed again.
+fn defer(
+    error: &Error,
+    sources: &[(usize, u64)],
+    pushes: &mut [Pushed],
+    deferrals: &mut Deferrals,
+) {
+    tracing::warn!(%error, ops = sources.len(), "ops are put off");
+    for (push, number) in sources {
+        let pushed = &mut pushes[*push];
+        if let Some(session) = session_of(pushed) {
+            session.ops_answered(1);
+            deferrals.add(session, pushed.run, *number, error.message());
+        } else if let Origin::Program { reply, .. } = &mut pushed.origin
+            && let Some(reply) = reply.take()
+        {
+            let put_off = Error::new(error.kind(), "write", error.message()).with_retryable(true);
+            // Nobody listening means that the caller lost interest.
+            let _ = reply.send(Err(put_off));
+        }
+    }
+}

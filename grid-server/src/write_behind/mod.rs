@@ -1,0 +1,6 @@
+//! Write-behind: what was journalled is written to the database later, coalesced by key.
+
+mod backoff;
+mod flusher;
+
+pub(crate) use flusher::Flusher;
