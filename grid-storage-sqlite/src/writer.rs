@@ -180,3 +180,79 @@ async fn execute(connection: &mut SqliteConnection, sql: &'static str) -> Result
     sqlx::query(sql).execute(connection).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::future::join_all;
+    use grid_core::ErrorKind;
+    use grid_runtime_tokio::TokioRuntime;
+
+    use super::*;
+    use crate::database::Database;
+    use crate::schema::STORE;
+
+    /// Writes a key, and then fails if it is told to, as no batch of the grid can be made to.
+    struct Insert {
+        key: &'static str,
+        fails: bool,
+    }
+
+    #[async_trait]
+    impl Job for Insert {
+        fn operation(&self) -> &'static str {
+            "insert"
+        }
+
+        fn bytes(&self) -> usize {
+            self.key.len()
+        }
+
+        async fn run(&self, connection: &mut SqliteConnection) -> Result<Outcome, sqlx::Error> {
+            sqlx::query("INSERT INTO entries (space, key, value) VALUES ('meta', ?, x'')")
+                .bind(self.key.as_bytes())
+                .execute(&mut *connection)
+                .await?;
+            if self.fails {
+                execute(connection, "SELECT nothing FROM nowhere").await?;
+            }
+            Ok(Outcome::Done)
+        }
+    }
+
+    #[test]
+    fn a_statement_that_fails_is_undone_and_the_writer_goes_on() {
+        let tokio = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        tokio.block_on(async {
+            let runtime = TokioRuntime::current().unwrap();
+            let path = directory.path().join("store.db");
+            let database = Database::open(&path, SqliteOptions::default(), &STORE, &runtime)
+                .await
+                .unwrap();
+            // At once, so that they share a group; and then one at a time.
+            let jobs = [("a", false), ("b", true), ("c", false)];
+            let write = |(key, fails)| database.write(Insert { key, fails });
+            let together = join_all(jobs.map(write)).await;
+            let kinds: Vec<Option<ErrorKind>> = together
+                .into_iter()
+                .map(|result| result.err().map(|error| error.kind()))
+                .collect();
+            assert_eq!(kinds, [None, Some(ErrorKind::Internal), None]);
+            for (key, fails) in [("d", true), ("e", false)] {
+                let result = database.write(Insert { key, fails }).await;
+                assert_eq!(result.is_err(), fails, "{key}");
+            }
+            let mut reader = database.reader("read").await.unwrap();
+            let keys: Vec<Vec<u8>> = sqlx::query_scalar("SELECT key FROM entries ORDER BY key")
+                .fetch_all(reader.connection())
+                .await
+                .unwrap();
+            assert_eq!(keys, [b"a", b"c", b"e"]);
+            drop(reader);
+            database.close().await.unwrap();
+        });
+    }
+}

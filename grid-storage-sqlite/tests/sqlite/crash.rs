@@ -93,3 +93,43 @@ fn kill_releases_the_lock_and_loses_no_batch_that_returned() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn a_runtime_that_ends_in_the_middle_loses_no_batch_that_returned() -> Result<()> {
+    let place = Place::new(0);
+    let mut returned = 0;
+    for round in 0..10 {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let store = storage(place.file(), SqliteOptions::default()).await?;
+            let keys = keys(&store).await?;
+            let whole =
+                (0..keys.len() / ENTRIES).flat_map(|n| (0..ENTRIES).map(move |e| name(n, e)));
+            assert!(
+                keys.iter().cloned().eq(whole),
+                "round {round}: a part of a batch"
+            );
+            assert!(
+                keys.len() >= returned * ENTRIES,
+                "round {round}: batches are lost"
+            );
+            returned = keys.len() / ENTRIES;
+            let batch =
+                |n| puts((0..ENTRIES).map(move |e| (name(n, e), Bytes::from(vec![7; 500]))));
+            store.apply(batch(returned)).await?;
+            returned += 1;
+            // The next one is on its way when everything ends.
+            let mut apply = Box::pin(store.apply(batch(returned)));
+            let _pending = futures::poll!(&mut apply);
+            for _ in 0..round {
+                tokio::task::yield_now().await;
+            }
+            Result::Ok(())
+        })?;
+        drop(runtime);
+    }
+    Ok(())
+}

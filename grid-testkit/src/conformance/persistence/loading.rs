@@ -196,13 +196,15 @@ pub async fn any_name_is_a_map_of_its_own<F: PersistenceFixture>(fixture: &F) ->
     names.push("n".repeat(MAX_MAP_NAME_BYTES.min(MAX_NAMESPACE_BYTES)));
     names.push("n".repeat(MAX_MAP_NAME_BYTES.min(MAX_NAMESPACE_BYTES) - 1));
     let mut records = Vec::new();
-    for name in &names {
-        for (namespace, map, key) in [
-            (name.as_str(), "map", "key"),
-            ("default", name, "key"),
-            ("default", "map", name),
-            (name, name, &long_key),
-        ] {
+    // Neighbours share a map, a namespace, or both, so that a backend that mixes up one sees it.
+    for form in 0..4 {
+        for name in &names {
+            let (namespace, map, key) = match form {
+                0 => (name.as_str(), "map", "key"),
+                1 => ("default", name.as_str(), "key"),
+                2 => ("default", "map", name.as_str()),
+                _ => (name.as_str(), name.as_str(), long_key.as_str()),
+            };
             let sequence = records.len() as u64 + 1;
             let address = address(namespace, map)?;
             let value = sequence.to_be_bytes();

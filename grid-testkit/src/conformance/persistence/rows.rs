@@ -87,6 +87,11 @@ pub(super) async fn all(
             !(page.more && page.records.is_empty()),
             "an empty page says that there is more: a caller could never get past it"
         );
+        let first = page.records.first().map(cursor);
+        assert!(
+            first.is_none() || first > after,
+            "a page starts at or before its cursor: a caller would never get to the end"
+        );
         records.extend(page.records);
         if !page.more {
             return Ok(records);

@@ -64,6 +64,11 @@ pub(super) async fn all(store: &dyn Storage, table: &Table, limit: usize) -> Res
             !(page.more && page.entries.is_empty()),
             "an empty page says that there is more: a caller could never get past it"
         );
+        let first = page.entries.first().map(|entry| &entry.key);
+        assert!(
+            first.is_none() || first > after.as_ref(),
+            "a page starts at or before its cursor: a caller would never get to the end"
+        );
         entries.extend(page.entries);
         if !page.more {
             return Ok(entries);
