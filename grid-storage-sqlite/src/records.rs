@@ -12,24 +12,15 @@ use grid_core::{
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row, SqliteConnection};
 
-use crate::rows::ManyRows;
+use crate::rows::{ManyRows, repeated};
 use crate::writer::{Job, Outcome};
 use crate::{MAX_VALUE_BYTES, error};
 
-/// Parameters of a statement that all rows share: partition, history.
-const SHARED: usize = 2;
-/// Parameters of each row.
-const PER_ROW: usize = 9;
-
 /// The guard: another history replaces, within one history a sequence that is not lower does.
+///
+/// Parameters have no numbers although rows share two of them: looking up the name of each would
+/// take SQLite longer than the rest.
 static UPSERT: ManyRows = ManyRows::new(|rows| {
-    let row = |row: usize| {
-        let parameters: Vec<String> = (1..=PER_ROW)
-            .map(|column| format!("?{}", SHARED + row * PER_ROW + column))
-            .collect();
-        format!("(?1,?2,{})", parameters.join(","))
-    };
-    let values: Vec<String> = (0..rows).map(row).collect();
     format!(
         "INSERT INTO records (partition, history, namespace, map, key, sequence, hlc, run,
              number, expires_at_ms, value)
@@ -39,7 +30,7 @@ static UPSERT: ManyRows = ManyRows::new(|rows| {
              run = excluded.run, number = excluded.number,
              expires_at_ms = excluded.expires_at_ms, value = excluded.value
          WHERE excluded.history <> history OR excluded.sequence >= sequence",
-        values.join(",")
+        repeated("(?,?,?,?,?,?,?,?,?,?,?)", rows)
     )
 });
 
@@ -100,14 +91,13 @@ impl StoreJob {
 
     async fn upsert(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         let mut names = Names::default();
-        for (query, part) in UPSERT.split(&self.records) {
-            let mut query = query
-                .bind(self.partition.0)
-                .bind(signed(self.state.history.0));
+        for (mut query, part) in UPSERT.split(&self.records) {
             for (sequence, addressed) in part {
                 let (namespace, map) = names.of(&addressed.address);
                 let record = &addressed.record;
                 query = query
+                    .bind(self.partition.0)
+                    .bind(signed(self.state.history.0))
                     .bind(namespace)
                     .bind(map)
                     .bind(record.key.as_str())

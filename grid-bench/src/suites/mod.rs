@@ -16,7 +16,7 @@ pub(crate) enum Suite {
     Core,
     /// Ops that one core puts through a partition of a million entries, and where the time goes.
     Partition,
-    /// Durable puts into a SQLite store, beside the bare statement.
+    /// Durable writes into SQLite, beside the bare statement.
     Storage,
 }
 

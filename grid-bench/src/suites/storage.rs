@@ -1,16 +1,22 @@
-//! Durable puts into a SQLite store, beside the bare statement doing the same in the same run.
+//! Durable writes into SQLite: a store's puts, beside the bare statement doing the same in the same
+//! run, and a system of record's batches.
 
 use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use grid_core::traits::{Batch, Runtime, Storage, Table, Write};
-use grid_core::{Error, ErrorKind, Result};
+use grid_core::traits::{
+    AddressedRecord, Batch, Persistence, Runtime, StateRecord, Storage, Table, Write,
+};
+use grid_core::{
+    Error, ErrorKind, History, OpId, PartitionId, Record, Result, RunId, Sequence, Stamp,
+};
 use grid_runtime_tokio::TokioRuntime;
-use grid_storage_sqlite::{SqliteOptions, SqliteStorage};
+use grid_storage_sqlite::{SqliteOptions, SqlitePersistence, SqliteStorage};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
+use super::sample;
 use crate::figure::{Better, Figure};
 
 /// Ops in a batch.
@@ -23,6 +29,9 @@ const BATCHES: u32 = 200;
 const SINGLES: u32 = 300;
 /// The part of the bare statement's rate that is promised.
 const PROMISED: f64 = 0.8;
+/// Records in a batch of the system of record, and batches.
+const RECORDS: u32 = 5_000;
+const STORES: u32 = 40;
 /// Entries in a page of a scan.
 const PAGE: usize = 1_000;
 
@@ -39,6 +48,7 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
         let (bare, ours) = sides.medians(0, BATCHES, OPS).await?;
         let (bare_single, single) = sides.medians(BATCHES, SINGLES, 1).await?;
         let scanned = sides.scan().await?;
+        let stored = store_records(directory.path(), &sides.runtime).await?;
         sides.close().await?;
         let rate = |time: Duration| f64::from(OPS) / time.as_secs_f64();
         let micros = |time: Duration| time.as_secs_f64() * 1e6;
@@ -55,6 +65,11 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
                 ..higher("put_single", "us", micros(single))
             },
             higher("scan", "rows_per_s", scanned),
+            higher(
+                "records",
+                "rows_per_s",
+                f64::from(RECORDS) / stored.as_secs_f64(),
+            ),
         ])
     })
 }
@@ -151,6 +166,49 @@ impl Sides {
         self.bare.close().await.map_err(failed)?;
         self.store.close().await
     }
+}
+
+/// The median time in which a system of record stores a batch; half of its keys are new.
+async fn store_records(directory: &Path, runtime: &TokioRuntime) -> Result<Duration> {
+    let path = directory.join("records.db");
+    let records = SqlitePersistence::open(path, SqliteOptions::default(), runtime).await?;
+    let mut times = Vec::new();
+    for number in 0..STORES {
+        let first = number * RECORDS / 2;
+        let batch = (first..first + RECORDS)
+            .map(|index| record(index, number))
+            .collect::<Result<Vec<_>>>()?;
+        let state = StateRecord {
+            history: History(1),
+            sequence: Sequence(u64::from(number + 1) * u64::from(RECORDS)),
+            data: Bytes::new(),
+        };
+        let start = runtime.monotonic();
+        records.store(PartitionId(0), &batch, &state).await?;
+        times.push(runtime.monotonic() - start);
+    }
+    records.close().await?;
+    Ok(median(times))
+}
+
+fn record(index: u32, number: u32) -> Result<AddressedRecord> {
+    let sequence = u64::from(number) * u64::from(RECORDS) + u64::from(index % RECORDS) + 1;
+    Ok(AddressedRecord {
+        address: sample::address()?,
+        record: Record {
+            key: sample::key(index)?,
+            value: Some(Bytes::from(vec![7; VALUE_BYTES])),
+            stamp: Stamp {
+                op: OpId {
+                    run: RunId(1),
+                    number: sequence,
+                },
+                ..Stamp::ZERO
+            },
+            sequence: Sequence(sequence),
+            expires_at_ms: None,
+        },
+    })
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
