@@ -1,0 +1,142 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// A client of the hybrid grid: a local-first device in your terminal.
+#[derive(Debug, Parser)]
+#[command(name = "grid", version, after_help = EXIT_CODES)]
+pub(crate) struct Args {
+    /// The server.
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "GRID_SERVER",
+        default_value = "ws://127.0.0.1:7171"
+    )]
+    pub(crate) server: String,
+
+    /// This device's store, as in sqlite://notes.db; made if it is missing [default: grid.db in
+    /// the user's data directory].
+    #[arg(long, global = true, value_name = "URL", env = "GRID_STORE")]
+    pub(crate) store: Option<String>,
+
+    /// What authenticates this device.
+    #[arg(
+        long,
+        global = true,
+        value_name = "TOKEN",
+        env = "GRID_TOKEN",
+        hide_env_values = true
+    )]
+    pub(crate) token: Option<String>,
+
+    /// The tenant.
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        env = "GRID_NAMESPACE",
+        default_value = "default"
+    )]
+    pub(crate) namespace: String,
+
+    /// Work on this device's store alone.
+    #[arg(long, global = true)]
+    pub(crate) offline: bool,
+
+    /// Print JSON, one object a line.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// How long to wait for the server, in seconds [default: 30; sync: 120; watch: for ever].
+    #[arg(long, global = true, value_name = "S", value_parser = seconds)]
+    pub(crate) timeout: Option<f64>,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0  done (put, rm, import: the server has it; sync: nothing pending and caught up;
+     with --offline: durable on this device)
+  1  an error
+  2  bad usage
+  3  kept on this device, and still pending when the time was up
+  4  get: there is no such entry";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Set an entry.
+    Put {
+        /// The map.
+        map: String,
+        /// The key.
+        key: String,
+        /// The value, as JSON.
+        #[arg(allow_hyphen_values = true)]
+        json: String,
+    },
+    /// Print the value of an entry.
+    Get {
+        /// The map.
+        map: String,
+        /// The key.
+        key: String,
+    },
+    /// Remove an entry.
+    Rm {
+        /// The map.
+        map: String,
+        /// The key.
+        key: String,
+    },
+    /// Print all entries of a map, sorted by key.
+    Ls {
+        /// The map.
+        map: String,
+    },
+    /// Print the entries of a map, and then every change.
+    Watch {
+        /// The map.
+        map: String,
+    },
+    /// Put every record of a file: .json (an array), .jsonl or .ndjson, .csv.
+    Import {
+        /// The map.
+        map: String,
+        /// The file.
+        file: PathBuf,
+        /// The field that holds the key; it stays in the value [default: lines as `export` writes
+        /// them, else the field `id`].
+        #[arg(long)]
+        key: Option<String>,
+    },
+    /// Write all entries of a map as JSON Lines, sorted by key.
+    Export {
+        /// The map.
+        map: String,
+        /// The file [default: standard output].
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Push what is pending and catch up.
+    Sync {
+        /// The maps to catch up with.
+        #[arg(required = true)]
+        maps: Vec<String>,
+    },
+    /// Tell what this device holds and what is pending.
+    Status,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && (0.0..=1e9).contains(&value) => Ok(value),
+        _ => Err("expected a number of seconds, as in 30 or 0.5".to_owned()),
+    }
+}
