@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::receive::protocol;
 use super::replica::Replica;
 use super::row::record_row;
-use super::view::{Progress, RepairStage};
+use super::view::{Progress, RepairStage, progress_key};
 use crate::address::{Key, MapName, PartitionId};
 use crate::error::Result;
 use crate::protocol::{CaughtUp, Delta, DeltaMode};
@@ -17,50 +17,53 @@ impl Replica {
     pub(super) fn on_delta(&mut self, delta: &Delta) -> Result<()> {
         let name = self.map_of_view(delta.view)?;
         let partition = delta.partition;
-        let known = self.begin_delta(&name, delta)?;
+        self.enter_history(&name);
+        let known = if delta.continued {
+            self.continue_delta(&name, delta)?
+        } else {
+            self.begin_delta(&name, delta)?
+        };
         for record in &delta.records {
-            if delta.mode == DeltaMode::Changes
-                && known.is_some_and(|known| record.sequence <= known)
-            {
-                continue;
+            if delta.mode != DeltaMode::Changes || record.sequence > known {
+                self.put_confirmed(&name, delta, record)?;
             }
-            self.put_confirmed(&name, partition, record)?;
         }
         if let Some(root) = delta.root {
             self.end_delta(&name, delta, root)?;
         }
+        self.settle_reached(&name, partition);
         self.tell_synced(&name);
         Ok(())
     }
 
-    /// Checks that the delta follows on what is held, and makes ready for its records. Returns the
-    /// sequence up to which changes are known already.
-    fn begin_delta(&mut self, name: &MapName, delta: &Delta) -> Result<Option<Sequence>> {
+    /// Checks that the delta goes on where the one before it stopped. Returns the sequence up to
+    /// which changes are known already.
+    fn continue_delta(&mut self, name: &MapName, delta: &Delta) -> Result<Sequence> {
+        let map = self.map_mut(name);
+        let key = progress_key(delta.partition, delta.mode);
+        let progress = map.view.progress.get(&key);
+        progress
+            .filter(|progress| progress.mode == delta.mode && progress.from == delta.from)
+            .map(|progress| progress.known)
+            .ok_or_else(|| protocol("a delta continues one that did not begin"))
+    }
+
+    /// Checks that the delta follows on what is held, and makes ready for its records. One that was
+    /// broken off before is forgotten: its cursor did not move. Returns the sequence up to which
+    /// changes are known already.
+    fn begin_delta(&mut self, name: &MapName, delta: &Delta) -> Result<Sequence> {
         let partition = delta.partition;
         let map = self.map_mut(name);
-        let cursor = map.confirmed.cursor(partition);
-        if delta.continued {
-            let follows =
-                map.view.progress.get(&partition).is_some_and(|progress| {
-                    progress.mode == delta.mode && progress.from == delta.from
-                });
-            return if follows {
-                Ok(cursor)
-            } else {
-                Err(protocol("a delta continues one that did not begin"))
-            };
-        }
-        if map.view.progress.contains_key(&partition) {
-            return Err(protocol("a delta begins before the one before it ended"));
-        }
+        let known = map.confirmed.cursor(partition).unwrap_or(Sequence::ZERO);
         let mut unseen = BTreeSet::new();
         match delta.mode {
             DeltaMode::Changes => {
-                if delta.from > cursor.unwrap_or(Sequence::ZERO) {
+                if delta.from > known {
                     return Err(protocol("changes are missing between two deltas")
                         .with("map", name)
                         .with("partition", partition)
-                        .with("from", delta.from));
+                        .with("from", delta.from)
+                        .with("cursor", known));
                 }
             }
             DeltaMode::Snapshot => {
@@ -78,19 +81,17 @@ impl Replica {
         let progress = Progress {
             mode: delta.mode,
             from: delta.from,
+            known,
             unseen,
         };
-        map.view.progress.insert(partition, progress);
-        Ok(cursor)
+        let key = progress_key(partition, delta.mode);
+        map.view.progress.insert(key, progress);
+        Ok(known)
     }
 
     /// Overwrites the confirmed entry of the record's key.
-    fn put_confirmed(
-        &mut self,
-        name: &MapName,
-        partition: PartitionId,
-        record: &Record,
-    ) -> Result<()> {
+    fn put_confirmed(&mut self, name: &MapName, delta: &Delta, record: &Record) -> Result<()> {
+        let partition = delta.partition;
         self.see(record.stamp.hlc);
         let map = self
             .maps
@@ -99,7 +100,8 @@ impl Replica {
         if !map.selector.matches(&record.key) {
             return Err(protocol("a record lies outside of its view").with("key", &record.key));
         }
-        if let Some(progress) = map.view.progress.get_mut(&partition) {
+        let progress = progress_key(partition, delta.mode);
+        if let Some(progress) = map.view.progress.get_mut(&progress) {
             progress.unseen.remove(&record.key);
         }
         let key = &record.key;
@@ -140,7 +142,7 @@ impl Replica {
         let unseen = map
             .view
             .progress
-            .remove(&partition)
+            .remove(&progress_key(partition, delta.mode))
             .map(|progress| progress.unseen);
         for key in unseen.into_iter().flatten() {
             self.remove_confirmed(name, &key);
@@ -178,13 +180,12 @@ impl Replica {
             (false, _) if equal => {}
             (false, _) => self.start_repair(name, partition),
         }
-        self.settle_reached(name, partition);
         Ok(())
     }
 
     pub(super) fn on_caught_up(&mut self, caught_up: &CaughtUp) -> Result<()> {
         let name = self.map_of_view(caught_up.view)?;
-        self.enter_history(&name, caught_up.history);
+        self.enter_history(&name);
         let map = self.map_mut(&name);
         let listed: Vec<PartitionId> = if caught_up.cursor.is_empty() {
             map.view.unanswered.clear();
@@ -203,6 +204,9 @@ impl Replica {
         for (partition, sequence) in &caught_up.cursor {
             let map = self.map_mut(&name);
             map.view.unanswered.remove(partition);
+            // Should changes have been on their way, they were broken off for this.
+            let changes = progress_key(*partition, DeltaMode::Changes);
+            map.view.progress.remove(&changes);
             let cursor = map.confirmed.cursor(*partition);
             if caught_up.reset || cursor.is_none_or(|cursor| cursor < *sequence) {
                 map.confirmed.set_cursor(*partition, *sequence);

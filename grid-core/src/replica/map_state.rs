@@ -153,13 +153,14 @@ impl MapState {
         self.view.is_followed() && self.selector.matches(key)
     }
 
-    /// Up to where the copy of `partition` is known to equal the server's; `None` while it is not
-    /// known, or under repair.
+    /// Up to where the copy of `partition` is known to equal the server's; `None` before the server
+    /// has answered on this connection, and while the partition is under repair.
     pub(super) fn level(&self, partition: PartitionId) -> Option<Sequence> {
-        if self.view.is_repairing(partition) {
-            return None;
+        if self.view.is_answered(partition) && !self.view.is_repairing(partition) {
+            self.confirmed.cursor(partition)
+        } else {
+            None
         }
-        self.confirmed.cursor(partition)
     }
 }
 

@@ -12,7 +12,6 @@ use crate::protocol::{
     Message, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, Refused, Selector, Subscribe,
     SubscribeRefused, Subscribed, ViewId, Welcome,
 };
-use crate::record::History;
 use crate::traits::{Table, Write};
 
 use super::map_state::MapState;
@@ -90,6 +89,7 @@ impl Replica {
             return Ok(());
         };
         session.ready = true;
+        session.history = welcome.history;
         session.push_window = (welcome.push_window as usize).max(1);
         session.set_heartbeat(welcome.heartbeat_ms, now);
         // The server read its clock about half way between greeting and welcome.
@@ -303,8 +303,12 @@ impl Replica {
         }
     }
 
-    /// The map goes on in another history: what its cursors say means nothing there.
-    pub(super) fn enter_history(&mut self, name: &MapName, history: History) {
+    /// What arrives belongs to the server's history: should the cursors of the map be of another,
+    /// they mean nothing any more.
+    pub(super) fn enter_history(&mut self, name: &MapName) {
+        let Some(history) = self.session.as_ref().map(|session| session.history) else {
+            return;
+        };
         let map = self.map_mut(name);
         if map.history != history {
             map.history = history;

@@ -10,6 +10,7 @@ use crate::address::MapName;
 use crate::error::{Error, ErrorKind, Result};
 use crate::op::RunId;
 use crate::protocol::{Hello, Message, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, Push, ViewId};
+use crate::record::History;
 
 /// How long the server may take to say welcome.
 pub const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,6 +38,8 @@ pub(super) struct Releases {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) ready: bool,
+    /// The server's line of sequences.
+    pub(super) history: History,
     pub(super) greeted: Now,
     pub(super) push_window: usize,
     pub(super) heartbeat: Duration,
@@ -47,7 +50,7 @@ pub(super) struct Session {
     /// Pushes wait until then: the server said "not now".
     pub(super) paused_until: Option<Duration>,
     pub(super) resume: bool,
-    /// The last number pushed of each run, since the last resumption.
+    /// The number of the op pushed last of each run.
     pub(super) previous: BTreeMap<RunId, u64>,
     /// The highest number pushed of each run.
     pub(super) highest: BTreeMap<RunId, u64>,
@@ -65,6 +68,7 @@ impl Session {
     fn new(now: Now) -> Self {
         Self {
             ready: false,
+            history: History::default(),
             greeted: now,
             push_window: 0,
             heartbeat: WELCOME_TIMEOUT,
@@ -199,7 +203,8 @@ impl Replica {
         session.paused_until = None;
         let resume = std::mem::take(&mut session.resume);
         let last = ops.last()?.id.number;
-        let previous = session.previous.insert(run, last).unwrap_or(0);
+        let before = session.previous.insert(run, last);
+        let previous = before.filter(|_| !resume).unwrap_or(0);
         let highest = session.highest.entry(run).or_default();
         *highest = last.max(*highest);
         Some(Push {
@@ -238,6 +243,12 @@ impl Replica {
                 let message = "the server did not answer the greeting";
                 Err(Error::new(ErrorKind::Timeout, "connect", message))
             };
+        }
+        if session
+            .paused_until
+            .is_some_and(|until| until <= now.elapsed)
+        {
+            session.paused_until = None;
         }
         let silent = now.elapsed.saturating_sub(session.last_heard);
         if silent >= session.heartbeat * LOST_AFTER_HEARTBEATS {

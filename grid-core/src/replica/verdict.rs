@@ -162,7 +162,6 @@ impl Replica {
             let until = now.elapsed + pause;
             session.paused_until = Some(session.paused_until.map_or(until, |old| old.max(until)));
             session.resume = true;
-            session.previous.clear();
         }
         Ok(())
     }

@@ -22,6 +22,8 @@ pub(super) enum Follow {
 pub(super) struct Progress {
     pub(super) mode: DeltaMode,
     pub(super) from: Sequence,
+    /// Changes up to here are known already.
+    pub(super) known: Sequence,
     /// In a snapshot: what is held and was not in it so far.
     pub(super) unseen: BTreeSet<Key>,
 }
@@ -53,16 +55,27 @@ pub(super) struct View {
     pub(super) follow: Follow,
     /// Partitions of which nothing was heard since the subscription.
     pub(super) unanswered: BTreeSet<PartitionId>,
-    pub(super) progress: BTreeMap<PartitionId, Progress>,
+    /// Deltas in progress. The records of a repair may arrive between changes.
+    pub(super) progress: BTreeMap<(PartitionId, bool), Progress>,
     pub(super) repairs: BTreeMap<PartitionId, Repair>,
     /// What the application was told last.
     pub(super) told_synced: bool,
+}
+
+/// Where the progress of a delta is kept.
+pub(super) fn progress_key(partition: PartitionId, mode: DeltaMode) -> (PartitionId, bool) {
+    (partition, mode == DeltaMode::Repair)
 }
 
 impl View {
     /// Whether the view is, or is about to be, followed.
     pub(super) fn is_followed(&self) -> bool {
         matches!(self.follow, Follow::Requested | Follow::Live(_))
+    }
+
+    /// Whether the server has said on this connection how `partition` stands.
+    pub(super) fn is_answered(&self, partition: PartitionId) -> bool {
+        matches!(self.follow, Follow::Live(_)) && !self.unanswered.contains(&partition)
     }
 
     pub(super) fn is_repairing(&self, partition: PartitionId) -> bool {

@@ -1,0 +1,15 @@
+//! The replica machine against the real partition machine, message by message.
+#![cfg(not(target_arch = "wasm32"))]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod answers;
+mod device;
+mod following;
+mod overlay;
+mod pushing;
+mod random;
+mod repairing;
+mod restarts;
+mod server;
+mod store;
+mod world;

@@ -1,0 +1,235 @@
+//! Pending ops over the confirmed state, and how they leave it.
+
+use grid_core::Hlc;
+use grid_core::protocol::{Message, RejectReason, Verdict};
+use grid_core::traits::Table;
+
+use crate::device::{put, remove};
+use crate::world::{World, key};
+
+#[test]
+fn pending_ops_show_over_the_confirmed_state_in_log_order() {
+    let mut world = World::connected(1);
+    for number in 0..5 {
+        world.server_put(&key(number), number);
+    }
+    world.run();
+    world.server.links.clear();
+    world.put(0, &key(1), 101);
+    world.put(0, &key(1), 102);
+    world.remove(0, &key(2));
+    world.remove(0, &key(3));
+    world.put(0, &key(3), 103);
+    world.put(0, &key(9), 109);
+    let seen: Vec<_> = world.seen(0).into_iter().collect();
+    let expected = [(0, 0), (1, 102), (3, 103), (4, 4), (9, 109)];
+    let expected: Vec<_> = expected.map(|(number, value)| (key(number), value)).into();
+    assert_eq!(seen, expected);
+    world.connect(0);
+    world.run();
+    assert_eq!(world.seen(0).into_iter().collect::<Vec<_>>(), expected);
+    world.assert_level();
+}
+
+/// Pitfall 4: one forbidden op blocks the queue behind it for ever.
+#[test]
+fn a_rejected_op_is_undone_alone_and_blocks_nothing() {
+    let mut world = World::connected(1);
+    world.server_put(&key(1), 1);
+    world.run();
+    world.server.forbidden.insert(key(1));
+    let refused = world.put(0, &key(1), 100);
+    let other = world.put(0, &key(2), 200);
+    while world.send(0) {}
+    world.server.forbidden.clear();
+    // Made after the refused one, before its verdict is known here.
+    let later = world.put(0, &key(1), 101);
+    while world.deliver(0, true).unwrap() {}
+    assert_eq!(world.get(0, &key(1)), Some(101), "the later op stays");
+    world.run();
+    let verdicts = &world.devices[0].verdicts;
+    assert!(matches!(
+        &verdicts[&refused],
+        Verdict::Rejected { reason: RejectReason::Forbidden, message } if message == "not yours"
+    ));
+    assert_eq!(verdicts[&other], Verdict::Accepted);
+    assert_eq!(verdicts[&later], Verdict::Accepted);
+    world.assert_level();
+    assert_eq!(world.get(0, &key(1)), Some(101));
+}
+
+#[test]
+fn a_rejected_op_without_a_later_one_shows_the_confirmed_value_again() {
+    let mut world = World::connected(1);
+    world.server_put(&key(1), 1);
+    world.run();
+    world.server.forbidden.insert(key(1));
+    world.remove(0, &key(1));
+    assert_eq!(world.get(0, &key(1)), None);
+    world.devices[0].changes.clear();
+    world.run();
+    assert_eq!(world.get(0, &key(1)), Some(1));
+    assert_eq!(world.devices[0].changes, [(world.map.clone(), key(1))]);
+    world.assert_level();
+}
+
+#[test]
+fn an_acked_op_stays_visible_until_its_outcome_is_confirmed() {
+    let mut world = World::connected(1);
+    world.server_put(&key(1), 1);
+    world.run();
+    world.put(0, &key(1), 2);
+    while world.send(0) {}
+    while world.deliver(0, true).unwrap() {}
+    assert_eq!(world.devices[0].verdicts.len(), 1, "the verdict is there");
+    assert_eq!(world.get(0, &key(1)), Some(2), "the event is not");
+    assert_eq!(world.devices[0].replica.pending(), 1);
+    // Not settled in the store either: a restart here would else show the old value.
+    let reloaded = world.devices[0].store.load(grid_core::RunId(77));
+    assert_eq!(reloaded.pending(), 1);
+    world.devices[0].changes.clear();
+    world.run();
+    assert_eq!(world.devices[0].changes, [], "nothing visible happened");
+    world.assert_level();
+}
+
+#[test]
+fn the_outcome_may_be_confirmed_before_the_verdict_comes() {
+    let mut world = World::connected(1);
+    world.put(0, &key(1), 2);
+    world.devices[0].changes.clear();
+    while world.send(0) {}
+    while world.deliver(0, false).unwrap() {}
+    assert_eq!(world.devices[0].replica.pending(), 1);
+    while world.deliver(0, true).unwrap() {}
+    assert_eq!(world.devices[0].replica.pending(), 0);
+    assert_eq!(world.devices[0].changes, []);
+}
+
+/// Pitfall 1: arrival order wins over the clock.
+#[test]
+fn an_old_offline_edit_loses_against_a_newer_one_and_is_told_so() {
+    let mut world = World::connected(2);
+    world.server.links.remove(&0);
+    let old = world.put(0, &key(1), 10);
+    world.server.now_ms += 3_600_000;
+    world.put(1, &key(1), 20);
+    world.run();
+    world.connect(0);
+    world.run();
+    let newer = world.devices[0].version(&world.map, &key(1));
+    assert_eq!(world.devices[0].verdicts[&old], Verdict::Superseded(newer));
+    assert_eq!(world.get(0, &key(1)), Some(20));
+    world.assert_level();
+}
+
+/// Pitfall 2: deletes leave no tombstone.
+#[test]
+fn a_delete_is_learnt_offline_and_holds_against_an_older_put() {
+    let mut world = World::connected(2);
+    world.server_put(&key(1), 1);
+    world.run();
+    world.server.links.remove(&0);
+    world.put(0, &key(2), 5);
+    world.server.now_ms += 1_000;
+    world.remove(1, &key(1));
+    world.put(1, &key(2), 6);
+    world.run();
+    world.server.now_ms += 1_000;
+    world.remove(1, &key(2));
+    world.run();
+    world.connect(0);
+    world.run();
+    assert!(world.truth().is_empty());
+    world.assert_level();
+}
+
+#[test]
+fn an_edit_names_the_version_that_it_rests_on() {
+    let mut world = World::connected(1);
+    world.server_put(&key(1), 1);
+    world.run();
+    let confirmed = world.devices[0].version(&world.map, &key(1)).hlc;
+    let map = world.map.clone();
+    let now_ms = world.now_ms();
+    let first = vec![
+        put(&map, &key(1), 2),
+        put(&map, &key(1), 3),
+        put(&map, &key(2), 1),
+    ];
+    world.devices[0].write(first, now_ms);
+    let second = vec![
+        put(&map, &key(1), 4),
+        remove(&map, &key(1)),
+        put(&map, &key(1), 5),
+        put(&map, &key(1), 6),
+    ];
+    world.devices[0].write(second, now_ms);
+    let now = world.devices[0].now(now_ms);
+    let Some(Message::Push(push)) = world.devices[0].replica.next_message(now) else {
+        panic!("a push");
+    };
+    let bases: Vec<Hlc> = push.ops.iter().map(|op| op.base).collect();
+    let zero = Hlc::ZERO;
+    assert_eq!(
+        bases,
+        [confirmed, confirmed, zero, confirmed, confirmed, zero, zero],
+        "a remove makes what follows a create"
+    );
+    assert!(push.ops.windows(2).all(|pair| pair[0].hlc < pair[1].hlc));
+}
+
+#[test]
+fn an_op_on_an_acked_op_rests_on_its_final_version() {
+    let mut world = World::connected(1);
+    let first = world.put(0, &key(1), 1);
+    while world.send(0) {}
+    while world.deliver(0, true).unwrap() {}
+    assert!(world.devices[0].verdicts.contains_key(&first));
+    world.put(0, &key(1), 2);
+    let now = world.devices[0].now(world.now_ms());
+    let Some(Message::Push(push)) = world.devices[0].replica.next_message(now) else {
+        panic!("a push");
+    };
+    assert_ne!(push.ops[0].base, Hlc::ZERO);
+    assert!(push.ops[0].base < push.ops[0].hlc);
+}
+
+#[test]
+fn a_write_that_was_not_stored_does_not_show_and_its_id_is_not_used_again() {
+    let mut world = World::connected(1);
+    let map = world.map.clone();
+    let now_ms = world.now_ms();
+    world.devices[0].fail(vec![put(&map, &key(1), 1)], now_ms);
+    assert_eq!(world.get(0, &key(1)), None);
+    assert_eq!(world.devices[0].replica.pending(), 0);
+    let next = world.put(0, &key(1), 2);
+    assert_eq!(next.number, 2);
+    world.run();
+    world.assert_level();
+}
+
+#[test]
+fn what_the_server_told_is_kept_when_a_batch_was_not_stored() {
+    let mut world = World::connected(1);
+    world.server_put(&key(1), 1);
+    while world.deliver(0, false).unwrap() {}
+    let now_ms = world.now_ms();
+    world.devices[0].fail(Vec::new(), now_ms);
+    assert!(world.devices[0].replica.has_unsaved());
+    world.run();
+    world.assert_level();
+}
+
+#[test]
+fn ops_on_a_map_that_is_not_followed_are_settled_by_their_verdict() {
+    let mut world = World::connected(1);
+    let other = grid_core::MapName::new("elsewhere").unwrap();
+    let now_ms = world.now_ms();
+    world.devices[0].write(vec![put(&other, &key(1), 1)], now_ms);
+    assert_eq!(world.devices[0].get(&other, &key(1)), Some(1));
+    world.run();
+    assert_eq!(world.devices[0].replica.pending(), 0);
+    assert_eq!(world.server.live(&other).len(), 1);
+    assert!(world.devices[0].store.rows(&Table::Log).is_empty());
+}

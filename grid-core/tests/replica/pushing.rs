@@ -1,0 +1,280 @@
+//! How pending ops reach the server: once, in order, chunked, within the window.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use grid_core::protocol::{Ack, Message, NumberRange, Verdict};
+use grid_core::{ErrorKind, PartitionId, RunId, Sequence};
+
+use crate::device::put;
+use crate::world::{World, key};
+
+/// Pitfall 5: an outbox larger than one frame never drains; each new write resends everything.
+#[test]
+fn each_op_is_pushed_once_in_order_and_in_several_frames() {
+    let mut world = World::connected(1);
+    world.server.push_window = 5_000;
+    world.connect(0);
+    world.run();
+    world.server.links.get_mut(&0).unwrap().pushed.clear();
+    let map = world.map.clone();
+    let now_ms = world.now_ms();
+    for batch in 0..8 {
+        let writes = (0..500).map(|number| put(&map, &key(batch * 500 + number), number));
+        world.devices[0].write(writes.collect(), now_ms);
+        // Part of what is there goes out before more is written.
+        world.send(0);
+    }
+    world.run();
+    let link = &world.server.links[&0];
+    assert_eq!(link.pushed.len(), 4_000);
+    assert!(link.pushed.is_sorted());
+    assert_eq!(link.pushed.iter().collect::<BTreeSet<_>>().len(), 4_000);
+    assert!(link.push_sizes.len() > 4, "{:?}", link.push_sizes);
+    world.assert_level();
+}
+
+#[test]
+fn no_more_ops_are_on_their_way_than_the_window_allows() {
+    let mut world = World::connected(1);
+    let map = world.map.clone();
+    let now_ms = world.now_ms();
+    let writes = (0..100).map(|number| put(&map, &key(number), number));
+    world.devices[0].write(writes.collect(), now_ms);
+    while world.send(0) {}
+    assert_eq!(world.server.links[&0].pushed.len(), 16);
+    world.deliver(0, true).unwrap();
+    while world.send(0) {}
+    assert_eq!(world.server.links[&0].pushed.len(), 17);
+    world.run();
+    world.assert_level();
+}
+
+#[test]
+fn a_deferred_push_is_resumed_from_there_after_the_pause() {
+    let mut world = World::connected(1);
+    let map = world.map.clone();
+    let now_ms = world.now_ms();
+    world.server.deferrals = 1;
+    for number in 0..4 {
+        world.devices[0].write(vec![put(&map, &key(number), number)], now_ms);
+        while world.send(0) {}
+    }
+    assert!(world.server.links[&0].pushed.is_empty());
+    while world.deliver(0, true).unwrap() {}
+    assert!(!world.send(0), "the pause is not over");
+    let elapsed = Duration::from_millis(world.now_ms());
+    let deadline = world.devices[0].replica.deadline().unwrap();
+    assert_eq!(deadline, elapsed + Duration::from_millis(5));
+    world.server.now_ms += 5;
+    assert!(world.send(0));
+    world.run();
+    let numbers: Vec<u64> = world.server.links[&0]
+        .pushed
+        .iter()
+        .map(|op| op.number)
+        .collect();
+    assert_eq!(numbers, [1, 2, 3, 4]);
+    world.assert_level();
+}
+
+#[test]
+fn deferrals_in_the_middle_keep_the_order_of_every_run() {
+    let mut world = World::new(1);
+    let map = world.map.clone();
+    for run in 0..3 {
+        for number in 0..10 {
+            let now_ms = world.now_ms();
+            let value = run * 10 + number;
+            world.devices[0].write(vec![put(&map, &key(number), value)], now_ms);
+            world.server.now_ms += 1;
+        }
+        world.crash(0);
+    }
+    world.server.push_window = 4;
+    world.connect(0);
+    for round in 0..6 {
+        world.server.deferrals = round % 3;
+        for _ in 0..10 {
+            world.send(0);
+        }
+        while world.deliver(0, true).unwrap() {}
+        world.server.now_ms += 5;
+    }
+    world.run();
+    for number in 0..10 {
+        assert_eq!(world.get(0, &key(number)), Some(20 + number));
+    }
+    world.assert_level();
+}
+
+/// Pitfall 11: a client whose clock is ten minutes fast diverges for good, or wins for ever.
+#[test]
+fn a_fast_clock_is_corrected_and_wins_nothing() {
+    let mut world = World::new(2);
+    world.devices[0].fast_ms = 600_000;
+    world.connect(0);
+    world.connect(1);
+    world.run();
+    let fast = world.put(0, &key(1), 10);
+    let first_run = world.devices[0].replica.run();
+    world.run();
+    let verdict = &world.devices[0].verdicts[&fast];
+    assert!(matches!(verdict, Verdict::Restamped(_)), "{verdict:?}");
+    assert_ne!(world.devices[0].replica.run(), first_run, "it re-based");
+    // A second later the other device's edit is the later one.
+    world.server.now_ms += 1_000;
+    world.put(1, &key(1), 20);
+    world.run();
+    assert_eq!(world.get(0, &key(1)), Some(20));
+    // And after another second the fast one's.
+    world.server.now_ms += 1_000;
+    let next = world.put(0, &key(1), 30);
+    world.run();
+    assert_eq!(world.devices[0].verdicts[&next], Verdict::Accepted);
+    assert_eq!(world.get(1, &key(1)), Some(30));
+    world.assert_level();
+}
+
+#[test]
+fn a_fast_clock_is_measured_again_on_the_next_connection() {
+    let mut world = World::new(1);
+    world.devices[0].fast_ms = 600_000;
+    world.connect(0);
+    world.run();
+    world.put(0, &key(1), 10);
+    world.run();
+    world.devices[0].fast_ms = 1_200_000;
+    world.connect(0);
+    world.run();
+    let next = world.put(0, &key(1), 11);
+    world.run();
+    assert_eq!(world.devices[0].verdicts[&next], Verdict::Accepted);
+}
+
+#[test]
+fn stored_verdicts_are_reported_once_they_are_durable() {
+    let mut world = World::connected(1);
+    world.server.forbidden.insert(key(2));
+    world.put(0, &key(1), 1);
+    let refused = world.put(0, &key(2), 2);
+    while world.send(0) {}
+    while world.deliver(0, false).unwrap() {}
+    while world.deliver(0, true).unwrap() {}
+    while world.send(0) {}
+    assert_eq!(world.server.links[&0].stored, [], "nothing is saved yet");
+    world.run();
+    let stored = &world.server.links[&0].stored;
+    assert_eq!(stored.len(), 1, "only a verdict of its own is reported");
+    assert_eq!((stored[0].run, stored[0].through), (refused.run, 2));
+    world.assert_level();
+}
+
+#[test]
+fn a_finished_run_is_released_until_a_heartbeat_proves_that_the_server_heard() {
+    let mut world = World::connected(1);
+    let op = world.put(0, &key(1), 1);
+    world.run();
+    assert_eq!(
+        world.server.links[&0].released,
+        [],
+        "the present run goes on"
+    );
+    world.crash(0);
+    world.connect(0);
+    world.run();
+    assert_eq!(world.server.links[&0].released, [op.run]);
+    // The connection is lost before anything proves that the release arrived.
+    world.crash(0);
+    world.connect(0);
+    world.run();
+    assert_eq!(world.server.links[&0].released[..1], [op.run]);
+    // Now a heartbeat is answered.
+    let sent = world.server.links[&0].received;
+    world.server.now_ms += 1_000;
+    let now = world.devices[0].now(world.now_ms());
+    world.devices[0].replica.tick(now).unwrap();
+    world.run();
+    assert_eq!(world.server.links[&0].received, sent + 1);
+    let events = 3;
+    world.devices[0]
+        .receive(Message::Pong(events), now.wall_ms)
+        .unwrap();
+    world.run();
+    world.crash(0);
+    world.connect(0);
+    world.run();
+    assert!(!world.server.links[&0].released.contains(&op.run));
+}
+
+#[test]
+fn a_silent_server_counts_as_lost_after_three_heartbeats() {
+    let mut world = World::connected(1);
+    let start = world.now_ms();
+    let mut pings = 0;
+    loop {
+        let deadline = world.devices[0].replica.deadline().unwrap();
+        let now_ms = u64::try_from(deadline.as_millis()).unwrap();
+        assert!(now_ms > world.now_ms() || pings == 0, "time goes on");
+        world.server.now_ms = now_ms;
+        let now = world.devices[0].now(now_ms);
+        if let Err(error) = world.devices[0].replica.tick(now) {
+            assert_eq!(error.kind(), ErrorKind::Timeout);
+            assert!(error.is_retryable());
+            break;
+        }
+        let message = world.devices[0].replica.next_message(now);
+        assert!(matches!(message, Some(Message::Ping(_))), "{message:?}");
+        pings += 1;
+    }
+    assert!(world.now_ms() >= start + 2_990 && world.now_ms() <= start + 3_010);
+    assert!((2..=3).contains(&pings), "{pings}");
+}
+
+#[test]
+fn a_server_that_never_says_welcome_is_given_up() {
+    let mut world = World::new(1);
+    world.connect(0);
+    let deadline = world.devices[0].replica.deadline().unwrap();
+    let mut now = world.devices[0].now(world.now_ms());
+    world.devices[0].replica.tick(now).unwrap();
+    now.elapsed = deadline;
+    let error = world.devices[0].replica.tick(now).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+}
+
+#[test]
+fn a_heartbeat_tells_that_a_frame_was_lost() {
+    let mut world = World::connected(1);
+    world.server_put(&key(1), 1);
+    let lost = world.server.links.get_mut(&0).unwrap().events.pop_front();
+    assert!(lost.is_some());
+    let error = world.devices[0].receive(Message::Ping(99), 0).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol);
+    assert!(error.is_retryable());
+}
+
+#[test]
+fn a_verdict_on_an_op_that_was_not_pushed_is_refused() {
+    let mut world = World::connected(1);
+    world.disconnect(0);
+    let op = world.put(0, &key(1), 1);
+    world.connect(0);
+    let welcome = world.deliver(0, false);
+    assert!(welcome.unwrap());
+    for run in [op.run, RunId(404)] {
+        let ack = Ack {
+            run,
+            partition: PartitionId(0),
+            sequence: Sequence(1),
+            accepted: vec![NumberRange {
+                first: 1,
+                count: u64::MAX,
+            }],
+            exceptions: Vec::new(),
+        };
+        let error = world.devices[0].receive(Message::Ack(ack), 0).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol);
+    }
+    assert_eq!(world.devices[0].replica.pending(), 1);
+}

@@ -1,0 +1,180 @@
+//! Repair by Merkle tree: whatever is wrong with the confirmed state, it becomes the server's.
+
+use bytes::Bytes;
+use grid_core::protocol::{Message, RepairStep, Verdict};
+use grid_core::traits::Table;
+use proptest::prelude::*;
+
+use crate::server::SPREAD;
+use crate::world::{World, key};
+
+/// Lets a device follow a map of `entries`, then changes its store behind its back.
+fn damaged(
+    entries: u64,
+    damage: impl FnOnce(&mut std::collections::BTreeMap<Bytes, Bytes>),
+) -> World {
+    let mut world = World::connected(1);
+    for number in 0..entries {
+        world.server_put(&key(number), number);
+    }
+    world.run();
+    world.disconnect(0);
+    let table = Table::Records(world.map.clone());
+    damage(world.devices[0].store.tables.get_mut(&table).unwrap());
+    world.crash(0);
+    world
+}
+
+/// The repair steps that a device sends until it is level.
+fn repair(world: &mut World) -> Vec<RepairStep> {
+    world.connect(0);
+    let mut steps = Vec::new();
+    loop {
+        let now = world.devices[0].now(world.now_ms());
+        while let Some(message) = world.devices[0].replica.next_message(now) {
+            if let Message::Repair(repair) = &message {
+                steps.push(repair.step.clone());
+            }
+            world.server.handle(0, message);
+        }
+        if !world.deliver(0, false).unwrap() {
+            break;
+        }
+    }
+    world.run();
+    steps
+}
+
+#[test]
+fn a_damaged_record_is_fetched_alone() {
+    let mut world = damaged(2_000, |rows| {
+        // Another row's bytes: a wrong version under the key.
+        let other = rows[&key(7).bytes()[..]].clone();
+        let row = rows.get_mut(&key(1_234).bytes()[..]).unwrap();
+        assert_ne!(*row, other);
+        let middle = row.len() / 2;
+        *row = [&row[..middle], &row[middle..]].concat().into();
+        rows.remove(&key(55).bytes()[..]);
+    });
+    let steps = repair(&mut world);
+    let fetched: usize = steps
+        .iter()
+        .map(|step| match step {
+            RepairStep::Fetch { keys } => keys.len(),
+            RepairStep::Snapshot => panic!("no snapshot for one entry"),
+            _ => 0,
+        })
+        .sum();
+    assert_eq!(fetched, 1);
+    world.assert_level();
+}
+
+#[test]
+fn an_evicted_store_gets_everything_again() {
+    let mut world = damaged(2_000, std::collections::BTreeMap::clear);
+    assert!(world.seen(0).is_empty());
+    let steps = repair(&mut world);
+    assert!(
+        steps.contains(&RepairStep::Snapshot),
+        "more than half differ"
+    );
+    world.assert_level();
+}
+
+#[test]
+fn events_during_a_repair_are_neither_lost_nor_undone() {
+    let mut world = damaged(1_000, |rows| {
+        for number in 0..50 {
+            rows.remove(&key(number * 7).bytes()[..]);
+        }
+    });
+    // Something that the server never had.
+    world.connect(0);
+    for step in 0..200 {
+        while world.send(0) {}
+        world.deliver(0, false).unwrap();
+        match step % 4 {
+            0 => world.server_put(&key(step * 7), 5_000 + step),
+            1 => world.server_remove(&key(step * 3)),
+            2 => world.server_put(&key(2_000 + step), step),
+            _ => {}
+        }
+    }
+    world.run();
+    world.assert_level();
+}
+
+#[test]
+fn an_op_settles_only_after_the_repair_of_its_partition() {
+    let mut world = damaged(2, std::collections::BTreeMap::clear);
+    // Made long ago: it loses against the version that this device lost.
+    world.devices[0].fast_ms = -500_000_000;
+    let op = world.put(0, &key(1), 9);
+    world.connect(0);
+    let mut settled = false;
+    loop {
+        let sent = world.send(0);
+        let decided = world.deliver(0, true).unwrap();
+        let seen = world.get(0, &key(1));
+        assert!(seen == Some(1) || (seen == Some(9) && !settled), "{seen:?}");
+        settled |= seen == Some(1);
+        if !sent && !decided && !world.deliver(0, false).unwrap() {
+            break;
+        }
+    }
+    assert!(matches!(
+        world.devices[0].verdicts[&op],
+        Verdict::Superseded(_)
+    ));
+    assert!(settled);
+    world.run();
+    world.assert_level();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn any_damage_is_repaired_exactly(
+        entries in 1u64..1_000,
+        lost in prop::collection::vec(any::<prop::sample::Index>(), 0..60),
+        moved in prop::collection::vec(any::<(prop::sample::Index, prop::sample::Index)>(), 0..60),
+        strangers in prop::collection::vec((1_000u64..3_000, any::<prop::sample::Index>()), 0..40),
+        removed in prop::collection::vec(0u64..1_500, 0..20),
+    ) {
+        let mut world = damaged(entries, |rows| {
+            let names: Vec<Bytes> = rows.keys().cloned().collect();
+            for (from, to) in moved {
+                // The row of one key under another, with the key inside replaced.
+                let from = from.get(&names);
+                let row = rewritten(&rows[from], to.get(&names));
+                rows.insert(to.get(&names).clone(), row);
+            }
+            for (number, like) in strangers {
+                let name = key(number).bytes().clone();
+                let row = rewritten(&rows[like.get(&names)], &name);
+                rows.insert(name, row);
+            }
+            for index in lost {
+                rows.remove(index.get(&names));
+            }
+        });
+        for number in removed {
+            world.server_remove(&key(number));
+        }
+        let steps = repair(&mut world);
+        world.assert_level();
+        let descents = steps.iter().filter(|step| matches!(step, RepairStep::Nodes { bits: 0, .. }));
+        prop_assert!(descents.count() <= usize::from(SPREAD), "{steps:?}");
+    }
+}
+
+/// The same record under another key.
+fn rewritten(row: &Bytes, key: &Bytes) -> Bytes {
+    let (partition, record) = row.split_at(2);
+    let mut record = grid_core::codec::decode_record(&Bytes::copy_from_slice(record)).unwrap();
+    record.key = grid_core::Key::from_bytes(key.clone()).unwrap();
+    let mut row = bytes::BytesMut::from(partition);
+    grid_core::codec::encode_record(&record, &mut row);
+    row.freeze()
+}
