@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use grid_core::address::Placement;
 use grid_core::op::{Action, Op};
 use grid_core::partition::{
-    Partition, PartitionConfig, Proposal, ProposalBatch, Rules, TableSeed, Timing, Veto, View,
+    Confirmation, Partition, PartitionConfig, Proposal, ProposalBatch, Rules, TableSeed, Timing,
+    Veto, View,
 };
 use grid_core::protocol::{
     Ack, CaughtUp, Deferred, DeltaMode, Exception, MapDefinition, Message, NumberRange, Push,
@@ -22,6 +23,7 @@ use crate::answers::{EVERYTHING, Head, answered, catch_up, snapshot};
 
 pub(crate) const PARTITIONS: u16 = 3;
 pub(crate) const SPREAD: u16 = 2;
+const PRINCIPAL: &str = "ada";
 
 /// What the server keeps of one connection.
 #[derive(Debug, Default)]
@@ -164,7 +166,11 @@ impl Server {
                 link.stored.extend(stored.iter().copied());
                 for report in stored {
                     let batch = ProposalBatch {
-                        stored: vec![(report.run, report.through)],
+                        stored: vec![Confirmation {
+                            run: report.run,
+                            principal: PRINCIPAL.into(),
+                            through: report.through,
+                        }],
                         ..ProposalBatch::default()
                     };
                     let partition = self.partitions.get_mut(&report.partition).unwrap();
@@ -227,7 +233,7 @@ impl Server {
         }
         for (id, ops) in batches {
             let proposals = ops.iter().map(|op| Proposal {
-                principal: "ada".into(),
+                principal: PRINCIPAL.into(),
                 timing,
                 address: address(&op.map),
                 op: op.clone(),
