@@ -98,7 +98,7 @@ fn what_a_failed_sync_left_behind_never_becomes_durable() -> Result<()> {
             disk.append("log", Bytes::from(vec![2; 10])).await?;
             disk.sync("log").await?;
             disk.append("log", Bytes::from(vec![3; 10])).await?;
-            disk.fail(DiskCall::Sync, 1, Fault::Io);
+            disk.fail(DiskCall::Sync, 1, Fault::Spoil);
             assert_eq!(
                 disk.sync("log").await.err().map(|e| e.kind()),
                 Some(ErrorKind::Io)

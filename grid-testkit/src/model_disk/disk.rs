@@ -59,6 +59,12 @@ impl ModelDisk {
         self.lock().power_for = Some(calls);
     }
 
+    /// Ends the power cut without loss, as when not the machine but a process died in it. Faults
+    /// that wait are forgotten.
+    pub fn restart(&self) {
+        self.lock().restart();
+    }
+
     /// Makes the `nth` next `call` (1: the very next) fail.
     pub fn fail(&self, call: DiskCall, nth: u64, fault: Fault) {
         let mut state = self.lock();

@@ -23,7 +23,9 @@ pub enum Fault {
     /// There is no room: an append may have been written in part.
     Full,
     /// The device refuses: an append may have been written in part. After a sync, what was not
-    /// yet durable can be read but will never reach the medium, and what was durable in the same
-    /// block may be spoiled.
+    /// yet durable can be read but will never reach the medium.
     Io,
+    /// As [`Fault::Io`], and the write that failed may have spoiled what was durable in the block
+    /// in which it began; a reader learns of it after a crash.
+    Spoil,
 }

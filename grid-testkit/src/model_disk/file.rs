@@ -65,13 +65,15 @@ impl ModelFile {
     }
 
     /// A sync that fails: the system takes the unwritten pages for clean from now on.
-    pub(super) fn fail_sync(&mut self) {
+    pub(super) fn fail_sync(&mut self, spoils: bool) {
         for change in &mut self.changes {
             if let Change::Append { lost, .. } = change {
                 *lost = true;
             }
         }
-        self.spoiled = Some(self.durable.len() / BLOCK_BYTES * BLOCK_BYTES);
+        if spoils {
+            self.spoiled = Some(self.durable.len() / BLOCK_BYTES * BLOCK_BYTES);
+        }
     }
 
     /// What is left after a power cut; `None` when not even the name is.

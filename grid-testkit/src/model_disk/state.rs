@@ -94,7 +94,7 @@ impl State {
                 Ok(())
             }
             Course::Fails(fault) => {
-                file.fail_sync();
+                file.fail_sync(fault == Fault::Spoil);
                 Err(failure("sync file", name, fault))
             }
             Course::Dark => Err(failure("sync file", name, Fault::Io)),
@@ -128,6 +128,10 @@ impl State {
             .into_iter()
             .filter_map(|(name, file)| Some((name, file.crash(random)?)))
             .collect();
+        self.restart();
+    }
+
+    pub(super) fn restart(&mut self) {
         self.power_for = None;
         self.faults.clear();
     }
@@ -145,7 +149,7 @@ pub(super) fn fail_unless_well(operation: &'static str, name: &str, course: Cour
 fn failure(operation: &'static str, name: &str, fault: Fault) -> Error {
     let (kind, message) = match fault {
         Fault::Full => (ErrorKind::Full, "the model disk is full; make room"),
-        Fault::Io => (ErrorKind::Io, "the model disk fails as it was told to"),
+        Fault::Io | Fault::Spoil => (ErrorKind::Io, "the model disk fails as it was told to"),
     };
     Error::new(kind, operation, message).with("file", name)
 }
