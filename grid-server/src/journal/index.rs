@@ -179,29 +179,25 @@ impl Index {
         }
     }
 
-    /// Goes back to `extents`: what lies beyond is void. False when they do not lie on the way
-    /// here.
+    /// Compares with the extents that the next segment names; false when batches are missing.
     #[must_use]
-    pub(super) fn rewind(&mut self, extents: &[(PartitionId, JournalExtent)]) -> bool {
-        let mut logs = BTreeMap::new();
+    pub(super) fn join(&mut self, extents: &[(PartitionId, JournalExtent)]) -> bool {
         for (partition, extent) in extents {
-            let mut log = self.logs.remove(partition).unwrap_or_default();
-            if extent.tail > log.tail() || extent.truncated > extent.tail {
+            let log = self.logs.entry(*partition).or_default();
+            if extent.truncated > log.tail() {
+                // What lies between was truncated, and void before anybody missed it.
+                *log = Log {
+                    truncated: extent.truncated,
+                    epoch: extent.epoch,
+                    slots: VecDeque::new(),
+                };
+            }
+            if extent.tail != log.tail() {
                 return false;
             }
-            let Some(kept) = extent.tail.0.checked_sub(log.truncated.0) else {
-                return false;
-            };
-            log.slots
-                .truncate(usize::try_from(kept).unwrap_or(usize::MAX));
-            log.epoch = extent.epoch;
-            logs.insert(*partition, log);
-        }
-        self.logs = logs;
-        for (partition, extent) in extents {
             self.truncate(*partition, extent.truncated);
         }
-        true
+        self.logs.len() == extents.len()
     }
 
     /// Begins at `extents`: everything up to their tails is gone.
@@ -217,5 +213,89 @@ impl Index {
         Self {
             logs: logs.collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PARTITION: PartitionId = PartitionId(4);
+
+    fn located(position: u64) -> Located {
+        let slot = Slot {
+            segment: 1,
+            offset: 100 * position,
+            length: 100,
+            epoch: Epoch(1),
+        };
+        Located {
+            partition: PARTITION,
+            position: Position(position),
+            slot,
+        }
+    }
+
+    fn filled(tail: u64) -> Index {
+        let mut index = Index::default();
+        for position in 1..=tail {
+            assert!(index.push(&located(position)));
+        }
+        index
+    }
+
+    fn extent(truncated: u64, tail: u64) -> (PartitionId, JournalExtent) {
+        let extent = JournalExtent {
+            truncated: Position(truncated),
+            tail: Position(tail),
+            epoch: Epoch(1),
+        };
+        (PARTITION, extent)
+    }
+
+    #[test]
+    fn only_the_next_batch_can_follow() {
+        let mut index = filled(2);
+        for position in [0, 1, 2, 4] {
+            assert!(!index.push(&located(position)), "position {position}");
+        }
+        let mut older = located(3);
+        older.slot.epoch = Epoch(0);
+        assert!(!index.push(&older), "of an older epoch");
+        assert!(index.push(&located(3)));
+    }
+
+    #[test]
+    fn a_segment_joins_where_its_extents_say() {
+        assert!(filled(5).join(&[extent(0, 5)]));
+        assert!(filled(5).join(&[extent(3, 5)]));
+        // Batches 4 and 5 were void, but truncated.
+        let mut jumped = filled(3);
+        assert!(jumped.join(&[extent(5, 5)]));
+        assert_eq!(jumped.extent(PARTITION), extent(5, 5).1);
+    }
+
+    #[test]
+    fn a_segment_that_misses_batches_does_not_join() {
+        assert!(!filled(5).join(&[extent(0, 6)]), "batch 6 is missing");
+        assert!(!filled(5).join(&[extent(0, 4)]), "batch 5 is one too many");
+        assert!(
+            !filled(5).join(&[]),
+            "the partition is unknown to the segment"
+        );
+        assert!(!filled(3).join(&[extent(5, 6)]), "batch 6 is missing");
+    }
+
+    #[test]
+    fn what_is_taken_away_leaves_the_extent_before_it() {
+        let mut index = filled(5);
+        index.truncate(PARTITION, Position(1));
+        assert_eq!(index.extents_before(1, 400), [extent(1, 3)]);
+        let behind: Vec<u64> = index
+            .behind(1, 400)
+            .iter()
+            .map(|located| located.position.0)
+            .collect();
+        assert_eq!(behind, [4, 5]);
     }
 }

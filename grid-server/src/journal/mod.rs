@@ -6,11 +6,11 @@
 //! `journal.head` names the first one that still counts. Both kinds of file come into being under
 //! another name and are synced before they are renamed, so a file with its right name is whole.
 //!
-//! A segment begins with a header and, by it, the tails of all partitions at that point: what an
-//! earlier segment holds beyond those tails, or behind the length that the header names for the
-//! segment before it, is void. Then come records, each one batch with its own checksum. All
-//! records of one commit share a group number; a group is written and synced before the next one
-//! begins.
+//! A segment begins with a header. It names the extents of all partitions at that point, so that
+//! they are known when the segments before it are gone, and the length of the segment before it:
+//! what stands there behind that length is void. Then come records, each one batch with its own
+//! checksum. All records of one commit share a group number; a group is written and synced before
+//! the next one begins.
 //!
 //! # Crashes
 //!

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use grid_core::traits::{Disk, Runtime};
-use grid_core::{ErrorKind, Result};
+use grid_core::{Error, ErrorKind, Result};
 
 use super::error;
-use super::head::{self, HEAD};
+use super::head::{self, HEAD, Head};
 use super::index::{Index, Located, Slot};
 use super::options::JournalOptions;
 use super::reader::{Found, SegmentReader};
@@ -40,17 +40,13 @@ pub(super) async fn open(
     options: JournalOptions,
 ) -> Result<Writer> {
     remove_unfinished(&*disk).await?;
-    let Some(first) = head::load(&*disk).await? else {
+    let Some(head) = head::load(&*disk).await? else {
         return begin(disk, runtime, options).await;
     };
-    let mut header = SegmentHeader::load(&*disk, first).await?.ok_or_else(|| {
-        error::corrupt(
-            &file_name(first),
-            0,
-            "the first segment of the journal is missing",
-        )
-    })?;
-    remove_leftovers(&*disk, first).await?;
+    let mut header = SegmentHeader::load(&*disk, head.first)
+        .await?
+        .ok_or_else(|| missing(head.first))?;
+    remove_leftovers(&*disk, head.first).await?;
     let mut scan = Scan {
         index: Index::begin(&header.extents),
         group: 0,
@@ -60,21 +56,26 @@ pub(super) async fn open(
     while let Some(next) = SegmentHeader::load(&*disk, header.number + 1).await? {
         scan.closed_segment(&*disk, &header, next.previous_bytes)
             .await?;
-        if !scan.index.rewind(&next.extents) {
+        if !scan.index.join(&next.extents) {
             return Err(error::corrupt(
                 &file_name(next.number),
                 0,
-                "the segment names batches that the ones before it do not hold",
+                "the segments before this one do not hold the batches that it names",
             ));
         }
         header = next;
     }
+    if header.number < head.last {
+        return Err(missing(header.number + 1));
+    }
     let end = scan.last_segment(&*disk, &header).await?;
     let reusable = end.clean && end.offset == header.body_start();
     let cut = scan.tail.start().unwrap_or(end.offset);
-    let mut writer = Writer::new(disk, runtime, options, first, &header, scan.index);
+    let mut writer = Writer::new(disk, runtime, options, head.first, &header, scan.index);
     if !reusable {
         writer.leave_segment(cut).await?;
+    } else if header.number > head.last {
+        writer.store_head(head.first).await?;
     }
     writer.reclaim().await?;
     reserve::take(&*writer.disk()).await?;
@@ -101,7 +102,7 @@ async fn begin(
     }
     let mut header = SegmentHeader::first(&*runtime);
     header.create(&*disk, &[]).await?;
-    head::store(&*disk, header.number).await?;
+    head::store(&*disk, Head { first: 1, last: 1 }).await?;
     reserve::take(&*disk).await?;
     let index = Index::default();
     Ok(Writer::new(
@@ -280,6 +281,10 @@ impl Scan {
     }
 }
 
-fn ends_early(reader: &SegmentReader<'_>, offset: u64) -> grid_core::Error {
+fn missing(number: u64) -> Error {
+    error::corrupt(&file_name(number), 0, "a segment of the journal is missing")
+}
+
+fn ends_early(reader: &SegmentReader<'_>, offset: u64) -> Error {
     error::corrupt(reader.file(), offset, "the segment is cut off")
 }

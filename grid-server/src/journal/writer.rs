@@ -9,7 +9,7 @@ use grid_core::{Error, ErrorKind, PartitionId, Result};
 
 use super::error;
 use super::fetch::fetch;
-use super::head;
+use super::head::{self, Head};
 use super::index::{Index, Located, Slot};
 use super::options::JournalOptions;
 use super::record::{MAX_BATCH_BYTES, RecordHeader, record_bytes};
@@ -234,6 +234,9 @@ impl Writer {
         let mut header = SegmentHeader::new(&*self.runtime, number, cut, extents);
         let (records, moved) = self.copy(&header, &behind).await?;
         header.create(&*self.disk, &records).await?;
+        let first = self.shared.with(|state| state.first_segment);
+        let last = number;
+        head::store(&*self.disk, Head { first, last }).await?;
         self.shared.with(|state| {
             state.index.relocate(&moved);
             state.last_segment = number;
@@ -267,6 +270,12 @@ impl Writer {
         Ok((records.freeze(), moved))
     }
 
+    /// Notes durably that the segments from `first` on count.
+    pub(super) async fn store_head(&self, first: u64) -> Result<()> {
+        let last = self.segment;
+        head::store(&*self.disk, Head { first, last }).await
+    }
+
     /// Removes the segments that hold nothing that was not truncated.
     pub(super) async fn reclaim(&mut self) -> Result<()> {
         let (first, needed) = self
@@ -275,10 +284,10 @@ impl Writer {
         if needed == first {
             return Ok(());
         }
-        match head::store(&*self.disk, needed).await {
+        match self.store_head(needed).await {
             Err(error) if error.kind() == ErrorKind::Full => {
                 reserve::release(&*self.disk).await?;
-                head::store(&*self.disk, needed).await?;
+                self.store_head(needed).await?;
             }
             stored => stored?,
         }
