@@ -7,6 +7,8 @@ use grid_core::codec::{Reader, Writer};
 use grid_core::traits::{Append, Epoch, Journal, Persistence, Position, Runtime, StateRecord};
 use grid_core::{DigestKey, Error, ErrorKind, History, PartitionId, Result, Sequence};
 
+use crate::config::Settings;
+
 /// The partition number under which the identity is stored; no data has it.
 const IDENTITY: PartitionId = PartitionId(u16::MAX);
 /// The version of the format.
@@ -19,19 +21,20 @@ pub(crate) struct DataSet {
     pub(crate) history: History,
     pub(crate) digest_key: DigestKey,
     pub(crate) partition_count: u16,
+    pub(crate) map_spread: u16,
 }
 
 impl DataSet {
     /// The data set of this journal and database, made now if there is none yet.
     ///
     /// # Errors
-    /// `Conflict` when the two belong to different data sets, or when it has another number of
-    /// partitions than `partition_count`.
+    /// `Conflict` when the two belong to different data sets, or when it was made with another
+    /// partition count or spread than the settings name.
     pub(crate) async fn open(
         journal: &Arc<dyn Journal>,
         persistence: &Arc<dyn Persistence>,
         runtime: &Arc<dyn Runtime>,
-        partition_count: u16,
+        settings: &Settings,
     ) -> Result<Self> {
         let stored = match persistence.load_state(IDENTITY).await? {
             Some(state) => Some(Self::decode(&state.data)?),
@@ -50,20 +53,16 @@ impl DataSet {
             (None, None) => Self {
                 history: History(runtime.random()),
                 digest_key: DigestKey(runtime.random()),
-                partition_count,
+                partition_count: settings.partition_count,
+                map_spread: settings.map_spread,
             },
         };
-        if data_set.partition_count != partition_count {
-            return Err(Error::new(
-                ErrorKind::Conflict,
-                "open data set",
-                format!(
-                    "it has {} partitions and `partition_count` says {partition_count}; the \
-                     number is fixed for the life of a data set",
-                    data_set.partition_count
-                ),
-            ));
-        }
+        check(
+            "partition_count",
+            data_set.partition_count,
+            settings.partition_count,
+        )?;
+        check("map_spread", data_set.map_spread, settings.map_spread)?;
         if journalled.is_none() {
             data_set.write_to(journal).await?;
         }
@@ -108,10 +107,11 @@ impl DataSet {
         let mut buffer = BytesMut::new();
         buffer.extend_from_slice(&[VERSION]);
         let mut writer = Writer::new(&mut buffer);
-        writer.tuple(3);
+        writer.tuple(4);
         writer.history(self.history);
         writer.u64(self.digest_key.0);
         writer.u64(self.partition_count.into());
+        writer.u64(self.map_spread.into());
         buffer.freeze()
     }
 
@@ -128,16 +128,32 @@ impl DataSet {
                 ),
             ));
         }
-        let tuple = reader.tuple(3)?;
+        let tuple = reader.tuple(4)?;
         let data_set = Self {
             history: reader.history()?,
             digest_key: DigestKey(reader.u64()?),
             partition_count: reader.u16()?,
+            map_spread: reader.u16()?,
         };
         reader.end(tuple)?;
         reader.finish()?;
         Ok(data_set)
     }
+}
+
+/// Compares what a data set was made with and what the settings name.
+fn check(name: &str, made_with: u16, wanted: u16) -> Result<()> {
+    if made_with == wanted {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Conflict,
+        "open data set",
+        format!(
+            "it was made with `{name}` {made_with}, and the settings say {wanted}; the number is \
+             fixed for the life of a data set: set it back, or start with an empty one"
+        ),
+    ))
 }
 
 fn mixed_up(stored: &DataSet, journalled: &DataSet) -> Error {

@@ -1,53 +1,106 @@
 //! The life of a server, as all of its tasks see it.
+//!
+//! tokio's watch channel would do, but it wakes its receivers in random order, and in the simulator
+//! everything follows from one seed.
 
-use tokio::sync::watch;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use tokio::sync::Notify;
 
 /// How far a server's life has gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
 pub(crate) enum Phase {
     /// It serves.
-    Running,
+    Running = 0,
     /// It takes nothing new, and finishes what it took.
-    Draining,
+    Draining = 1,
     /// What it took is finished: clients are told goodbye.
-    Drained,
+    Drained = 2,
     /// It is over, or was dropped without a shutdown: whoever sees this ends at once.
-    Over,
+    Over = 3,
+}
+
+#[derive(Debug)]
+struct Life {
+    phase: AtomicU8,
+    changed: Notify,
 }
 
 /// One task's view of the server's life.
 #[derive(Debug, Clone)]
-pub(crate) struct Lifecycle(watch::Receiver<Phase>);
+pub(crate) struct Lifecycle(Arc<Life>);
 
 /// The server's hold on its own life; dropping it ends every task where it stands.
 #[derive(Debug)]
-pub(crate) struct LifecycleOwner(watch::Sender<Phase>);
+pub(crate) struct LifecycleOwner(Lifecycle);
 
 impl LifecycleOwner {
     pub(crate) fn new() -> (Self, Lifecycle) {
-        let (sender, receiver) = watch::channel(Phase::Running);
-        (Self(sender), Lifecycle(receiver))
+        let lifecycle = Lifecycle(Arc::new(Life {
+            phase: AtomicU8::new(Phase::Running as u8),
+            changed: Notify::new(),
+        }));
+        (Self(lifecycle.clone()), lifecycle)
     }
 
     pub(crate) fn enter(&self, phase: Phase) {
-        self.0.send_replace(phase);
+        let life = &self.0.0;
+        life.phase.fetch_max(phase as u8, Ordering::SeqCst);
+        life.changed.notify_waiters();
+    }
+}
+
+impl Drop for LifecycleOwner {
+    fn drop(&mut self) {
+        self.enter(Phase::Over);
     }
 }
 
 impl Lifecycle {
     /// Completes once the server's life has reached `phase`.
-    pub(crate) async fn reached(&mut self, phase: Phase) {
-        // An error means that the server was dropped: then its life is over.
-        let _ = self.0.wait_for(|current| *current >= phase).await;
+    pub(crate) async fn reached(&self, phase: Phase) {
+        loop {
+            // A waiter hears of what comes after it was made, so the phase is looked at after.
+            let changed = self.0.changed.notified();
+            if self.has_reached(phase) {
+                return;
+            }
+            changed.await;
+        }
     }
 
-    /// Completes once everything that was taken is answered.
-    pub(crate) async fn drained(mut self) {
-        self.reached(Phase::Drained).await;
+    /// Whether the server's life has reached `phase`.
+    pub(crate) fn has_reached(&self, phase: Phase) -> bool {
+        self.0.phase.load(Ordering::SeqCst) >= phase as u8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn a_phase_is_reached_by_it_and_by_every_later_one() {
+        let (owner, lifecycle) = LifecycleOwner::new();
+        assert!(lifecycle.reached(Phase::Draining).now_or_never().is_none());
+        owner.enter(Phase::Drained);
+        assert!(lifecycle.reached(Phase::Draining).now_or_never().is_some());
+        assert!(lifecycle.reached(Phase::Drained).now_or_never().is_some());
+        assert!(!lifecycle.has_reached(Phase::Over));
+        owner.enter(Phase::Draining);
+        assert!(lifecycle.has_reached(Phase::Drained), "no way back");
     }
 
-    /// Whether it is over: shut down, or dropped.
-    pub(crate) fn is_over(&self) -> bool {
-        *self.0.borrow() == Phase::Over || self.0.has_changed().is_err()
+    #[test]
+    fn dropping_the_owner_wakes_who_waits_for_the_end() {
+        let (owner, lifecycle) = LifecycleOwner::new();
+        let mut over = Box::pin(lifecycle.reached(Phase::Over));
+        assert!(over.as_mut().now_or_never().is_none());
+        drop(owner);
+        assert!(over.as_mut().now_or_never().is_some());
     }
 }

@@ -6,17 +6,43 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use grid_core::traits::{Owner, Ownership, OwnershipWatch};
 use grid_core::{Error, ErrorKind, PartitionId, Result};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 /// Owners in the memory of one process. Clones share them.
 #[derive(Debug, Clone)]
 pub struct LocalOwnership {
-    owners: Arc<Mutex<BTreeMap<PartitionId, Versioned>>>,
-    /// The number of the last change.
-    last: watch::Sender<u64>,
+    table: Arc<Table>,
+    /// Dropped with the last clone, which ends the watchers.
+    _holder: Arc<Holder>,
 }
 
-#[derive(Debug, Clone)]
+/// What clones and watchers share.
+#[derive(Debug, Default)]
+struct Table {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    owners: BTreeMap<PartitionId, Versioned>,
+    /// The number of the last change.
+    last: u64,
+    /// Nobody can change it any more.
+    gone: bool,
+}
+
+#[derive(Debug)]
+struct Holder(Arc<Table>);
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        self.0.lock().gone = true;
+        self.0.changed.notify_waiters();
+    }
+}
+
+#[derive(Debug)]
 struct Versioned {
     owner: Owner,
     change: u64,
@@ -32,21 +58,28 @@ impl LocalOwnership {
     /// A table without owners.
     #[must_use]
     pub fn new() -> Self {
+        let table = Arc::<Table>::default();
         Self {
-            owners: Arc::default(),
-            last: watch::Sender::new(0),
+            _holder: Arc::new(Holder(table.clone())),
+            table,
         }
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<PartitionId, Versioned>> {
-        self.owners.lock().unwrap_or_else(PoisonError::into_inner)
+impl Table {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[async_trait]
 impl Ownership for LocalOwnership {
     async fn owner(&self, partition: PartitionId) -> Result<Option<Owner>> {
-        Ok(self.lock().get(&partition).map(|entry| entry.owner.clone()))
+        let state = self.table.lock();
+        Ok(state
+            .owners
+            .get(&partition)
+            .map(|entry| entry.owner.clone()))
     }
 
     async fn change(
@@ -55,8 +88,8 @@ impl Ownership for LocalOwnership {
         expected: Option<&Owner>,
         next: Owner,
     ) -> Result<()> {
-        let mut owners = self.lock();
-        let current = owners.get(&partition).map(|entry| &entry.owner);
+        let mut state = self.table.lock();
+        let current = state.owners.get(&partition).map(|entry| &entry.owner);
         if current != expected {
             return Err(Error::new(
                 ErrorKind::Conflict,
@@ -73,25 +106,21 @@ impl Ownership for LocalOwnership {
             )
             .with("partition", partition));
         }
-        let change = *self.last.borrow() + 1;
-        owners.insert(
-            partition,
-            Versioned {
-                owner: next,
-                change,
-            },
-        );
-        drop(owners);
-        self.last.send_replace(change);
+        state.last += 1;
+        let versioned = Versioned {
+            owner: next,
+            change: state.last,
+        };
+        state.owners.insert(partition, versioned);
+        drop(state);
+        self.table.changed.notify_waiters();
         Ok(())
     }
 
     async fn watch(&self) -> Result<Box<dyn OwnershipWatch>> {
-        let last = self.last.subscribe();
-        let seen = *last.borrow();
+        let seen = self.table.lock().last;
         Ok(Box::new(LocalWatch {
-            owners: Arc::downgrade(&self.owners),
-            last,
+            table: self.table.clone(),
             seen,
         }))
     }
@@ -100,33 +129,44 @@ impl Ownership for LocalOwnership {
 /// A watcher of a [`LocalOwnership`].
 #[derive(Debug)]
 struct LocalWatch {
-    owners: std::sync::Weak<Mutex<BTreeMap<PartitionId, Versioned>>>,
-    last: watch::Receiver<u64>,
+    table: Arc<Table>,
     seen: u64,
+}
+
+impl LocalWatch {
+    /// The earliest change that was not seen, `None` if there is none yet.
+    fn unseen(&mut self) -> Result<Option<(PartitionId, Owner)>> {
+        let state = self.table.lock();
+        let next = state
+            .owners
+            .iter()
+            .filter(|(_, entry)| entry.change > self.seen)
+            .min_by_key(|(_, entry)| entry.change);
+        match next {
+            Some((partition, entry)) => {
+                self.seen = entry.change;
+                Ok(Some((*partition, entry.owner.clone())))
+            }
+            None if state.gone => Err(Error::new(
+                ErrorKind::Closed,
+                "watch owners",
+                "the table is gone",
+            )),
+            None => Ok(None),
+        }
+    }
 }
 
 #[async_trait]
 impl OwnershipWatch for LocalWatch {
     async fn next(&mut self) -> Result<(PartitionId, Owner)> {
+        let table = self.table.clone();
         loop {
-            if let Some(owners) = self.owners.upgrade() {
-                let owners = owners.lock().unwrap_or_else(PoisonError::into_inner);
-                let next = owners
-                    .iter()
-                    .filter(|(_, entry)| entry.change > self.seen)
-                    .min_by_key(|(_, entry)| entry.change);
-                if let Some((partition, entry)) = next {
-                    self.seen = entry.change;
-                    return Ok((*partition, entry.owner.clone()));
-                }
+            let changed = table.changed.notified();
+            if let Some(change) = self.unseen()? {
+                return Ok(change);
             }
-            if self.last.changed().await.is_err() {
-                return Err(Error::new(
-                    ErrorKind::Closed,
-                    "watch owners",
-                    "the table is gone",
-                ));
-            }
+            changed.await;
         }
     }
 }

@@ -86,7 +86,7 @@ pub(crate) async fn follow(
     table: &Arc<OwnershipTable>,
     ownership: &Arc<dyn Ownership>,
     runtime: &dyn Runtime,
-    mut lifecycle: Lifecycle,
+    lifecycle: Lifecycle,
 ) -> Result<()> {
     let mut watch = ownership.watch().await?;
     let table = table.clone();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::future::{Either, select};
 use grid_core::op::RunId;
 use grid_core::partition::{PartitionConfig, TableSeed};
-use grid_core::traits::{Journal, Listener, Persistence, Runtime};
+use grid_core::traits::{Journal, Listener, Ownership, Persistence, Runtime};
 use grid_core::{Error, ErrorKind, PartitionId, Result};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
@@ -37,6 +37,8 @@ pub struct Server {
     runtime: Arc<dyn Runtime>,
     journal: Arc<dyn Journal>,
     persistence: Arc<dyn Persistence>,
+    /// Held, because a table of this process alone ends with its last holder.
+    _ownership: Arc<dyn Ownership>,
     settings: Arc<Settings>,
     lifecycle: LifecycleOwner,
     /// Closed when the last connection is gone.
@@ -75,8 +77,13 @@ impl Server {
     pub(crate) async fn start(parts: Parts) -> Result<Self> {
         let settings = parts.settings.clone();
         let count = settings.partition_count;
-        let data_set =
-            DataSet::open(&parts.journal, &parts.persistence, &parts.runtime, count).await?;
+        let data_set = DataSet::open(
+            &parts.journal,
+            &parts.persistence,
+            &parts.runtime,
+            &settings,
+        )
+        .await?;
         let table = Arc::new(OwnershipTable::new(parts.node.clone(), count));
         let shards = recover_all(&parts, &data_set, &table).await?;
         let (lifecycle, life) = LifecycleOwner::new();
@@ -103,6 +110,7 @@ impl Server {
             .wraps
             .into_iter()
             .fold(pipeline, |inner, wrap| wrap(inner));
+        let seats = settings.max_connections.min(Semaphore::MAX_PERMITS);
         let context = GatewayContext {
             runtime: parts.runtime.clone(),
             settings: settings.clone(),
@@ -114,9 +122,7 @@ impl Server {
             history: data_set.history,
             digest_key: data_set.digest_key,
             lifecycle: life,
-            seats: Arc::new(Semaphore::new(
-                settings.max_connections.min(Semaphore::MAX_PERMITS),
-            )),
+            seats: Arc::new(Semaphore::new(seats)),
             last_session: Arc::new(AtomicU64::new(0)),
         };
         let (alive, connections) = mpsc::channel(1);
@@ -131,6 +137,7 @@ impl Server {
             runtime: parts.runtime,
             journal: parts.journal,
             persistence: parts.persistence,
+            _ownership: parts.ownership,
             settings,
             lifecycle,
             connections,

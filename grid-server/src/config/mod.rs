@@ -6,5 +6,5 @@ mod settings;
 mod table;
 
 pub use load::Layers;
-pub use settings::Settings;
+pub use settings::{Secret, Settings};
 pub use table::{SETTINGS, Setting, markdown};

@@ -1,5 +1,17 @@
 //! The settings, with their types.
 
+use std::fmt;
+
+/// A text that is not shown.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(hidden)")
+    }
+}
+
 /// What a server is told about itself. [`super::SETTINGS`] describes each field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -9,6 +21,8 @@ pub struct Settings {
     pub listen: String,
     /// The system of record; empty: SQLite in the data folder.
     pub persistence: String,
+    /// The token that clients must present; empty: none is asked for.
+    pub token: Secret,
     /// Worker tasks; 0: one per core.
     pub workers: usize,
     /// Partitions of the data set.
@@ -81,6 +95,7 @@ impl Settings {
             data_dir: String::new(),
             listen: String::new(),
             persistence: String::new(),
+            token: Secret::default(),
             workers: 0,
             partition_count: 0,
             map_spread: 0,

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use grid_core::limits;
 use grid_core::{Error, ErrorKind, Result};
 
-use super::settings::Settings;
+use super::settings::{Secret, Settings};
 
 /// One setting: what it is called everywhere, what it means, and what it may be.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +69,14 @@ impl Setting {
         Ok(text.trim().to_owned())
     }
 
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "one signature for all kinds of settings"
+    )]
+    fn secret(&self, text: &str) -> Result<Secret> {
+        Ok(Secret(text.trim().to_owned()))
+    }
+
     fn refuse(&self, text: &str, expected: impl Display) -> Error {
         Error::new(
             ErrorKind::Invalid,
@@ -107,6 +115,8 @@ pub const SETTINGS: &[Setting] = &[
         "Where clients connect; port 0 takes any free one."),
     setting!(persistence: text, "URL", "", None,
         "The system of record; empty means SQLite in the data folder, `memory:` keeps nothing over a restart but what the journal has."),
+    setting!(token: secret, "text", "", None,
+        "What clients must present to be let in; empty lets everybody in. Better in the environment than in a flag, which other users of the machine can see."),
     setting!(workers: number, "tasks", "0", Some((0, 256)),
         "Tasks that run the partitions; 0 means one for each core."),
     setting!(partition_count: number, "partitions", "271", Some((1, limits::MAX_PARTITION_COUNT as u64)),
@@ -125,7 +135,7 @@ pub const SETTINGS: &[Setting] = &[
         "What may wait for one worker; then connections are read more slowly."),
     setting!(batch_ops: number, "ops", "4096", Some((1, 16_384)),
         "Most ops that one worker decides and journals at once."),
-    setting!(batch_bytes: number, "bytes", "1048576", Some((1024, 16_777_216)),
+    setting!(batch_bytes: number, "bytes", "1048576", Some((1024, 8_388_608)),
         "Bytes of ops at which such a batch is full."),
     setting!(send_queue_bytes: number, "bytes", "1048576", Some((65_536, 1_073_741_824)),
         "What may wait for one connection; a slower subscriber is dropped to its cursor and caught up later."),
@@ -137,7 +147,7 @@ pub const SETTINGS: &[Setting] = &[
         "How far a stamp may lie ahead of the server's clock before it is set back."),
     setting!(retention_ms: number, "milliseconds", "2592000000", Some((1000, 3650 * DAY_MS)),
         "How long tombstones and finished runs are remembered (30 days)."),
-    setting!(journal_segment_bytes: number, "bytes", "67108864", Some((65_536, 4_294_967_296)),
+    setting!(journal_segment_bytes: number, "bytes", "67108864", Some((65_536, 1_073_741_824)),
         "Size at which the journal starts a new file."),
     setting!(flush_interval_ms: number, "milliseconds", "1000", Some((10, 3_600_000)),
         "Time between batches to the system of record."),

@@ -18,7 +18,7 @@ pub(crate) async fn accept(
     listener: Arc<dyn Listener>,
     alive: mpsc::Sender<()>,
 ) {
-    let mut lifecycle = context.lifecycle.clone();
+    let lifecycle = context.lifecycle.clone();
     let draining = lifecycle.reached(Phase::Draining).fuse();
     futures::pin_mut!(draining);
     loop {

@@ -1,5 +1,7 @@
 //! The task of one connection: it reads, and hands on, one request after the other.
 
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -135,16 +137,21 @@ impl Reader<'_> {
     async fn run(&mut self) -> Result<()> {
         let runtime = self.context.runtime.clone();
         let period = Duration::from_millis(self.context.settings.heartbeat_ms);
-        let mut lifecycle = self.context.lifecycle.clone();
+        let lifecycle = self.context.lifecycle.clone();
         let draining = lifecycle.reached(Phase::Draining).fuse();
         futures::pin_mut!(draining);
         let mut beat = runtime.sleep(period).fuse();
-        let mut frames: Vec<Bytes> = Vec::new();
+        let mut arrived: Vec<Bytes> = Vec::new();
+        let mut frames: VecDeque<Bytes> = VecDeque::new();
         loop {
             let (connection, session) = (self.connection, self.session);
+            let is_more = !frames.is_empty();
             let receive = async {
                 session.outgoing().room_for_answers().await;
-                connection.receive(&mut frames, FRAMES_PER_READ).await
+                if is_more {
+                    return Ok(());
+                }
+                connection.receive(&mut arrived, FRAMES_PER_READ).await
             };
             let received = select_biased! {
                 () = draining => return self.drain().await,
@@ -159,7 +166,11 @@ impl Reader<'_> {
                     self.heartbeat.beat(runtime.monotonic(), self.session)?;
                 }
             }
-            for frame in frames.drain(..) {
+            frames.extend(arrived.drain(..));
+            while session.outgoing().has_room_for_answers() {
+                let Some(frame) = frames.pop_front() else {
+                    break;
+                };
                 if self.take(frame).await?.is_break() {
                     return Ok(());
                 }
@@ -168,7 +179,7 @@ impl Reader<'_> {
     }
 
     /// Takes one frame; breaks when it was the last.
-    async fn take(&mut self, frame: Bytes) -> Result<std::ops::ControlFlow<()>> {
+    async fn take(&mut self, frame: Bytes) -> Result<ControlFlow<()>> {
         let before = self.heartbeat.frame(self.context.runtime.monotonic());
         let codec = &self.context.codecs[self.session.codec()];
         let message = codec.decode(frame, &CodecLimits::default())?;
@@ -178,14 +189,14 @@ impl Reader<'_> {
                 self.session.outgoing().answer_counted(Message::Pong)?;
             }
             Message::Pong(count) => check_count(count, before)?,
-            Message::Goodbye(_) => return Ok(std::ops::ControlFlow::Break(())),
+            Message::Goodbye(_) => return Ok(ControlFlow::Break(())),
             Message::Renew { token } => self.renew(&token).await?,
             message => {
                 let request = Request::new(self.session.clone(), message);
                 self.pipeline.ready().await?.call(request).await?;
             }
         }
-        Ok(std::ops::ControlFlow::Continue(()))
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Takes a new token, which has to be of the same principal.
@@ -207,7 +218,7 @@ impl Reader<'_> {
 
     /// The server is ending: nothing more is read, and what was read gets its answers.
     async fn drain(&mut self) -> Result<()> {
-        self.context.lifecycle.clone().drained().await;
+        self.context.lifecycle.reached(Phase::Drained).await;
         Err(Error::new(
             ErrorKind::Closed,
             "serve",

@@ -246,15 +246,18 @@ impl Outgoing {
         waiting
     }
 
+    /// Whether there is room for the answers to another request.
+    pub(crate) fn has_room_for_answers(&self) -> bool {
+        let queue = self.lock();
+        queue.ended || queue.bytes < self.bound_bytes * ANSWERS_FACTOR
+    }
+
     /// Completes once there is room for answers to another request.
     pub(crate) async fn room_for_answers(&self) {
         loop {
             let drained = self.drained.notified();
-            {
-                let queue = self.lock();
-                if queue.ended || queue.bytes < self.bound_bytes * ANSWERS_FACTOR {
-                    return;
-                }
+            if self.has_room_for_answers() {
+                return;
             }
             drained.await;
         }

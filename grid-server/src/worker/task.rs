@@ -64,7 +64,7 @@ impl Worker {
     /// Works until it is told to stop or the server is dropped.
     pub(crate) async fn run(mut self) {
         let period = Duration::from_millis(self.context.settings.housekeeping_ms);
-        let mut lifecycle = self.context.lifecycle.clone();
+        let lifecycle = self.context.lifecycle.clone();
         let over = lifecycle.reached(Phase::Over).fuse();
         futures::pin_mut!(over);
         let mut due = self.context.runtime.sleep(period).fuse();

@@ -45,7 +45,7 @@ impl Flusher {
     /// Flushes from time to time until the server ends; whatever was acknowledged when it drained
     /// is written then.
     pub(crate) async fn run(self) {
-        let mut lifecycle = self.lifecycle.clone();
+        let lifecycle = self.lifecycle.clone();
         let drained = lifecycle.reached(Phase::Drained).fuse();
         futures::pin_mut!(drained);
         let mut backoff = Backoff::default();
@@ -75,7 +75,7 @@ impl Flusher {
                 }
             };
         }
-        if self.lifecycle.is_over() {
+        if self.lifecycle.has_reached(Phase::Over) {
             return;
         }
         for _ in 0..LAST_TRIES {

@@ -1,7 +1,28 @@
 //! The server over a memory transport, driven by hand, in the simulated world's time.
 
+#[cfg(test)]
 mod catching_up;
+#[cfg(test)]
+mod deferring;
+#[cfg(test)]
+mod durability;
+#[cfg(test)]
+mod events;
+#[cfg(test)]
+mod faulty;
+#[cfg(test)]
+mod handle;
+#[cfg(test)]
 mod handshake;
+#[cfg(test)]
+mod heartbeat;
+#[cfg(test)]
 mod pushing;
+#[cfg(test)]
+mod repairing;
+#[cfg(test)]
+mod slow;
+#[cfg(test)]
+mod stopping;
 #[cfg(test)]
 mod support;

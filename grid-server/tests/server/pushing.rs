@@ -97,3 +97,159 @@ fn a_frame_that_was_lost_ends_the_connection_before_harm_is_done() {
         assert_eq!(record.unwrap().value, Some(cbor(b"1")));
     });
 }
+
+#[test]
+fn pitfall_7_ops_of_one_connection_take_effect_in_order_though_frames_are_pipelined() {
+    run(|world| async move {
+        let server = world.start().await;
+        let mut client = world.client().await;
+        // The same instant for all of them, and no wait in between: only their order decides.
+        for number in 1..=300 {
+            let mut op = world.put(9, number, "m", "k", number.to_string().as_bytes());
+            op.hlc = grid_core::Hlc::new(1_000, 0);
+            client.push(vec![op]).await;
+        }
+        let acks = client.acks(300).await;
+        assert!(acks.iter().all(|ack| ack.exceptions.is_empty()), "{acks:?}");
+        let key = Key::new("k").unwrap();
+        let record = server.handle().get(&address("m"), &key).await.unwrap();
+        assert_eq!(record.unwrap().value, Some(cbor(b"300")));
+    });
+}
+
+#[test]
+fn pitfall_4_a_malformed_or_forbidden_op_does_not_block_those_behind_it() {
+    run(|world| async move {
+        let server = world.start().await;
+        let mut client = world.client().await;
+        let mut malformed = world.put(9, 1, "m", "a", b"");
+        malformed.action = Action::Put {
+            value: b"\x9f".as_slice().into(),
+            ttl_ms: None,
+        };
+        client
+            .push(vec![
+                malformed,
+                world.put(9, 2, "$maps", "b", b"v"),
+                world.put(9, 3, "m", "c", b"v"),
+            ])
+            .await;
+        let mut verdicts: Vec<(u64, RejectReason)> = Vec::new();
+        let mut accepted = 0;
+        for ack in client.acks(3).await {
+            accepted += ack.accepted.len();
+            for exception in ack.exceptions {
+                let Verdict::Rejected { reason, .. } = exception.verdict else {
+                    panic!("{exception:?}");
+                };
+                verdicts.push((exception.number, reason));
+            }
+        }
+        verdicts.sort_by_key(|(number, _)| *number);
+        assert_eq!(
+            verdicts,
+            [(1, RejectReason::Malformed), (2, RejectReason::Forbidden)]
+        );
+        assert_eq!(accepted, 1);
+        let key = Key::new("c").unwrap();
+        assert!(
+            server
+                .handle()
+                .get(&address("m"), &key)
+                .await
+                .unwrap()
+                .is_some()
+        );
+    });
+}
+
+#[test]
+fn pitfall_11_a_client_whose_clock_is_fast_is_restamped_by_its_offset() {
+    run(|world| async move {
+        let server = world.start().await;
+        let mut fast = world.connect().await;
+        let ahead = 600_000;
+        fast.send(&super::support::hello(world.now_ms() + ahead))
+            .await;
+        fast.next().await;
+        let mut op = world.put(9, 1, "m", "k", b"fast");
+        op.hlc = grid_core::Hlc::new(world.now_ms() + ahead, 0);
+        fast.push(vec![op]).await;
+        let ack = fast.acks(1).await.remove(0);
+        let Verdict::Restamped(hlc) = ack.exceptions[0].verdict else {
+            panic!("{ack:?}");
+        };
+        assert_eq!(hlc.millis(), world.now_ms());
+        world.sleep(std::time::Duration::from_millis(1)).await;
+        let mut right = world.client().await;
+        right.push(vec![world.put(5, 1, "m", "k", b"right")]).await;
+        right.acks(1).await;
+        let key = Key::new("k").unwrap();
+        let record = server.handle().get(&address("m"), &key).await.unwrap();
+        assert_eq!(record.unwrap().value, Some(cbor(b"right")));
+    });
+}
+
+#[test]
+fn a_garbage_client_disturbs_nobody() {
+    run(|world| async move {
+        let _server = world.start().await;
+        let mut good = world.client().await;
+        let mut number = 0;
+        let frames: [&[u8]; 6] = [
+            b"",
+            b"\x00",
+            b"\x00\xff\xff\xff",
+            b"\x07hello",
+            b"\x00\x9b\xff\xff\xff\xff\xff\xff\xff\xff",
+            &[0x81; 5_000],
+        ];
+        for garbage in frames {
+            let mut bad = world.client().await;
+            bad.send_raw(garbage.to_vec().into()).await;
+            let Some(Message::Goodbye(goodbye)) = bad.farewell().await else {
+                panic!("no goodbye after {garbage:?}");
+            };
+            assert_eq!(goodbye.code, 5, "{goodbye:?}");
+            number += 1;
+            good.push(vec![world.put(9, number, "m", "k", b"v")]).await;
+            good.acks(1).await;
+        }
+        // Messages that only a server sends, and a second hello.
+        for wrong in [
+            Message::Unsubscribe(grid_core::protocol::ViewId(1)),
+            Message::Deferred(grid_core::protocol::Deferred {
+                run: grid_core::RunId(1),
+                from: 1,
+                message: String::new(),
+                retry_after_ms: 1,
+            }),
+            super::support::hello(1),
+        ] {
+            let mut bad = world.client().await;
+            bad.send(&wrong).await;
+            if matches!(wrong, Message::Unsubscribe(_)) {
+                // Late, perhaps, but no fault.
+                bad.push(vec![world.put(3, 1, "m", "x", b"v")]).await;
+                bad.acks(1).await;
+                continue;
+            }
+            assert!(matches!(bad.farewell().await, Some(Message::Goodbye(_))));
+        }
+    });
+}
+
+#[test]
+fn a_client_that_ignores_the_window_is_let_go() {
+    run(|mut world| async move {
+        world.settings.push_window = 10;
+        let _server = world.start().await;
+        let mut client = world.client().await;
+        let ops = (1..=21).map(|n| world.put(9, n, "m", "k", b"v"));
+        client.push(ops.collect()).await;
+        let Some(Message::Goodbye(goodbye)) = client.farewell().await else {
+            panic!("no goodbye");
+        };
+        assert_eq!(goodbye.code, 3, "{goodbye:?}");
+    });
+}

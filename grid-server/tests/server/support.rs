@@ -9,7 +9,9 @@ use bytes::{Bytes, BytesMut};
 use futures::future::{Either, select};
 use grid_core::codec::CborCodec;
 use grid_core::op::{Action, Op, OpId};
-use grid_core::protocol::{Ack, Hello, MAGIC, Message, Push, Selector, Subscribe, ViewId, Welcome};
+use grid_core::protocol::{
+    Ack, Deferred, Hello, MAGIC, Message, Push, Selector, Subscribe, ViewId, Welcome,
+};
 use grid_core::traits::{Codec, CodecLimits, Connection, Journal, Persistence, Runtime, Transport};
 use grid_core::{History, Hlc, Key, MapAddress, MapName, Namespace, PartitionId, RunId, Sequence};
 use grid_server::{MemoryJournal, Server, ServerBuilder, Settings};
@@ -70,6 +72,11 @@ impl World {
 
     pub(crate) async fn start(&self) -> Server {
         self.start_with(self.builder()).await
+    }
+
+    pub(crate) async fn try_start(&self) -> grid_core::Result<Server> {
+        let listener = self.transport.listen(URL).await.unwrap();
+        self.builder().listen(listener).start().await
     }
 
     pub(crate) async fn start_with(&self, builder: ServerBuilder) -> Server {
@@ -190,6 +197,10 @@ impl Traffic {
         self.frames.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn frames(&self) -> u64 {
         self.frames.load(Ordering::Relaxed)
     }
@@ -217,6 +228,19 @@ impl Client {
             run,
             resume: false,
             previous,
+            ops,
+        }))
+        .await;
+    }
+
+    /// Pushes again after a refusal.
+    pub(crate) async fn resume(&mut self, ops: Vec<Op>) {
+        let run = ops[0].id.run;
+        self.pushed.insert(run, ops.last().unwrap().id.number);
+        self.send(&Message::Push(Push {
+            run,
+            resume: true,
+            previous: 0,
             ops,
         }))
         .await;
@@ -252,6 +276,17 @@ impl Client {
         }
     }
 
+    /// Answers pings for a while, in which nothing else comes.
+    pub(crate) async fn answer_pings(&mut self, time: Duration) {
+        let runtime = self.world.client_runtime();
+        let until = runtime.sleep(time);
+        let next = self.try_next();
+        futures::pin_mut!(next);
+        if let Either::Left((message, _)) = select(next, until).await {
+            panic!("{message:?}");
+        }
+    }
+
     pub(crate) async fn next(&mut self) -> Message {
         self.try_next().await.expect("the connection was closed")
     }
@@ -282,6 +317,14 @@ impl Client {
             acks.push(ack);
         }
         acks
+    }
+
+    pub(crate) async fn deferred(&mut self) -> Deferred {
+        self.wait_for(|message| match message {
+            Message::Deferred(deferred) => Some(deferred.clone()),
+            _ => None,
+        })
+        .await
     }
 
     /// Asks for a view, and returns its number; what was told before is dropped.

@@ -1,0 +1,9 @@
+//! The program `grid-server`.
+
+mod program;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    program::main()
+}

@@ -1,0 +1,120 @@
+//! The data folder: made if need be, and this process's alone.
+
+use std::fs::{OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use grid_core::{Error, ErrorKind, Result};
+
+#[expect(
+    clippy::disallowed_types,
+    reason = "a lock of the operating system needs a real file"
+)]
+type File = std::fs::File;
+
+/// A data folder, locked until dropped. The lock dies with the process.
+#[derive(Debug)]
+pub(super) struct DataDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Takes the folder at `path`; it is made if its parent exists.
+    ///
+    /// # Errors
+    /// `NotFound` when the parent does not exist, `Locked` when another process has the folder.
+    pub(super) fn take(path: &Path) -> Result<Self> {
+        match std::fs::create_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(failed(
+                    ErrorKind::NotFound,
+                    path,
+                    "the folder that it should lie in does not exist; make that first",
+                )
+                .with_source(error));
+            }
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(failed(ErrorKind::Io, path, "it cannot be made").with_source(error));
+            }
+            _ => {}
+        }
+        let file = OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .open(path.join("lock"))
+            .map_err(|error| {
+                failed(ErrorKind::Io, path, "it cannot be written to").with_source(error)
+            })?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self {
+                path: path.to_owned(),
+                _lock: file,
+            }),
+            Err(TryLockError::WouldBlock) => Err(failed(
+                ErrorKind::Locked,
+                path,
+                "another grid-server runs on it; stop that one, or name another folder with \
+                 --data-dir",
+            )),
+            Err(TryLockError::Error(error)) => {
+                Err(failed(ErrorKind::Io, path, "it cannot be locked").with_source(error))
+            }
+        }
+    }
+
+    /// The folder of the journal.
+    pub(super) fn journal(&self) -> PathBuf {
+        self.path.join("journal")
+    }
+
+    /// The URL of the embedded database.
+    ///
+    /// # Errors
+    /// `Invalid` when the folder's name is not UTF-8.
+    pub(super) fn database(&self) -> Result<String> {
+        let file = self.path.join("grid.db");
+        let name = file.to_str().ok_or_else(|| {
+            failed(
+                ErrorKind::Invalid,
+                &self.path,
+                "its name is not UTF-8, which the embedded database needs; rename it",
+            )
+        })?;
+        Ok(format!("sqlite://{name}"))
+    }
+}
+
+fn failed(kind: ErrorKind, path: &Path, message: &str) -> Error {
+    Error::new(kind, "open data folder", message).with("path", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_at_a_time_has_the_folder() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("data");
+        let first = DataDir::take(&path).unwrap();
+        let error = DataDir::take(&path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Locked);
+        assert!(error.to_string().contains("data"), "{error}");
+        drop(first);
+        DataDir::take(&path).unwrap();
+    }
+
+    #[test]
+    fn a_missing_parent_and_a_file_in_the_way_are_named() {
+        let parent = tempfile::tempdir().unwrap();
+        let error = DataDir::take(&parent.path().join("a/b")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert!(error.to_string().contains("a/b"), "{error}");
+        let file = parent.path().join("file");
+        std::fs::write(&file, "x").unwrap();
+        let error = DataDir::take(&file).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io);
+    }
+}

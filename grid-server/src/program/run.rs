@@ -1,0 +1,170 @@
+//! The program from start to end.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use grid_core::traits::Runtime;
+use grid_core::{Driver, Error, ErrorKind, Registry, Result};
+use grid_runtime_tokio::{FileDisk, TokioRuntime};
+use grid_server::config::{Settings, markdown};
+use grid_server::journal::{JournalOptions, LocalJournal};
+use grid_server::{Server, SharedToken};
+
+use super::arguments::{Asked, read};
+use super::data_dir::DataDir;
+use super::signals::asked_to_end;
+
+/// The backends that are built in.
+const DRIVERS: &[&Driver] = &[
+    &grid_storage_memory::DRIVER,
+    &grid_storage_sqlite::DRIVER,
+    &grid_transport_websocket::DRIVER,
+];
+
+/// Wrong usage or settings.
+const USAGE: u8 = 2;
+
+/// Runs the program.
+pub(crate) fn main() -> ExitCode {
+    let settings = match read() {
+        Ok(Asked::Serve(settings)) => *settings,
+        Ok(Asked::PrintSettings) => {
+            // A closed pipe is the reader's choice.
+            let _ = std::io::stdout().write_all(markdown().as_bytes());
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => return fail(&error, USAGE),
+    };
+    if let Err(error) = start_log(&settings) {
+        return fail(&error, USAGE);
+    }
+    let served = tokio_runtime().and_then(|tokio| tokio.block_on(serve(settings)));
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, 1),
+    }
+}
+
+fn fail(error: &Error, code: u8) -> ExitCode {
+    // Standard error may be closed: then nobody wants to know.
+    let _ = writeln!(std::io::stderr(), "grid-server: {error}");
+    ExitCode::from(code)
+}
+
+fn start_log(settings: &Settings) -> Result<()> {
+    let filter = settings
+        .log
+        .parse::<tracing_subscriber::EnvFilter>()
+        .map_err(|error| {
+            Error::new(
+                ErrorKind::Invalid,
+                "configure",
+                "`log` must be a filter such as `info` or `grid_server=debug`",
+            )
+            .with("value", &settings.log)
+            .with_source(error)
+        })?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+    Ok(())
+}
+
+fn tokio_runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Error::new(ErrorKind::Io, "start", "there are no threads to be had").with_source(error)
+        })
+}
+
+/// Where to listen, as a URL; `host:port` means a WebSocket there.
+fn listen_url(listen: &str) -> String {
+    if listen.contains("://") {
+        listen.to_owned()
+    } else {
+        format!("ws://{listen}")
+    }
+}
+
+async fn serve(settings: Settings) -> Result<()> {
+    let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::current()?);
+    let data_dir = DataDir::take(Path::new(&settings.data_dir))?;
+    let registry = Registry::new(DRIVERS);
+    let url = listen_url(&settings.listen);
+    let listener = registry
+        .transport(&url, runtime.clone())?
+        .listen(&url)
+        .await?;
+    let disk = Arc::new(FileDisk::open(data_dir.journal())?);
+    let options = JournalOptions {
+        segment_bytes: settings.journal_segment_bytes,
+        ..JournalOptions::default()
+    };
+    let journal = LocalJournal::open(disk, runtime.clone(), options).await?;
+    let database = match settings.persistence.as_str() {
+        "" => data_dir.database()?,
+        url => url.to_owned(),
+    };
+    let persistence = registry
+        .open_persistence(&database, runtime.clone())
+        .await?;
+    let mut builder = Server::builder()
+        .runtime(runtime)
+        .journal(Arc::new(journal))
+        .persistence(persistence)
+        .listen(listener);
+    if !settings.token.0.is_empty() {
+        builder = builder.authenticator(Arc::new(SharedToken::new(&settings.token.0)));
+    }
+    let server = builder.settings(settings).start().await?;
+    announce(&server)?;
+    let ended = asked_to_end().await;
+    tracing::info!("shutting down");
+    server.shutdown().await?;
+    tracing::info!("everything that was taken is stored");
+    ended.map_err(|error| {
+        Error::new(ErrorKind::Io, "await signals", "they cannot be awaited").with_source(error)
+    })
+}
+
+/// Tells on standard output where the server listens: other programs wait for this line.
+fn announce(server: &Server) -> Result<()> {
+    let url = server.url().unwrap_or_default();
+    tracing::info!(url, "ready");
+    let mut out = std::io::stdout();
+    writeln!(out, "listening on {url}")
+        .and_then(|()| out.flush())
+        .map_err(|error| {
+            Error::new(ErrorKind::Io, "announce", "standard output takes no line")
+                .with_source(error)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_without_a_scheme_is_a_websocket() {
+        assert_eq!(listen_url("127.0.0.1:0"), "ws://127.0.0.1:0");
+        assert_eq!(listen_url("ws://[::1]:7171"), "ws://[::1]:7171");
+    }
+
+    #[test]
+    fn the_built_in_backends_serve_what_the_settings_name() {
+        let registry = Registry::new(DRIVERS);
+        for (kind, scheme) in [
+            (grid_core::DriverKind::Persistence, "sqlite"),
+            (grid_core::DriverKind::Persistence, "memory"),
+            (grid_core::DriverKind::Transport, "ws"),
+        ] {
+            registry.find(kind, scheme).unwrap();
+        }
+    }
+}

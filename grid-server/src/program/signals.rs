@@ -1,0 +1,58 @@
+//! The signals that end the program.
+
+use std::io;
+
+/// Completes when the program is asked to end. A second request ends it at once.
+pub(super) async fn asked_to_end() -> io::Result<()> {
+    let mut signals = Signals::new()?;
+    signals.next().await;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the program, which has a tokio runtime of its own"
+    )]
+    tokio::spawn(async move {
+        signals.next().await;
+        std::process::exit(1);
+    });
+    Ok(())
+}
+
+#[cfg(unix)]
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        let terminate = std::pin::pin!(self.terminate.recv());
+        let interrupt = std::pin::pin!(self.interrupt.recv());
+        futures::future::select(terminate, interrupt).await;
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        // An error means that there are no signals here: then nothing ends the program this way.
+        if tokio::signal::ctrl_c().await.is_err() {
+            futures::future::pending::<()>().await;
+        }
+    }
+}

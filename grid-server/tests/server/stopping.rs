@@ -1,0 +1,143 @@
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use grid_core::protocol::{Message, Selector};
+use grid_core::{ErrorKind, History, Key, PartitionId};
+
+use super::faulty::FaultyPersistence;
+use super::support::{address, cbor, run};
+
+#[test]
+fn a_shutdown_answers_what_was_taken_stores_it_and_says_goodbye() {
+    run(|mut world| async move {
+        let persistence = Arc::new(FaultyPersistence::default());
+        world.persistence = persistence.clone();
+        let server = world.start().await;
+        let mut client = world.client().await;
+        let ops = (1..=50).map(|n| world.put(9, n, "m", &format!("k{n}"), b"v"));
+        client.push(ops.collect()).await;
+        client.acks(50).await;
+        server.shutdown().await.unwrap();
+        let Some(Message::Goodbye(goodbye)) = client.farewell().await else {
+            panic!("no goodbye");
+        };
+        assert_eq!(goodbye.code, 4);
+        assert_eq!(persistence.records.load(Ordering::SeqCst), 50);
+        // Everything is in the database now, and the journal is empty but for the data set.
+        for id in (0..world.settings.partition_count).map(PartitionId) {
+            let extent = world.journal.extent(id).await.unwrap();
+            assert_eq!(extent.truncated, extent.tail, "partition {id}");
+        }
+        let again = world.start().await;
+        let page = again
+            .handle()
+            .page(&address("m"), &Selector::All, None, 100)
+            .await
+            .unwrap();
+        assert_eq!(page.records.len(), 50);
+    });
+}
+
+#[test]
+fn a_dropped_server_lets_go_of_its_address_and_connections() {
+    run(|world| async move {
+        let server = world.start().await;
+        let mut client = world.client().await;
+        drop(server);
+        client.farewell().await;
+        world.sleep(Duration::from_millis(1)).await;
+        let _again = world.start().await;
+        world.client().await;
+    });
+}
+
+#[test]
+fn a_data_set_cannot_be_opened_with_other_partitions_or_mixed_up_with_another() {
+    run(|world| async move {
+        let server = world.start().await;
+        server.shutdown().await.unwrap();
+        let mut other = world.clone();
+        other.persistence = Arc::new(FaultyPersistence::default());
+        other.settings.partition_count = 14;
+        let error = other.builder().start().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert!(
+            error.message().contains("13") && error.message().contains("14"),
+            "{error}"
+        );
+        let mut spread = world.clone();
+        spread.persistence = Arc::new(FaultyPersistence::default());
+        spread.settings.map_spread = 4;
+        let error = spread.builder().start().await.unwrap_err();
+        assert!(error.message().contains("`map_spread` 3"), "{error}");
+        // A database of another data set.
+        let mut foreign = world.clone();
+        foreign.persistence = Arc::new(FaultyPersistence::default());
+        let mut own = foreign.clone();
+        own.journal = Arc::new(grid_server::MemoryJournal::new());
+        own.start().await.shutdown().await.unwrap();
+        let error = foreign.builder().start().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert!(error.message().contains("different data sets"), "{error}");
+    });
+}
+
+#[test]
+fn a_database_that_is_older_than_the_journal_stops_the_start() {
+    run(|mut world| async move {
+        let persistence = Arc::new(FaultyPersistence::default());
+        world.persistence = persistence.clone();
+        let server = world.start().await;
+        let key = Key::new("k").unwrap();
+        let map = address("m");
+        server.handle().put(&map, &key, cbor(b"1")).await.unwrap();
+        server.shutdown().await.unwrap();
+        // The data set is known, but its partitions were lost with the old database.
+        let old = Arc::new(FaultyPersistence::default());
+        let identity = PartitionId(u16::MAX);
+        let state = persistence.load_identity(identity).await;
+        grid_core::traits::Persistence::store(&*old, identity, &[], &state)
+            .await
+            .unwrap();
+        world.persistence = old;
+        let error = world.builder().start().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert!(error.message().contains("backup"), "{error}");
+    });
+}
+
+#[test]
+fn a_fenced_server_writes_nothing_more() {
+    run(|mut world| async move {
+        world.settings.workers = 1;
+        let ownership = Arc::new(grid_server::LocalOwnership::new());
+        let builder = world.builder().ownership(ownership.clone()).node("first");
+        let server = world.start_with(builder).await;
+        let mut client = world.client().await;
+        client.push(vec![world.put(9, 1, "m", "k", b"1")]).await;
+        let partition = client.acks(1).await[0].partition;
+        // Another node takes over, in the table and in the journal.
+        let owner = grid_core::traits::Ownership::owner(&*ownership, partition)
+            .await
+            .unwrap()
+            .unwrap();
+        let next = grid_core::traits::Owner {
+            node: "second".to_owned(),
+            epoch: grid_core::traits::Epoch(owner.epoch.0 + 1),
+        };
+        grid_core::traits::Ownership::change(&*ownership, partition, Some(&owner), next)
+            .await
+            .unwrap();
+        world.sleep(Duration::from_millis(1)).await;
+        client.push(vec![world.put(9, 2, "m", "k", b"2")]).await;
+        let Some(Message::Goodbye(goodbye)) = client.farewell().await else {
+            panic!("no goodbye");
+        };
+        assert!(goodbye.message.contains("does not own"), "{goodbye:?}");
+        let extent = world.journal.extent(partition).await.unwrap();
+        assert_eq!(extent.tail.0, 1);
+        drop(server);
+        let _ = History(0);
+    });
+}
