@@ -52,7 +52,8 @@ impl Replica {
             }) => descent.on_nodes(answer, own)?,
             _ => return Err(protocol("nodes were answered that were not asked for")),
         };
-        self.on_progress(&name, answer.partition, progress);
+        self.on_progress(&name, answer.partition, progress)?;
+        self.tell_synced(&name);
         Ok(())
     }
 
@@ -67,11 +68,17 @@ impl Replica {
             }) => descent.on_leaves(answer, own)?,
             _ => return Err(protocol("leaves were answered that were not asked for")),
         };
-        self.on_progress(&name, answer.partition, progress);
+        self.on_progress(&name, answer.partition, progress)?;
+        self.tell_synced(&name);
         Ok(())
     }
 
-    fn on_progress(&mut self, name: &MapName, partition: PartitionId, progress: Progress) {
+    fn on_progress(
+        &mut self,
+        name: &MapName,
+        partition: PartitionId,
+        progress: Progress,
+    ) -> Result<()> {
         match progress {
             Progress::Await => {}
             Progress::Ask(steps) => {
@@ -83,15 +90,28 @@ impl Replica {
                 self.set_stage(name, partition, RepairStage::Snapshot);
                 self.ask(name, partition, RepairStep::Snapshot);
             }
-            Progress::Finished(difference) => self.fetch(name, partition, difference),
+            Progress::Finished(difference) => {
+                return self.on_difference(name, partition, difference);
+            }
         }
+        Ok(())
     }
 
-    /// Asks for what is missing; even for nothing, because the answer brings the root.
-    fn fetch(&mut self, name: &MapName, partition: PartitionId, difference: Difference) {
-        let mut steps = difference.fetch_steps();
+    /// The descent is over: asks for what is missing.
+    fn on_difference(
+        &mut self,
+        name: &MapName,
+        partition: PartitionId,
+        difference: Difference,
+    ) -> Result<()> {
+        if difference.is_empty() {
+            return self.on_repaired(name, partition, true);
+        }
+        let steps = difference.fetch_steps();
         if steps.is_empty() {
-            steps.push(RepairStep::Fetch { keys: Vec::new() });
+            // No answer will bring a root to compare with, so another descent does it.
+            self.remove_strangers(name, partition, &difference.remove);
+            return self.on_repaired(name, partition, false);
         }
         let stage = RepairStage::Fetching {
             answers: steps.len(),
@@ -100,6 +120,23 @@ impl Replica {
         self.set_stage(name, partition, stage);
         for step in steps {
             self.ask(name, partition, step);
+        }
+        Ok(())
+    }
+
+    /// Removes entries that the server does not have, by hash of key and digest. A later event may
+    /// have brought the key back: then the digest is another.
+    fn remove_strangers(
+        &mut self,
+        name: &MapName,
+        partition: PartitionId,
+        strangers: &[(u64, u64)],
+    ) {
+        for (hash, short) in strangers {
+            let found = self.map_mut(name).confirmed.by_hash(partition, *hash);
+            if let Some((key, _)) = found.filter(|(_, digest)| digest.short() == *short) {
+                self.remove_confirmed(name, &key);
+            }
         }
     }
 
@@ -128,13 +165,8 @@ impl Replica {
         if *answers > 0 {
             return Ok(());
         }
-        for (hash, short) in std::mem::take(remove) {
-            let found = self.map_mut(name).confirmed.by_hash(partition, hash);
-            // A later event may have brought the key back.
-            if let Some((key, _)) = found.filter(|(_, digest)| digest.short() == short) {
-                self.remove_confirmed(name, &key);
-            }
-        }
+        let strangers = std::mem::take(remove);
+        self.remove_strangers(name, partition, &strangers);
         let equal = self.map_mut(name).confirmed.root(partition) == root;
         self.on_repaired(name, partition, equal)
     }

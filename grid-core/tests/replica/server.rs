@@ -410,6 +410,7 @@ impl Server {
                 answered(partition, state, view, answer.unwrap(), 0, &[])
             }
             RepairStep::Fetch { keys } => {
+                assert!(!keys.is_empty(), "a fetch of nothing");
                 let places = partition.find_hashes(map, selector, &keys);
                 let records = places.iter().filter_map(|at| partition.record_at(map, *at));
                 let head = Head {
