@@ -2,13 +2,13 @@
 //! and comes back after a loss.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::{FutureExt, select_biased};
 use grid_core::codec::CborCodec;
-use grid_core::protocol::{Goodbye, Message};
+use grid_core::protocol::{FrameChain, Goodbye, Message};
 use grid_core::traits::{Codec, CodecLimits, Connection, Transport};
 use grid_core::{Error, ErrorKind, Result};
 
@@ -121,6 +121,8 @@ async fn connect(engine: &Engine, link: &Link) -> Ended {
         link,
         connection: &*connection,
         codec: OnceLock::new(),
+        sent: Mutex::default(),
+        received: Mutex::default(),
         refused: AtomicBool::new(false),
     };
     let error = match talk.greet().await {
@@ -135,6 +137,11 @@ async fn connect(engine: &Engine, link: &Link) -> Ended {
     }
 }
 
+/// Only whole changes happen under the lock, so what a panic elsewhere left is usable.
+fn chain(chain: &Mutex<FrameChain>) -> MutexGuard<'_, FrameChain> {
+    chain.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// One connection.
 struct Talk<'a> {
     engine: &'a Engine,
@@ -142,6 +149,9 @@ struct Talk<'a> {
     connection: &'a dyn Connection,
     /// The codec that the server chose.
     codec: OnceLock<Arc<dyn Codec>>,
+    /// What was sent and what was received, as heartbeats compare it.
+    sent: Mutex<FrameChain>,
+    received: Mutex<FrameChain>,
     /// Whether the server said no.
     refused: AtomicBool,
 }
@@ -156,7 +166,7 @@ impl Talk<'_> {
             let token = self.link.token.clone();
             core.replica.connect(names, token, self.engine.now())
         };
-        let frame = self.encode(&Message::Hello(hello))?;
+        let frame = self.frame(Message::Hello(hello))?;
         self.connection.send(&[frame]).await
     }
 
@@ -196,6 +206,35 @@ impl Talk<'_> {
         }
     }
 
+    /// The frame of the next message to be sent. Heartbeats tell what was sent before them.
+    fn frame(&self, message: Message) -> Result<Bytes> {
+        let mut sent = chain(&self.sent);
+        let frame = self.encode(&match message {
+            Message::Ping(_) => Message::Ping(sent.value()),
+            Message::Pong(_) => Message::Pong(sent.value()),
+            other => other,
+        })?;
+        sent.add(&frame);
+        Ok(frame)
+    }
+
+    /// The message of the next frame that was received.
+    ///
+    /// # Errors
+    /// As the codec's; `Protocol` when a heartbeat shows that a frame was lost or doubled.
+    fn message(&self, frame: &Bytes) -> Result<Message> {
+        let message = self.decode(frame.clone())?;
+        let mut received = chain(&self.received);
+        if let Message::Ping(sent) | Message::Pong(sent) = message
+            && sent != received.value()
+        {
+            let message = "the transport lost, doubled or reordered a frame";
+            return Err(Error::new(ErrorKind::Protocol, "heartbeat", message).with_retryable(true));
+        }
+        received.add(frame);
+        Ok(message)
+    }
+
     fn encode(&self, message: &Message) -> Result<Bytes> {
         let mut buffer = BytesMut::new();
         match self.codec.get() {
@@ -220,7 +259,7 @@ impl Talk<'_> {
                 return error;
             }
             for frame in frames.drain(..) {
-                if let Err(error) = self.take(frame) {
+                if let Err(error) = self.take(&frame) {
                     return error;
                 }
             }
@@ -231,8 +270,8 @@ impl Talk<'_> {
         }
     }
 
-    fn take(&self, frame: Bytes) -> Result<()> {
-        let message = self.decode(frame)?;
+    fn take(&self, frame: &Bytes) -> Result<()> {
+        let message = self.message(frame)?;
         let chosen = match &message {
             Message::Welcome(welcome) => Some(self.codec_named(&welcome.codec)?),
             Message::Refused(_) => {
@@ -282,8 +321,8 @@ impl Talk<'_> {
                 self.engine.to_send.notified().await;
                 continue;
             }
-            for message in &messages {
-                match self.encode(message) {
+            for message in messages {
+                match self.frame(message) {
                     Ok(frame) => frames.push(frame),
                     Err(error) => return error,
                 }

@@ -427,12 +427,13 @@ pub enum Message {
     Read(Read),
     /// Server: what was read.
     ReadResult(ReadResult),
-    /// Either, every heartbeat: are you there? The number of frames that the sender has sent on
-    /// this connection before this one. A receiver that has counted otherwise ends the connection:
-    /// the transport lost, doubled or reordered a frame.
+    /// Either, every heartbeat: are you there? The [`crate::protocol::FrameChain`] of the frames
+    /// that the sender has sent on this connection before this one. A receiver that finds another
+    /// value over what it received ends the connection: the transport lost, doubled or reordered
+    /// a frame.
     Ping(u64),
-    /// Either: I am. The number of frames that the sender has sent before this one, checked in the
-    /// same way.
+    /// Either: I am. The chain of the frames that the sender has sent before this one, checked in
+    /// the same way.
     Pong(u64),
     /// Either: I am going.
     Goodbye(Goodbye),

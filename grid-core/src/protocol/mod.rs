@@ -4,9 +4,11 @@
 //! in the agreed codec. A reader ignores trailing fields that it does not know. `Hello` stands
 //! behind [`MAGIC`] and a version, so that it can be read before anything is agreed.
 
+mod frame_chain;
 mod message;
 mod verdict;
 
+pub use frame_chain::FrameChain;
 pub use message::{
     Ack, CaughtUp, Deferred, Delta, DeltaMode, Exception, Goodbye, Hello, MapDefinition, Message,
     NumberRange, Push, Read, ReadResult, ReadTarget, Refused, Repair, RepairLeaves, RepairNodes,

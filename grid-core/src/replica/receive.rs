@@ -21,7 +21,8 @@ pub(super) fn protocol(message: impl Into<String>) -> Error {
 }
 
 impl Replica {
-    /// Takes one message, which came in a frame of its own.
+    /// Takes one message, which came in a frame of its own. The caller has compared the frame
+    /// chain that a `Ping` or `Pong` names; frames are its matter.
     ///
     /// # Errors
     /// Any error ends the connection: call [`Replica::disconnect`]. `Protocol` when the server
@@ -31,8 +32,6 @@ impl Replica {
             let message = "there is no connection";
             return Err(Error::new(ErrorKind::Closed, "receive", message));
         };
-        let before = session.received;
-        session.received += 1;
         session.last_heard = now.elapsed;
         let greeting = matches!(message, Message::Welcome(_) | Message::Refused(_));
         if greeting == session.ready {
@@ -49,13 +48,11 @@ impl Replica {
             Message::CaughtUp(caught_up) => self.on_caught_up(&caught_up),
             Message::RepairNodes(answer) => self.on_repair_nodes(&answer),
             Message::RepairLeaves(answer) => self.on_repair_leaves(&answer),
-            Message::Ping(count) => {
-                check_count(count, before)?;
+            Message::Ping(_) => {
                 self.send(Message::Pong(0));
                 Ok(())
             }
-            Message::Pong(count) => {
-                check_count(count, before)?;
+            Message::Pong(_) => {
                 self.on_pong();
                 Ok(())
             }
@@ -319,16 +316,6 @@ impl Replica {
 }
 
 /// A heartbeat names how many frames its sender sent before it.
-fn check_count(told: u64, counted: u64) -> Result<()> {
-    if told == counted {
-        return Ok(());
-    }
-    Err(protocol("the transport lost, doubled or reordered a frame")
-        .with("told", told)
-        .with("counted", counted)
-        .with_retryable(true))
-}
-
 fn refusal(refused: &Refused) -> Error {
     let kind = match refused.code {
         1 => ErrorKind::Version,

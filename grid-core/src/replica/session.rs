@@ -43,9 +43,6 @@ pub(super) struct Session {
     pub(super) greeted: Now,
     pub(super) push_window: usize,
     pub(super) heartbeat: Duration,
-    /// Frames sent and received on this connection.
-    sent: u64,
-    pub(super) received: u64,
     outgoing: VecDeque<Message>,
     /// Pushes wait until then: the server said "not now".
     pub(super) paused_until: Option<Duration>,
@@ -72,9 +69,6 @@ impl Session {
             greeted: now,
             push_window: 0,
             heartbeat: WELCOME_TIMEOUT,
-            // The hello.
-            sent: 1,
-            received: 0,
             outgoing: VecDeque::new(),
             paused_until: None,
             resume: false,
@@ -173,18 +167,14 @@ impl Replica {
     }
 
     /// The next message to send, each in a frame of its own; call it again once it is sent, until
-    /// there is none. Control messages go first, then pending ops within the push window.
+    /// there is none. Control messages go first, then pending ops within the push window. The
+    /// caller puts its frame chain into a `Ping` or `Pong`.
     pub fn next_message(&mut self, now: Now) -> Option<Message> {
         let session = self.session.as_mut()?;
-        let message = match session.outgoing.pop_front() {
-            Some(Message::Ping(_)) => Message::Ping(session.sent),
-            Some(Message::Pong(_)) => Message::Pong(session.sent),
-            Some(message) => message,
-            None => Message::Push(self.next_push(now)?),
-        };
-        let session = self.session.as_mut()?;
-        session.sent += 1;
-        Some(message)
+        match session.outgoing.pop_front() {
+            Some(message) => Some(message),
+            None => self.next_push(now).map(Message::Push),
+        }
     }
 
     fn next_push(&mut self, now: Now) -> Option<Push> {

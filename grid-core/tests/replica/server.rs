@@ -186,8 +186,7 @@ impl Server {
             Message::Repair(repair) => {
                 self.on_repair(id, repair.view, repair.partition, repair.step);
             }
-            Message::Ping(count) => assert_eq!(count + 1, link.received),
-            Message::Pong(_) => {}
+            Message::Ping(_) | Message::Pong(_) => {}
             other => panic!("a client sends no {other:?}"),
         }
     }

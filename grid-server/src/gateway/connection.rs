@@ -8,14 +8,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::{Either, select};
 use futures::{FutureExt, select_biased};
-use grid_core::protocol::Message;
+use grid_core::protocol::{FrameChain, Message};
 use grid_core::traits::{CodecLimits, Connection};
 use grid_core::{Error, ErrorKind, Result};
 use tower::{Service, ServiceExt};
 
 use super::context::GatewayContext;
 use super::handshake::introduce;
-use super::heartbeat::{Heartbeat, check_count};
+use super::heartbeat::{Heartbeat, check_chain};
 use super::writer::write;
 use crate::layer::{GatewayService, Request};
 use crate::lifecycle::Phase;
@@ -44,7 +44,11 @@ pub(super) async fn serve(context: GatewayContext, connection: Arc<dyn Connectio
         }
     };
     match introduced {
-        Ok(session) => serve_session(context, connection, Arc::new(session)).await,
+        Ok(session) => {
+            let mut received = FrameChain::default();
+            frames.iter().for_each(|hello| received.add(hello));
+            serve_session(context, connection, Arc::new(session), received).await;
+        }
         Err(error) => refuse(&context, &*connection, &error).await,
     }
 }
@@ -68,6 +72,7 @@ async fn serve_session(
     context: GatewayContext,
     connection: Arc<dyn Connection>,
     session: Arc<Session>,
+    received: FrameChain,
 ) {
     tracing::debug!(session = session.id(), peer = session.peer(), "connected");
     let (done, written) = tokio::sync::oneshot::channel::<()>();
@@ -91,7 +96,7 @@ async fn serve_session(
         heartbeat: Heartbeat::new(
             Duration::from_millis(context.settings.heartbeat_ms),
             context.runtime.monotonic(),
-            1,
+            received,
         ),
     };
     let ended = reader.run().await;
@@ -180,15 +185,17 @@ impl Reader<'_> {
 
     /// Takes one frame; breaks when it was the last.
     async fn take(&mut self, frame: Bytes) -> Result<ControlFlow<()>> {
-        let before = self.heartbeat.frame(self.context.runtime.monotonic());
+        let before = self
+            .heartbeat
+            .frame(self.context.runtime.monotonic(), &frame);
         let codec = &self.context.codecs[self.session.codec()];
         let message = codec.decode(frame, &CodecLimits::default())?;
         match message {
-            Message::Ping(count) => {
-                check_count(count, before)?;
-                self.session.outgoing().answer_counted(Message::Pong)?;
+            Message::Ping(chain) => {
+                check_chain(chain, before)?;
+                self.session.outgoing().answer_chained(Message::Pong)?;
             }
-            Message::Pong(count) => check_count(count, before)?,
+            Message::Pong(chain) => check_chain(chain, before)?,
             Message::Goodbye(_) => return Ok(ControlFlow::Break(())),
             Message::Renew { token } => self.renew(&token).await?,
             message => {

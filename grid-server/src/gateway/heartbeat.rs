@@ -1,8 +1,8 @@
-//! The heartbeat: both sides ask each other for a sign of life, and count frames.
+//! The heartbeat: both sides ask each other for a sign of life, and compare what was sent with what came.
 
 use std::time::Duration;
 
-use grid_core::protocol::Message;
+use grid_core::protocol::{FrameChain, Message};
 use grid_core::{Error, ErrorKind, Result};
 
 use crate::sessions::Session;
@@ -15,13 +15,13 @@ const SILENT_HEARTBEATS: u32 = 3;
 pub(super) struct Heartbeat {
     period: Duration,
     heard: Duration,
-    /// Frames that were received.
-    received: u64,
+    /// All frames that were received.
+    received: FrameChain,
 }
 
 impl Heartbeat {
-    /// Starts to count; `received` frames came already.
-    pub(super) fn new(period: Duration, now: Duration, received: u64) -> Self {
+    /// Starts to listen; `received` came already.
+    pub(super) fn new(period: Duration, now: Duration, received: FrameChain) -> Self {
         Self {
             period,
             heard: now,
@@ -29,11 +29,12 @@ impl Heartbeat {
         }
     }
 
-    /// A frame came; returns how many came before it.
-    pub(super) fn frame(&mut self, now: Duration) -> u64 {
+    /// A frame came; returns the chain of those before it.
+    pub(super) fn frame(&mut self, now: Duration, frame: &[u8]) -> u64 {
         self.heard = now;
-        self.received += 1;
-        self.received - 1
+        let before = self.received.value();
+        self.received.add(frame);
+        before
     }
 
     /// Asks for a sign of life.
@@ -49,24 +50,21 @@ impl Heartbeat {
                 format!("nothing was heard for {} ms", silence.as_millis()),
             ));
         }
-        session.outgoing().answer_counted(Message::Ping)
+        session.outgoing().answer_chained(Message::Ping)
     }
 }
 
-/// Compares the number of frames that a client says it sent with those that came.
+/// Compares the chain of the frames that a client says it sent with that of those that came.
 ///
 /// # Errors
 /// `Protocol` when they differ: the transport lost, doubled or reordered a frame.
-pub(super) fn check_count(said: u64, came: u64) -> Result<()> {
+pub(super) fn check_chain(said: u64, came: u64) -> Result<()> {
     if said == came {
         return Ok(());
     }
     Err(Error::new(
         ErrorKind::Protocol,
         "heartbeat",
-        format!(
-            "the peer has sent {said} frames and {came} arrived: the transport lost or doubled \
-             some"
-        ),
+        "the transport lost, doubled or reordered a frame",
     ))
 }

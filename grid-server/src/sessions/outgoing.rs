@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use grid_core::codec::CborCodec;
-use grid_core::protocol::{CaughtUp, Message, ViewId};
+use grid_core::protocol::{CaughtUp, FrameChain, Message, ViewId};
 use grid_core::traits::Codec;
 use grid_core::{History, PartitionId, Result};
 use tokio::sync::Notify;
@@ -34,8 +34,8 @@ struct Queue {
     frames: Vec<Bytes>,
     /// Bytes of the frames that wait or are being sent.
     bytes: usize,
-    /// Frames that were ever taken.
-    count: u64,
+    /// All frames that were ever taken.
+    chain: FrameChain,
     /// Workers that were refused and wait for room.
     waiting: BTreeSet<usize>,
     merges: BTreeMap<ViewId, Merge>,
@@ -46,7 +46,7 @@ struct Queue {
 impl Queue {
     fn push(&mut self, frame: Bytes) {
         self.bytes += frame.len();
-        self.count += 1;
+        self.chain.add(&frame);
         self.frames.push(frame);
     }
 }
@@ -87,13 +87,13 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Queues an answer that names how many frames were queued before it.
-    pub(crate) fn answer_counted(&self, message: impl FnOnce(u64) -> Message) -> Result<()> {
+    /// Queues an answer that names the frames that were queued before it.
+    pub(crate) fn answer_chained(&self, message: impl FnOnce(u64) -> Message) -> Result<()> {
         let mut queue = self.lock();
         if queue.ended {
             return Ok(());
         }
-        let frame = encode(&*self.codec, &message(queue.count))?;
+        let frame = encode(&*self.codec, &message(queue.chain.value()))?;
         queue.push(frame);
         drop(queue);
         self.filled.notify_one();
@@ -339,16 +339,21 @@ mod tests {
     }
 
     #[test]
-    fn counted_answers_name_the_frames_before_them() {
+    fn heartbeats_name_the_frames_before_them() {
         let outgoing = outgoing();
         outgoing.answer(&Message::Unsubscribe(VIEW)).unwrap();
         outgoing.event(0, VIEW, PARTITION, &frame(1)).unwrap();
+        let mut told = 0;
         outgoing
-            .answer_counted(|count| {
-                assert_eq!(count, 2);
-                Message::Ping(count)
+            .answer_chained(|chain| {
+                told = chain;
+                Message::Ping(chain)
             })
             .unwrap();
+        let frames = outgoing.next().now_or_never().flatten().unwrap();
+        let mut expected = FrameChain::default();
+        frames[..2].iter().for_each(|frame| expected.add(frame));
+        assert_eq!((frames.len(), told), (3, expected.value()));
     }
 
     #[test]

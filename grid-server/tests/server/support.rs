@@ -178,7 +178,7 @@ pub(crate) struct Client {
     pub(crate) connection: Arc<dyn Connection>,
     arrived: VecDeque<Bytes>,
     pushed: std::collections::BTreeMap<RunId, u64>,
-    /// Bytes, and frames in the upper half.
+    /// What went over the connection, by direction.
     pub(crate) sent: Arc<Traffic>,
     pub(crate) received: Arc<Traffic>,
     next_request: u32,
@@ -189,20 +189,26 @@ pub(crate) struct Client {
 pub(crate) struct Traffic {
     bytes: AtomicU64,
     frames: AtomicU64,
+    chain: std::sync::Mutex<grid_core::protocol::FrameChain>,
 }
 
 impl Traffic {
     fn add(&self, frame: &Bytes) {
         self.bytes.fetch_add(frame.len() as u64, Ordering::Relaxed);
         self.frames.fetch_add(1, Ordering::Relaxed);
+        self.chain.lock().unwrap().add(frame);
+    }
+
+    pub(crate) fn frames(&self) -> u64 {
+        self.frames.load(Ordering::Relaxed)
     }
 
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn frames(&self) -> u64 {
-        self.frames.load(Ordering::Relaxed)
+    pub(crate) fn chain(&self) -> u64 {
+        self.chain.lock().unwrap().value()
     }
 }
 
@@ -268,7 +274,7 @@ impl Client {
             let message = CborCodec.decode(frame, &CodecLimits::default()).unwrap();
             match message {
                 Message::Ping(_) => {
-                    let pong = Message::Pong(self.sent.frames());
+                    let pong = Message::Pong(self.sent.chain());
                     self.send(&pong).await;
                 }
                 message => return Some(message),
