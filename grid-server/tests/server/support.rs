@@ -193,7 +193,7 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    fn add(&self, frame: &Bytes) {
+    pub(crate) fn add(&self, frame: &Bytes) {
         self.bytes.fetch_add(frame.len() as u64, Ordering::Relaxed);
         self.frames.fetch_add(1, Ordering::Relaxed);
         self.chain.lock().unwrap().add(frame);
