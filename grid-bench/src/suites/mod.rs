@@ -1,9 +1,12 @@
 //! The suites, one file each.
 
 mod core;
+mod journal;
 mod partition;
 mod sample;
 mod storage;
+
+use std::time::Duration;
 
 use grid_core::Result;
 
@@ -16,6 +19,8 @@ pub(crate) enum Suite {
     Core,
     /// Ops that one core puts through a partition of a million entries, and where the time goes.
     Partition,
+    /// Journalled appends, beside the bare write and fdatasync.
+    Journal,
     /// Durable writes into SQLite, beside the bare statement.
     Storage,
 }
@@ -29,7 +34,14 @@ impl Suite {
         match self {
             Self::Core => core::measure(),
             Self::Partition => partition::measure(),
+            Self::Journal => journal::measure(),
             Self::Storage => storage::measure(),
         }
     }
+}
+
+/// The time in the middle.
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
 }

@@ -16,7 +16,7 @@ use grid_storage_sqlite::{SqliteOptions, SqlitePersistence, SqliteStorage};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
-use super::sample;
+use super::{median, sample};
 use crate::figure::{Better, Figure};
 
 /// Ops in a batch.
@@ -209,11 +209,6 @@ fn record(index: u32, number: u32) -> Result<AddressedRecord> {
             expires_at_ms: None,
         },
     })
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
 fn batch(number: u32, ops: u32) -> Batch {

@@ -1,5 +1,8 @@
 //! The task that gathers what callers append.
 
+use std::future::poll_fn;
+use std::task::Poll;
+
 use grid_core::Result;
 use grid_core::traits::{Append, Position};
 use tokio::sync::{mpsc, oneshot};
@@ -52,6 +55,7 @@ pub(super) async fn run(mut writer: Writer, mut requests: mpsc::Receiver<Request
                     }
                 }
                 gathered.commit(&mut writer).await;
+                let_others_run().await;
             }
             // Callers that went away do not want their answer.
             Request::Reclaim { reply } => {
@@ -66,6 +70,21 @@ pub(super) async fn run(mut writer: Writer, mut requests: mpsc::Receiver<Request
             next = requests.recv().await;
         }
     }
+}
+
+/// Lets the callers that just got their answers append again, so that the next commit takes them
+/// along. Without it two halves of them would take turns.
+async fn let_others_run() {
+    let mut ran = false;
+    poll_fn(|context| {
+        if ran {
+            return Poll::Ready(());
+        }
+        ran = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 impl Gathered {
