@@ -41,11 +41,23 @@ pub(crate) struct Device {
     pub(crate) store: String,
 }
 
+/// Names the seed of a world whose test failed: the test's code runs it again.
+struct Replay(u64);
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the world of this test had the seed {}", self.0);
+        }
+    }
+}
+
 /// Runs `test` in a world of its own.
 pub(crate) fn run<F: Future<Output = ()> + Send + 'static>(
     seed: u64,
     test: impl FnOnce(World) -> F,
 ) {
+    let _replay = Replay(seed);
     let executor = Executor::new(seed);
     let world = World {
         executor: executor.clone(),
@@ -130,17 +142,33 @@ impl World {
 
     /// Waits for something that must happen.
     pub(crate) async fn soon<T>(&self, what: &str, future: impl Future<Output = T>) -> T {
+        self.soon_or(what, future, String::new).await
+    }
+
+    /// Waits for something that must happen, and tells how things stand if it does not.
+    async fn soon_or<T>(
+        &self,
+        what: &str,
+        future: impl Future<Output = T>,
+        state: impl FnOnce() -> String,
+    ) -> T {
         let patience = self.runtime(TEST).sleep(PATIENCE);
         futures::pin_mut!(future);
         match futures::future::select(future, patience).await {
             futures::future::Either::Left((output, _)) => output,
-            futures::future::Either::Right(_) => panic!("{what} did not happen in {PATIENCE:?}"),
+            futures::future::Either::Right(_) => {
+                panic!("{what} did not happen in {PATIENCE:?} {}", state())
+            }
         }
     }
 
     /// Waits until a grid has nothing pending and is level.
     pub(crate) async fn flushed(&self, grid: &Grid) {
-        let flushed = self.soon("flush", grid.flushed()).await;
+        let flushed = self
+            .soon_or("flush", grid.flushed(), || {
+                format!("{:?} {:?}", grid.connection_state(), grid.status())
+            })
+            .await;
         flushed.unwrap();
     }
 
