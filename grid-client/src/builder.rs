@@ -204,7 +204,7 @@ impl<P: Platform> GridBuilder<P> {
             Some(_) => ConnectionState::Offline { reason: None },
             None => ConnectionState::Local,
         };
-        let engine = Arc::new(Engine::new(replica, runtime, storage, state));
+        let engine = Arc::new(Engine::new(replica, runtime, storage, self.token, state));
         let task = engine.begin_task();
         engine.runtime.spawn("save", Box::pin(saver::run(task)));
         if let Some(link) = link {
@@ -232,7 +232,6 @@ impl<P: Platform> GridBuilder<P> {
             url,
             transport,
             codecs: std::mem::take(&mut self.codecs),
-            token: self.token.take(),
             backoff: self.backoff,
         }))
     }

@@ -45,6 +45,8 @@ pub(crate) struct Core {
     pub(crate) subscribers: Subscribers,
     pub(crate) rejections: RejectionLog,
     pub(crate) phase: Phase,
+    /// What authenticates this client.
+    pub(crate) token: Option<String>,
     /// What the server said last when it did not let a map be followed.
     pub(crate) refused_view: Option<String>,
     /// Why the store does not take what it is given, while that lasts.
@@ -88,7 +90,10 @@ impl Core {
                     tracing::warn!(%map, %reason, message, "the server refused a view");
                     self.refused_view = Some(format!("map `{map}`: {message} ({reason})"));
                 }
-                Note::Welcomed => welcomed = true,
+                Note::Welcomed => {
+                    welcomed = true;
+                    self.refused_view = None;
+                }
             }
         }
         welcomed
@@ -124,6 +129,7 @@ impl Engine {
         replica: Replica,
         runtime: Arc<dyn Runtime>,
         storage: Arc<dyn Storage>,
+        token: Option<String>,
         state: ConnectionState,
     ) -> Self {
         let core = Core {
@@ -133,6 +139,7 @@ impl Engine {
             subscribers: Subscribers::default(),
             rejections: RejectionLog::default(),
             phase: Phase::Open,
+            token,
             refused_view: None,
             storage_error: None,
         };

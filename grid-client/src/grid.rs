@@ -123,6 +123,19 @@ impl<P> Grid<P> {
         self.engine().to_connect.notify_one();
     }
 
+    /// Authenticates with another token of the same principal from now on: on the connection that
+    /// there is, and on those to come.
+    pub fn set_token(&self, token: impl Into<String>) {
+        let engine = self.engine();
+        let mut core = engine.lock();
+        let token = token.into();
+        core.token = Some(token.clone());
+        core.replica.renew(token);
+        engine.settle(core);
+        // A client that was refused before has something new to say.
+        engine.to_connect.notify_one();
+    }
+
     /// Pending ops, and where each map stands.
     #[must_use]
     pub fn status(&self) -> Status {

@@ -25,7 +25,6 @@ pub(crate) struct Link {
     pub(crate) transport: Arc<dyn Transport>,
     /// The codecs beside the built-in one, best first.
     pub(crate) codecs: Vec<Arc<dyn Codec>>,
-    pub(crate) token: Option<String>,
     pub(crate) backoff: Backoff,
 }
 
@@ -129,7 +128,10 @@ async fn connect(engine: &Engine, link: &Link) -> Ended {
         Err(error) => error,
         Ok(()) => talk.serve().await,
     };
-    connection.close().await;
+    select_biased! {
+        () = connection.close().fuse() => {}
+        () = engine.runtime.sleep(GOODBYE_TIMEOUT).fuse() => {}
+    }
     Ended {
         error,
         welcomed: talk.codec.get().is_some(),
@@ -163,7 +165,7 @@ impl Talk<'_> {
         let names = names.map(str::to_owned).collect();
         let hello = {
             let mut core = self.engine.lock();
-            let token = self.link.token.clone();
+            let token = core.token.clone();
             core.replica.connect(names, token, self.engine.now())
         };
         let frame = self.frame(Message::Hello(hello))?;

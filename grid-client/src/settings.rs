@@ -12,7 +12,7 @@ pub(crate) const MAX_UNSAVED_BYTES: usize = 8 * 1024 * 1024;
 pub(crate) const FRAMES_AT_A_TIME: usize = 64;
 /// How long a connection may take to be made.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a closing client waits for its last frame to be taken.
+/// How long the end of a connection may take: the last frame, and the closing.
 pub(crate) const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How many rows are read from the store at a time.
 pub(crate) const ROWS_PER_PAGE: usize = 4_096;

@@ -70,6 +70,19 @@ fn a_wrong_token_is_told_and_the_data_stays_usable() {
         );
         assert_eq!(map.get("k").unwrap(), Some(1));
         assert_eq!(wrong.status().pending, 1);
+        // The right one, without closing.
+        wrong.set_token("right");
+        world
+            .soon("return", watch.until(ConnectionState::is_connected))
+            .await;
+        world.flushed(&wrong).await;
+        wrong.set_token("right");
+        drop(map.put("k", &2).await.unwrap());
+        world.flushed(&wrong).await;
+        assert!(wrong.connection_state().is_connected());
+        // The server ends a connection whose token it does not accept any more.
+        wrong.set_token("wrong");
+        world.soon("refusal", watch.until(refused)).await;
         wrong.close().await.unwrap();
         let right = world
             .builder(&device, storage())

@@ -15,7 +15,9 @@ use crate::traits::{Table, Write};
 
 impl Replica {
     pub(super) fn on_delta(&mut self, delta: &Delta) -> Result<()> {
-        let name = self.map_of_view(delta.view)?;
+        let Some(name) = self.map_of_view(delta.view)? else {
+            return Ok(());
+        };
         let partition = delta.partition;
         self.enter_history(&name);
         let known = if delta.continued {
@@ -184,7 +186,9 @@ impl Replica {
     }
 
     pub(super) fn on_caught_up(&mut self, caught_up: &CaughtUp) -> Result<()> {
-        let name = self.map_of_view(caught_up.view)?;
+        let Some(name) = self.map_of_view(caught_up.view)? else {
+            return Ok(());
+        };
         self.enter_history(&name);
         let map = self.map_mut(&name);
         let listed: Vec<PartitionId> = if caught_up.cursor.is_empty() {

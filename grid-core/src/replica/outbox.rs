@@ -61,6 +61,8 @@ pub(super) struct Outbox {
     in_flight: usize,
     /// No op before this waits to be pushed.
     next: LogPosition,
+    /// No op from here on was pushed on this connection; beyond `next` after a rewind.
+    pushed: LogPosition,
     /// Packed rows that are settled to the last op.
     emptied: Vec<Write>,
     /// Runs whose settled numbers changed.
@@ -75,6 +77,7 @@ impl Outbox {
             ordinals: BTreeMap::new(),
             in_flight: 0,
             next: LogPosition::FIRST,
+            pushed: LogPosition::FIRST,
             emptied: Vec::new(),
             touched: BTreeSet::new(),
         }
@@ -199,6 +202,7 @@ impl Outbox {
             })
             .collect();
         self.in_flight += ops.len();
+        self.pushed = self.pushed.max(self.next);
         Some((self.runs.get(&ordinal)?.id, ops))
     }
 
@@ -233,11 +237,12 @@ impl Outbox {
     /// The connection is gone: every pending op is to be pushed on the next one, those with a
     /// verdict too, because the next server may know nothing of it.
     pub(super) fn disconnect(&mut self) {
-        for (_, pending) in self.pending.range_mut(..self.next) {
+        for (_, pending) in self.pending.range_mut(..self.pushed) {
             pending.stage = Stage::Waiting;
         }
         self.in_flight = 0;
         self.next = LogPosition::FIRST;
+        self.pushed = LogPosition::FIRST;
     }
 
     /// Takes a decided op out for good.
@@ -437,6 +442,11 @@ mod tests {
         assert_eq!(numbers(&outbox.take_push(100).unwrap().1), [3, 5, 6]);
         outbox.disconnect();
         assert_eq!(outbox.in_flight(), 0);
+        // A verdict that comes after a late deferral is not forgotten either.
+        outbox.take_push(100).unwrap();
+        outbox.rewind(at(ordinal, 2));
+        assert!(outbox.decide(at(ordinal, 5)));
+        outbox.disconnect();
         assert_eq!(
             numbers(&outbox.take_push(100).unwrap().1),
             [1, 2, 3, 4, 5, 6]

@@ -192,6 +192,7 @@ impl Replica {
         let view = std::mem::take(&mut map.view);
         if let (Some(id), Some(session)) = (view.id(), &mut self.session) {
             session.views.remove(&id);
+            session.ended.insert(id);
             session.send(Message::Unsubscribe(id));
         }
         if let Some(session) = &mut self.session {
@@ -208,9 +209,11 @@ impl Replica {
         };
         let Some(name) = session.requests.remove(&subscribed.request) else {
             // The application changed its mind.
+            session.ended.insert(subscribed.view);
             session.send(Message::Unsubscribe(subscribed.view));
             return Ok(());
         };
+        session.ended.remove(&subscribed.view);
         session.views.insert(subscribed.view, name.clone());
         let map = self.map_mut(&name);
         map.definition = Some(subscribed.definition);
@@ -275,13 +278,16 @@ impl Replica {
         }
     }
 
-    /// The map that a view shows.
-    pub(super) fn map_of_view(&self, view: ViewId) -> Result<MapName> {
-        let session = self.session.as_ref();
-        session
-            .and_then(|session| session.views.get(&view))
-            .cloned()
-            .ok_or_else(|| protocol("the server named a view that is not followed"))
+    /// The map that a view shows; `None` when it is not followed any more.
+    pub(super) fn map_of_view(&self, view: ViewId) -> Result<Option<MapName>> {
+        let Some(session) = &self.session else {
+            return Ok(None);
+        };
+        let name = session.views.get(&view).cloned();
+        if name.is_none() && !session.ended.contains(&view) {
+            return Err(protocol("the server named a view that is not followed"));
+        }
+        Ok(name)
     }
 
     /// Tells the application if the map became level with the server, or ceased to be.

@@ -42,7 +42,9 @@ impl Replica {
     }
 
     pub(super) fn on_repair_nodes(&mut self, answer: &RepairNodes) -> Result<()> {
-        let name = self.map_of_view(answer.view)?;
+        let Some(name) = self.map_of_view(answer.view)? else {
+            return Ok(());
+        };
         let map = self.map_mut(&name);
         let own = map.confirmed.digests(answer.partition);
         let progress = match map.view.repairs.get_mut(&answer.partition) {
@@ -58,7 +60,9 @@ impl Replica {
     }
 
     pub(super) fn on_repair_leaves(&mut self, answer: &RepairLeaves) -> Result<()> {
-        let name = self.map_of_view(answer.view)?;
+        let Some(name) = self.map_of_view(answer.view)? else {
+            return Ok(());
+        };
         let map = self.map_mut(&name);
         let own = map.confirmed.digests(answer.partition);
         let progress = match map.view.repairs.get_mut(&answer.partition) {

@@ -1,6 +1,6 @@
 //! One connection, from the first message to the last: greeting, heartbeat, and what to send next.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::note::Note;
@@ -57,6 +57,8 @@ pub(super) struct Session {
     pongs: u64,
     releases: Releases,
     pub(super) views: BTreeMap<ViewId, MapName>,
+    /// Views that were followed: what is still on its way for them is ignored.
+    pub(super) ended: BTreeSet<ViewId>,
     pub(super) requests: BTreeMap<u32, MapName>,
     pub(super) next_request: u32,
 }
@@ -80,6 +82,7 @@ impl Session {
             pongs: 0,
             releases: Releases::default(),
             views: BTreeMap::new(),
+            ended: BTreeSet::new(),
             requests: BTreeMap::new(),
             next_request: 1,
         }
@@ -250,6 +253,14 @@ impl Replica {
             session.ping(now);
         }
         Ok(())
+    }
+
+    /// Authenticates the present connection anew; the token of the next one is handed to
+    /// [`Replica::connect`].
+    pub fn renew(&mut self, token: String) {
+        if self.is_connected() {
+            self.send(Message::Renew { token });
+        }
     }
 
     pub(super) fn send(&mut self, message: Message) {

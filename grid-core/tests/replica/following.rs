@@ -253,6 +253,33 @@ fn a_prefix_holds_only_its_keys_and_the_map_can_be_widened() {
 }
 
 #[test]
+fn what_is_on_its_way_for_a_view_that_was_given_up_is_ignored() {
+    let mut world = World::connected(1);
+    let named = |text: &str| Key::new(text).unwrap();
+    for (number, text) in ["list1/a", "list2/a", "x"].into_iter().enumerate() {
+        world.server_put(&named(text), number as u64);
+    }
+    world.run();
+    world.disconnect(0);
+    world.put(0, &named("list1/b"), 9);
+    // Nobody opened the map, but it is held and has something pending: so it is followed.
+    let run = world.devices[0].draw_run();
+    world.devices[0].replica = world.devices[0].store.load(run);
+    world.connect(0);
+    world.server_put(&named("y"), 7);
+    assert!(world.deliver(0, false).unwrap(), "welcome");
+    while world.send(0) {}
+    assert!(world.deliver(0, false).unwrap(), "subscribed");
+    let map = world.map.clone();
+    let prefix = Selector::Prefix("list1/".to_owned());
+    world.devices[0].replica.open_map(&map, prefix).unwrap();
+    world.run();
+    let seen: Vec<Key> = world.seen(0).into_keys().collect();
+    assert_eq!(seen, [named("list1/a"), named("list1/b")]);
+    assert!(world.devices[0].replica.is_flushed());
+}
+
+#[test]
 fn another_history_is_repaired_not_believed() {
     let mut world = World::connected(1);
     for number in 0..30 {
