@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::horizon::Horizon;
 use super::key_hasher::TableSeed;
 use super::map_state::MapState;
-use super::runs::{MAX_EXCEPTIONS_PER_RUN, Runs};
+use super::runs::Runs;
 use crate::address::{Key, MapAddress, PartitionId};
 use crate::digest::DigestKey;
 use crate::hlc::Hlc;
@@ -153,12 +153,10 @@ impl Partition {
     }
 
     /// Whether the client of `run` has to say which verdicts it has stored before more of the
-    /// run's ops are taken; see [`MAX_EXCEPTIONS_PER_RUN`].
+    /// run's ops are taken; see [`super::MAX_EXCEPTIONS_PER_RUN`].
     #[must_use]
     pub fn is_run_full(&self, run: RunId) -> bool {
-        self.runs
-            .get(run)
-            .is_some_and(|run| run.exceptions.len() >= MAX_EXCEPTIONS_PER_RUN)
+        self.runs.is_full(run)
     }
 
     pub(super) fn map(&self, address: &MapAddress) -> Option<&MapState> {

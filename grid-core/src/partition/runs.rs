@@ -1,7 +1,7 @@
 //! The dedup table: what was decided of each run's ops, so that an op pushed again is not applied
 //! again and gets the same verdict.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::hlc::Hlc;
@@ -42,6 +42,8 @@ pub(super) struct RunUpdate {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Runs {
     runs: BTreeMap<RunId, Run>,
+    /// Those with as many exceptions as there may be.
+    full: BTreeSet<RunId>,
 }
 
 impl Runs {
@@ -53,7 +55,15 @@ impl Runs {
         self.runs.iter()
     }
 
+    /// Whether a run has as many exceptions as there may be.
+    pub(super) fn is_full(&self, run: RunId) -> bool {
+        self.full.contains(&run)
+    }
+
     pub(super) fn restore(&mut self, id: RunId, run: Run) {
+        if run.exceptions.len() >= MAX_EXCEPTIONS_PER_RUN {
+            self.full.insert(id);
+        }
         self.runs.insert(id, run);
     }
 
@@ -70,15 +80,21 @@ impl Runs {
         run.exceptions.extend(update.exceptions.iter().cloned());
         // A run that still pushes is not finished, whatever its client said before.
         run.released_at_ms = None;
+        if run.exceptions.len() >= MAX_EXCEPTIONS_PER_RUN {
+            self.full.insert(update.run);
+        }
     }
 
     /// Forgets the exceptions of `run` up to `through`.
-    pub(super) fn stored(&mut self, run: RunId, through: u64) {
-        if let Some(run) = self.runs.get_mut(&run) {
+    pub(super) fn stored(&mut self, id: RunId, through: u64) {
+        if let Some(run) = self.runs.get_mut(&id) {
             run.exceptions = match through.checked_add(1) {
                 Some(next) => run.exceptions.split_off(&next),
                 None => BTreeMap::new(),
             };
+            if run.exceptions.len() < MAX_EXCEPTIONS_PER_RUN {
+                self.full.remove(&id);
+            }
         }
     }
 
@@ -90,6 +106,7 @@ impl Runs {
 
     pub(super) fn forget(&mut self, run: RunId) {
         self.runs.remove(&run);
+        self.full.remove(&run);
     }
 
     /// Runs released at or before `at_ms`.

@@ -205,7 +205,7 @@ impl Partition {
         let mut bytes = 0;
         for (_, place) in first.into_sorted_vec() {
             let Some(slot) = map.at(place) else { continue };
-            if bytes >= budget.bytes && !records.is_empty() {
+            if bytes + slot.size() > budget.bytes && !records.is_empty() {
                 more = true;
                 break;
             }

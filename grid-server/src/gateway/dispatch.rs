@@ -141,7 +141,7 @@ impl Dispatch {
                 schema: 0,
             },
         }));
-        session
+        let merge = session
             .outgoing()
             .begin_merge(view, self.history, partitions.len());
         let cursor: BTreeMap<_, _> = subscribe.cursor.into_iter().collect();
@@ -156,6 +156,7 @@ impl Dispatch {
             let work = SubscribeWork {
                 session: session.clone(),
                 view,
+                merge,
                 address: address.clone(),
                 selector: subscribe.selector.clone(),
                 history: subscribe.history,

@@ -9,6 +9,6 @@ mod session;
 pub(crate) use encoded::{Codecs, Encoded, encode};
 pub(crate) use farewell::{goodbye, refused};
 pub(crate) use merge::Level;
-pub(crate) use outgoing::Outgoing;
+pub(crate) use outgoing::{MergeId, Outgoing};
 pub use session::Session;
 pub(crate) use session::{Introduction, SessionId};

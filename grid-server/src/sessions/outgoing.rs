@@ -13,6 +13,9 @@ use tokio::sync::Notify;
 use super::encoded::encode;
 use super::merge::{Level, Merge};
 
+/// The number of one gathering of answers, so that late ones of an earlier request are told apart.
+pub(crate) type MergeId = u64;
+
 /// How far answers may exceed the bound of events before no more requests are read.
 const ANSWERS_FACTOR: usize = 4;
 
@@ -38,7 +41,8 @@ struct Queue {
     chain: FrameChain,
     /// Workers that were refused and wait for room.
     waiting: BTreeSet<usize>,
-    merges: BTreeMap<ViewId, Merge>,
+    merges: BTreeMap<ViewId, (MergeId, Merge)>,
+    last_merge: MergeId,
     /// Nothing more is taken.
     ended: bool,
 }
@@ -120,7 +124,7 @@ impl Outgoing {
         let alone = queue
             .merges
             .get_mut(&view)
-            .and_then(|merge| merge.take(partition));
+            .and_then(|(_, merge)| merge.take(partition));
         if let Some(caught_up) = alone {
             let frame = encode(&*self.codec, &Message::CaughtUp(caught_up))?;
             queue.push(frame);
@@ -143,35 +147,46 @@ impl Outgoing {
         room
     }
 
-    /// Awaits the answers of `partitions` partitions of a view.
-    pub(crate) fn begin_merge(&self, view: ViewId, history: History, partitions: usize) {
-        self.take(|queue| {
-            queue
-                .merges
-                .insert(view, Merge::new(view, history, partitions));
-        });
+    /// Awaits the answers of `partitions` partitions of a view; those that were awaited before
+    /// count no more.
+    pub(crate) fn begin_merge(&self, view: ViewId, history: History, partitions: usize) -> MergeId {
+        let mut queue = self.lock();
+        queue.last_merge += 1;
+        let id = queue.last_merge;
+        if !queue.ended {
+            let merge = Merge::new(view, history, partitions);
+            queue.merges.insert(view, (id, merge));
+        }
+        id
     }
 
     /// A partition of a view is level with the client.
-    pub(crate) fn level(&self, view: ViewId, partition: PartitionId, level: Level) -> Result<()> {
-        self.merge(view, |merge| merge.level(partition, level))
+    pub(crate) fn level(
+        &self,
+        view: ViewId,
+        id: MergeId,
+        partition: PartitionId,
+        level: Level,
+    ) -> Result<()> {
+        self.merge(view, id, |merge| merge.level(partition, level))
     }
 
     /// A partition of a view sends deltas.
-    pub(crate) fn streams(&self, view: ViewId) -> Result<()> {
-        self.merge(view, Merge::streams)
+    pub(crate) fn streams(&self, view: ViewId, id: MergeId) -> Result<()> {
+        self.merge(view, id, Merge::streams)
     }
 
-    fn merge(&self, view: ViewId, answer: impl FnOnce(&mut Merge)) -> Result<()> {
+    fn merge(&self, view: ViewId, id: MergeId, answer: impl FnOnce(&mut Merge)) -> Result<()> {
         let mut queue = self.lock();
-        let Some(merge) = queue.merges.get_mut(&view) else {
-            return Ok(());
+        let merge = match queue.merges.get_mut(&view) {
+            Some((current, merge)) if *current == id => merge,
+            _ => return Ok(()),
         };
         answer(merge);
         if !merge.is_complete() {
             return Ok(());
         }
-        let messages = queue.merges.remove(&view).map(Merge::finish);
+        let messages = queue.merges.remove(&view).map(|(_, merge)| merge.finish());
         let frames: Vec<Bytes> = messages
             .into_iter()
             .flatten()
@@ -314,14 +329,17 @@ mod tests {
     #[test]
     fn an_event_does_not_overtake_the_answer_that_its_partition_is_level() {
         let outgoing = outgoing();
-        outgoing.begin_merge(VIEW, History(5), 2);
+        let stale = outgoing.begin_merge(VIEW, History(5), 1);
+        let id = outgoing.begin_merge(VIEW, History(5), 2);
         let level = Level {
             sequence: Sequence(4),
             root: 9,
             reset: false,
             stated: true,
         };
-        outgoing.level(VIEW, PARTITION, level).unwrap();
+        // The answer to an earlier request counts for nothing.
+        outgoing.level(VIEW, stale, PARTITION, level).unwrap();
+        outgoing.level(VIEW, id, PARTITION, level).unwrap();
         assert!(outgoing.next().now_or_never().is_none());
         outgoing.event(0, VIEW, PARTITION, &frame(1)).unwrap();
         let taken = outgoing.next().now_or_never().flatten().unwrap();
@@ -334,7 +352,7 @@ mod tests {
         assert_eq!(caught_up.cursor, [(PARTITION, Sequence(4))]);
         assert_eq!(taken.len(), 2);
         // The other partition's answer completes the merge, and names itself.
-        outgoing.level(VIEW, PartitionId(3), level).unwrap();
+        outgoing.level(VIEW, id, PartitionId(3), level).unwrap();
         assert_eq!(outgoing.next().now_or_never().flatten().unwrap().len(), 1);
     }
 

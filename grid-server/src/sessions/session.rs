@@ -151,3 +151,39 @@ impl Session {
         lock(&self.views)
     }
 }
+
+#[cfg(test)]
+impl Session {
+    /// A connection that nobody reads from.
+    pub(crate) fn for_tests() -> Arc<Self> {
+        use grid_core::codec::CborCodec;
+
+        let introduction = Introduction {
+            id: 1,
+            peer: "test".to_owned(),
+            principal: Principal {
+                name: "ada".to_owned(),
+                namespace: Namespace::default(),
+            },
+            offset_ms: 0,
+            codec: 0,
+        };
+        let outgoing = Outgoing::new(Arc::new(CborCodec), 64 * 1024);
+        Arc::new(Self::new(introduction, outgoing))
+    }
+
+    /// The messages that wait to be sent.
+    pub(crate) fn queued(&self) -> Vec<Message> {
+        use futures::FutureExt;
+        use grid_core::codec::CborCodec;
+        use grid_core::traits::{Codec, CodecLimits};
+
+        let frames = self.outgoing.next().now_or_never().flatten();
+        let decode = |frame| {
+            CborCodec
+                .decode(frame, &CodecLimits::default())
+                .expect("the server's own frames can be read")
+        };
+        frames.into_iter().flatten().map(decode).collect()
+    }
+}

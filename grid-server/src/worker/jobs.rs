@@ -11,7 +11,7 @@ use grid_core::{History, Record, Result, Sequence};
 
 use super::fan_out::{DeltaHead, send};
 use super::subscribers::{Job, Stream, Subscriber};
-use crate::sessions::{Codecs, Encoded, Level, goodbye};
+use crate::sessions::{Codecs, Encoded, Level, MergeId, goodbye};
 
 /// How much of a stream is looked at for one frame.
 const PIECE: Budget = Budget {
@@ -34,6 +34,7 @@ impl Scene<'_> {
     pub(super) fn welcome(
         &self,
         subscriber: &mut Subscriber,
+        merge: MergeId,
         history: History,
         cursor: Option<Sequence>,
     ) {
@@ -48,6 +49,7 @@ impl Scene<'_> {
             CatchUp::Reset => {
                 return self.level(
                     subscriber,
+                    merge,
                     now,
                     Level {
                         reset: true,
@@ -58,6 +60,7 @@ impl Scene<'_> {
             CatchUp::Changes(cursor) if self.has_nothing_after(cursor) => {
                 return self.level(
                     subscriber,
+                    merge,
                     cursor,
                     Level {
                         stated: true,
@@ -66,22 +69,24 @@ impl Scene<'_> {
                 );
             }
             CatchUp::Changes(cursor) => Stream::changes(cursor),
-            CatchUp::Snapshot if self.is_empty() => return self.level(subscriber, now, level),
+            CatchUp::Snapshot if self.is_empty() => {
+                return self.level(subscriber, merge, now, level);
+            }
             CatchUp::Snapshot => Stream::snapshot(now),
         };
         let session = subscriber.session.clone();
-        session.check(session.outgoing().streams(self.id));
+        session.check(session.outgoing().streams(self.id, merge));
         subscriber.jobs.push_back(Job::Stream(stream));
         self.run(subscriber);
     }
 
-    fn level(&self, subscriber: &mut Subscriber, cursor: Sequence, level: Level) {
+    fn level(&self, subscriber: &mut Subscriber, merge: MergeId, cursor: Sequence, level: Level) {
         subscriber.cursor = cursor;
         let session = &subscriber.session;
         session.check(
             session
                 .outgoing()
-                .level(self.id, self.partition.id(), level),
+                .level(self.id, merge, self.partition.id(), level),
         );
     }
 
@@ -141,8 +146,8 @@ impl Scene<'_> {
             };
             let session = subscriber.session.clone();
             let history = self.partition.history();
-            session.outgoing().begin_merge(self.id, history, 1);
-            self.level(subscriber, level.sequence, level);
+            let merge = session.outgoing().begin_merge(self.id, history, 1);
+            self.level(subscriber, merge, level.sequence, level);
             return None;
         }
         let mut changes = self.partition.changes(

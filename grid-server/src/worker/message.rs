@@ -9,7 +9,7 @@ use grid_core::traits::Principal;
 use grid_core::{Error, ErrorKind, History, MapAddress, PartitionId, Result, Sequence};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::sessions::{Session, SessionId};
+use crate::sessions::{MergeId, Session, SessionId};
 
 /// One message to a worker.
 #[derive(Debug)]
@@ -58,6 +58,8 @@ pub(crate) enum Origin {
 pub(crate) struct SubscribeWork {
     pub(crate) session: Arc<Session>,
     pub(crate) view: ViewId,
+    /// The gathering that the answers are for.
+    pub(crate) merge: MergeId,
     pub(crate) address: MapAddress,
     pub(crate) selector: Selector,
     pub(crate) history: History,

@@ -219,6 +219,10 @@ impl Subscribers {
     /// A run was refused from op `from` on.
     pub(super) fn refuse(&mut self, session: SessionId, run: RunId, from: u64) {
         let known = self.known.entry(session).or_default();
-        known.refused.insert(run, from);
+        known
+            .refused
+            .entry(run)
+            .and_modify(|lowest| *lowest = from.min(*lowest))
+            .or_insert(from);
     }
 }

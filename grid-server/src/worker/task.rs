@@ -10,6 +10,7 @@ use grid_core::{Error, PartitionId};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tower::{Service, ServiceExt};
 
+use super::acks::Deferrals;
 use super::batch::Batch;
 use super::jobs::Scene;
 use super::message::{Origin, PushWork, ReadWork, SubscribeWork, WorkerMessage};
@@ -101,13 +102,15 @@ impl Worker {
         );
         let mut batch = Batch::default();
         let mut later = Later::new();
+        let mut deferrals = Deferrals::default();
         let mut next = Some(first);
         while let Some(message) = next.take() {
-            self.gather(message, &mut batch, &mut later);
+            self.gather(message, &mut batch, &mut later, &mut deferrals);
             if batch.ops < max_ops && batch.bytes < max_bytes && later.len() < max_ops {
                 next = self.mailbox.try_recv().ok();
             }
         }
+        self.put_off(deferrals);
         self.commit(batch).await;
         let mut stop = None;
         for message in later {
@@ -117,10 +120,16 @@ impl Worker {
     }
 
     /// Adds what is to be committed to the batch, and puts aside what is not.
-    fn gather(&mut self, message: WorkerMessage, batch: &mut Batch, later: &mut Later) {
+    fn gather(
+        &mut self,
+        message: WorkerMessage,
+        batch: &mut Batch,
+        later: &mut Later,
+        deferrals: &mut Deferrals,
+    ) {
         match message {
             WorkerMessage::Push(push) => {
-                if self.admits(&push) {
+                if self.admits(&push, deferrals) {
                     batch.push(push);
                 }
             }
@@ -134,16 +143,35 @@ impl Worker {
         }
     }
 
-    fn admits(&mut self, push: &PushWork) -> bool {
+    /// Whether a push may be committed. If not, the client knows from where on to push again, or
+    /// is told by `deferrals`.
+    fn admits(&mut self, push: &PushWork, deferrals: &mut Deferrals) -> bool {
         let Origin::Session(session) = &push.origin else {
             return true;
         };
-        let admitted = self.subscribers.admits(session.id(), push.run, push.first);
-        if !admitted {
-            // The client was told from where on to push again.
-            session.ops_answered(push.ops.len());
+        let taken = self.subscribers.admits(session.id(), push.run, push.first);
+        if taken && !self.is_full(push) {
+            return true;
         }
-        admitted
+        session.ops_answered(push.ops.len());
+        if let (true, Some((_, _, op, _))) = (taken, push.ops.first()) {
+            let message = "too many verdicts of this run are not confirmed as stored";
+            deferrals.add(session, push.run, op.id.number, message);
+            // At once: the next push of this turn must not be taken either.
+            self.subscribers
+                .refuse(session.id(), push.run, op.id.number);
+        }
+        false
+    }
+
+    /// Whether the push's run has as many exceptions in one of its partitions as there may be.
+    fn is_full(&self, push: &PushWork) -> bool {
+        let partitions = self.context.shard.lock();
+        push.ops.iter().any(|(partition, ..)| {
+            partitions
+                .get(partition)
+                .is_some_and(|owned| owned.partition.is_run_full(push.run))
+        })
     }
 
     /// Runs a batch through the layers and the partition service.
@@ -223,7 +251,7 @@ impl Worker {
                 codecs: &self.context.codecs,
             };
             if let Some(subscriber) = subscribers.get_mut(&work.session.id()) {
-                scene.welcome(subscriber, work.history, *cursor);
+                scene.welcome(subscriber, work.merge, work.history, *cursor);
             }
         }
     }

@@ -35,12 +35,17 @@ impl Worker {
                 Err(error) => defer(&error, sources, &mut pushes, &mut deferrals),
             }
         }
+        self.put_off(deferrals);
+        if backlog {
+            self.context.flush.notify_one();
+        }
+    }
+
+    /// Tells clients from where on to push again.
+    pub(super) fn put_off(&mut self, deferrals: Deferrals) {
         let retry_after_ms = self.context.settings.retry_after_ms;
         for (session, run, from) in deferrals.tell(retry_after_ms) {
             self.subscribers.refuse(session, run, from);
-        }
-        if backlog {
-            self.context.flush.notify_one();
         }
     }
 
@@ -133,7 +138,9 @@ fn defer(
     pushes: &mut [Pushed],
     deferrals: &mut Deferrals,
 ) {
-    tracing::warn!(%error, ops = sources.len(), "ops are put off");
+    if !sources.is_empty() {
+        tracing::warn!(%error, ops = sources.len(), "ops are put off");
+    }
     for (push, number) in sources {
         let pushed = &mut pushes[*push];
         if let Some(session) = session_of(pushed) {

@@ -89,6 +89,8 @@ impl Journal for FaultyJournal {
 pub(crate) struct FaultyPersistence {
     inner: MemoryPersistence,
     pub(crate) fails: AtomicBool,
+    /// The stores that succeed before all fail; 0 means all.
+    pub(crate) succeeds: AtomicU64,
     pub(crate) stores: AtomicU64,
     pub(crate) records: AtomicU64,
 }
@@ -129,6 +131,12 @@ impl Persistence for FaultyPersistence {
         state: &StateRecord,
     ) -> Result<()> {
         self.stores.fetch_add(1, Ordering::SeqCst);
+        let left = self.succeeds.load(Ordering::SeqCst);
+        if left == 1 {
+            self.fails.store(true, Ordering::SeqCst);
+        }
+        self.succeeds
+            .store(left.saturating_sub(1), Ordering::SeqCst);
         if self.fails.load(Ordering::SeqCst) {
             return Err(Error::new(ErrorKind::Unavailable, "store", "told to fail"));
         }

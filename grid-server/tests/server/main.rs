@@ -19,6 +19,8 @@ mod heartbeat;
 #[cfg(test)]
 mod pushing;
 #[cfg(test)]
+mod reading;
+#[cfg(test)]
 mod repairing;
 #[cfg(test)]
 mod slow;
@@ -26,3 +28,5 @@ mod slow;
 mod stopping;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod writing_behind;

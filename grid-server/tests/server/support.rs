@@ -254,13 +254,12 @@ impl Client {
 
     /// The next message that is no ping; none once the connection is closed.
     pub(crate) async fn try_next(&mut self) -> Option<Message> {
+        let mut patience = self.world.client_runtime().sleep(PATIENCE);
         loop {
             if self.arrived.is_empty() {
                 let mut frames = Vec::new();
-                let runtime = self.world.client_runtime();
                 let received = self.connection.receive(&mut frames, 64);
-                let patience = runtime.sleep(PATIENCE);
-                match select(received, patience).await {
+                match select(received, &mut patience).await {
                     Either::Left((Ok(()), _)) => {}
                     Either::Left((Err(_), _)) => return None,
                     Either::Right(_) => panic!("nothing came for {PATIENCE:?}"),

@@ -170,7 +170,7 @@ fn pages_go_by_key_and_say_whether_there_is_more() {
     assert_eq!(page(None, 2, 100), ("ac".to_owned(), true));
     assert_eq!(page(Some("c"), 2, 100), ("de".to_owned(), false));
     assert_eq!(page(Some("e"), 2, 100), (String::new(), false));
-    assert_eq!(page(None, 100, 3), ("ac".to_owned(), true));
+    assert_eq!(page(None, 100, 5), ("ac".to_owned(), true));
     assert_eq!(page(None, 100, 0), ("a".to_owned(), true), "at least one");
 }
 

@@ -2,10 +2,10 @@ use std::sync::Arc;
 
 use super::fixture::{NOW_MS, World, address, confirm, key, proposal, put, remove};
 use crate::op::{Action, Op};
-use crate::partition::{ProposalBatch, Timing, Veto};
+use crate::partition::{MAX_EXCEPTIONS_PER_RUN, ProposalBatch, Timing, Veto};
 use crate::protocol::{RejectReason, Verdict};
 use crate::traits::{Resolution, Resolver};
-use crate::{Hlc, Record, Sequence, Stamp};
+use crate::{Hlc, Record, RunId, Sequence, Stamp};
 
 fn reason(verdict: &Verdict) -> Option<RejectReason> {
     match verdict {
@@ -191,6 +191,32 @@ fn exceptions_are_forgotten_once_the_client_has_stored_them() {
     world.run(&stored(u64::MAX));
     assert_eq!(world.push_one(put(1, 3, -10, "a", 3)), Verdict::Accepted);
     assert_eq!(world.value("a"), Some(1));
+}
+
+#[test]
+fn a_run_whose_client_confirms_nothing_is_full_at_the_bound() {
+    let mut world = World::new();
+    let bound = MAX_EXCEPTIONS_PER_RUN as u64;
+    world.push_one(put(1, 1, 0, "k", 1));
+    world.push((2..=bound).map(|number| put(1, number, -10, "k", 2)));
+    assert!(!world.partition.is_run_full(RunId(1)));
+    let saved = world.save();
+    world.push_one(put(1, bound + 1, -10, "k", 2));
+    assert!(world.partition.is_run_full(RunId(1)));
+    assert!(
+        world.restart(&saved).is_run_full(RunId(1)),
+        "after a replay"
+    );
+    let full = world.save();
+    assert!(
+        world.restart(&full).is_run_full(RunId(1)),
+        "after a restore"
+    );
+    world.run(&ProposalBatch {
+        stored: vec![confirm(1, 2)],
+        ..ProposalBatch::default()
+    });
+    assert!(!world.partition.is_run_full(RunId(1)));
 }
 
 #[test]

@@ -2,5 +2,7 @@
 
 mod layer;
 mod service;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use layer::EpochGuardLayer;

@@ -4,6 +4,8 @@
 //! its verdict in its turn.
 
 mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub(crate) use read::ReadPolicyLayer;

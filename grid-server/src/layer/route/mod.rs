@@ -3,6 +3,8 @@
 mod layer;
 mod routed;
 mod service;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use layer::{RouteLayer, Router};
 pub(crate) use routed::{Routed, RoutedWork};

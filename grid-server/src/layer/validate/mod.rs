@@ -7,6 +7,8 @@ mod layer;
 mod limits;
 mod push;
 mod service;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub(crate) use layer::ValidateLayer;

@@ -1,0 +1,197 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use grid_core::op::{Action, Op, OpId};
+use grid_core::protocol::{Message, Push, RejectReason, Selector, Stored, Subscribe};
+use grid_core::{
+    Error, ErrorKind, History, Hlc, Key, MapName, PartitionId, Result, RunId, Sequence,
+};
+use tower::{Layer, Service};
+
+use super::{Limits, ValidateLayer};
+use crate::config::Settings;
+use crate::layer::Request;
+use crate::sessions::Session;
+
+fn settings() -> Settings {
+    Settings {
+        partition_count: 7,
+        map_spread: 2,
+        max_value_bytes: 10,
+        push_window: 5,
+        max_views: 1,
+        ..Settings::default()
+    }
+}
+
+/// Runs a message through the layer alone; what it handed on comes back.
+fn validate(session: &Arc<Session>, message: Message) -> Result<Request> {
+    let handed_on = Arc::new(std::sync::Mutex::new(None));
+    let seen = handed_on.clone();
+    let inner = tower::service_fn(move |request: Request| {
+        *seen.lock().unwrap() = Some(request);
+        std::future::ready(Ok::<(), Error>(()))
+    });
+    let mut service = ValidateLayer::new(Limits::new(&settings())).layer(inner);
+    service
+        .call(Request::new(session.clone(), message))
+        .now_or_never()
+        .unwrap()?;
+    Ok(handed_on.lock().unwrap().take().unwrap())
+}
+
+fn op(number: u64, value: &'static [u8]) -> Op {
+    Op {
+        id: OpId {
+            run: RunId(3),
+            number,
+        },
+        hlc: Hlc::ZERO,
+        map: MapName::new("m").unwrap(),
+        key: Key::new("k").unwrap(),
+        action: Action::Put {
+            value: Bytes::from_static(value),
+            ttl_ms: None,
+        },
+        base: Hlc::ZERO,
+        if_version: None,
+        schema: 0,
+    }
+}
+
+fn push(previous: u64, ops: Vec<Op>) -> Message {
+    Message::Push(Push {
+        run: RunId(3),
+        resume: false,
+        previous,
+        ops,
+    })
+}
+
+#[test]
+fn single_ops_get_vetoes_and_the_push_goes_on() {
+    let session = Session::for_tests();
+    let request = validate(
+        &session,
+        push(
+            0,
+            vec![
+                op(1, b"\x01"),
+                op(2, b"\x4b12345678901"),
+                op(3, b"\x82\x01"),
+                op(9, b"\x02"),
+            ],
+        ),
+    )
+    .unwrap();
+    let vetoes: Vec<_> = request
+        .vetoes
+        .iter()
+        .map(|(at, veto)| (*at, veto.reason))
+        .collect();
+    assert_eq!(
+        vetoes,
+        [(1, RejectReason::TooLarge), (2, RejectReason::Malformed)]
+    );
+}
+
+#[test]
+fn pushes_that_break_the_protocol_are_errors() {
+    let mut foreign = op(1, b"\x01");
+    foreign.id.run = RunId(4);
+    let cases = [
+        push(0, Vec::new()),
+        push(0, vec![op(0, b"\x01")]),
+        push(0, vec![op(2, b"\x01"), op(2, b"\x01")]),
+        push(0, vec![op(2, b"\x01"), op(1, b"\x01")]),
+        push(0, vec![foreign]),
+        push(7, vec![op(8, b"\x01")]),
+    ];
+    for case in cases {
+        let error = validate(&Session::for_tests(), case.clone()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{case:?}");
+    }
+}
+
+#[test]
+fn a_push_follows_on_the_one_before_unless_it_resumes() {
+    let session = Session::for_tests();
+    validate(&session, push(0, vec![op(1, b"\x01"), op(2, b"\x01")])).unwrap();
+    session.ops_answered(2);
+    validate(&session, push(2, vec![op(3, b"\x01")])).unwrap();
+    session.ops_answered(1);
+    let doubled = validate(&session, push(2, vec![op(3, b"\x01")])).unwrap_err();
+    assert!(doubled.message().contains("doubled"), "{doubled}");
+    let session = Session::for_tests();
+    validate(&session, push(0, vec![op(1, b"\x01"), op(5, b"\x01")])).unwrap();
+    session.ops_answered(2);
+    let resumed = Message::Push(Push {
+        run: RunId(3),
+        resume: true,
+        previous: 0,
+        ops: vec![op(1, b"\x01")],
+    });
+    validate(&session, resumed).unwrap();
+    validate(&session, push(1, vec![op(2, b"\x01")])).unwrap();
+}
+
+#[test]
+fn the_window_counts_what_has_no_answer() {
+    let session = Session::for_tests();
+    // Twice the window: a client that was put off counts anew.
+    for number in 1..=10 {
+        validate(&session, push(number - 1, vec![op(number, b"\x01")])).unwrap();
+    }
+    let error = validate(&session, push(10, vec![op(11, b"\x01")])).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Overloaded);
+    session.ops_answered(11);
+    validate(&session, push(11, vec![op(12, b"\x01")])).unwrap();
+}
+
+#[test]
+fn cursors_and_confirmations_name_partitions_that_are_there() {
+    let subscribe = |cursor: Vec<(PartitionId, Sequence)>| {
+        Message::Subscribe(Subscribe {
+            request: 1,
+            map: MapName::new("m").unwrap(),
+            selector: Selector::All,
+            history: History(1),
+            cursor,
+        })
+    };
+    let session = Session::for_tests();
+    validate(&session, subscribe(Vec::new())).unwrap();
+    let everywhere = (0..7).map(|id| (PartitionId(id), Sequence(1))).collect();
+    let twice = {
+        let address = grid_core::MapAddress {
+            namespace: session.namespace().clone(),
+            map: MapName::new("m").unwrap(),
+        };
+        let placement = grid_core::address::Placement::new(&address, 2, 7);
+        let here = placement.partitions().next().unwrap();
+        vec![(here, Sequence(1)), (here, Sequence(2))]
+    };
+    for cursor in [everywhere, twice] {
+        let error = validate(&session, subscribe(cursor)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol);
+    }
+    session.views().insert(grid_core::protocol::ViewId(1));
+    let error = validate(&session, subscribe(Vec::new())).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Overloaded, "one view is allowed");
+    let stored = |partition| {
+        Message::Stored(vec![Stored {
+            run: RunId(3),
+            partition: PartitionId(partition),
+            through: 1,
+        }])
+    };
+    validate(&session, stored(6)).unwrap();
+    validate(&session, stored(7)).unwrap_err();
+}
+
+#[test]
+fn what_only_a_server_sends_is_an_error() {
+    let error = validate(&Session::for_tests(), Message::Ping(1)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol);
+}

@@ -1,0 +1,163 @@
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use grid_core::op::Action;
+use grid_core::protocol::{Message, Selector, Verdict};
+use grid_core::{Key, PartitionId, RunId};
+
+use super::catching_up::Held;
+use super::faulty::FaultyPersistence;
+use super::support::{World, address, cbor, run};
+
+fn with_persistence(world: &mut World) -> Arc<FaultyPersistence> {
+    let persistence = Arc::new(FaultyPersistence::default());
+    world.persistence = persistence.clone();
+    persistence
+}
+
+#[test]
+fn changes_are_coalesced_by_key_and_let_the_journal_forget() {
+    run(|mut world| async move {
+        let persistence = with_persistence(&mut world);
+        let _server = world.start().await;
+        let mut client = world.client().await;
+        for number in 1..=100 {
+            let op = world.put(9, number, "m", "k", b"v");
+            client.push(vec![op]).await;
+            client.acks(1).await;
+        }
+        let flushed = Duration::from_millis(2 * world.settings.flush_interval_ms);
+        client.answer_pings(flushed).await;
+        assert_eq!(persistence.records.load(Ordering::SeqCst), 1);
+        for id in (0..world.settings.partition_count).map(PartitionId) {
+            let extent = world.journal.extent(id).await.unwrap();
+            assert_eq!(extent.truncated, extent.tail, "partition {id}");
+        }
+        // Nothing changed: nothing is written.
+        let stores = persistence.stores.load(Ordering::SeqCst);
+        client.answer_pings(flushed).await;
+        assert_eq!(persistence.stores.load(Ordering::SeqCst), stores);
+    });
+}
+
+/// All that a server holds, as a subscriber and the system of record would see it.
+async fn everything(world: &World, server: &grid_server::Server) -> Vec<grid_core::Record> {
+    let map = address("m");
+    let handle = server.handle();
+    let page = handle.page(&map, &Selector::All, None, 1_000);
+    let mut client = world.client().await;
+    client
+        .subscribe("m", Selector::All, grid_core::History(0), Vec::new())
+        .await;
+    let mut held = Held::default();
+    held.catch_up(&mut client, world.settings.map_spread.into())
+        .await;
+    let records = page.await.unwrap().records;
+    assert_eq!(held.records.into_values().collect::<Vec<_>>(), records);
+    records
+}
+
+#[test]
+fn a_crash_in_the_middle_of_a_flush_loses_and_doubles_nothing() {
+    for succeeds in 1..=12 {
+        run(move |mut world| async move {
+            let persistence = with_persistence(&mut world);
+            world.settings.flush_records = 2;
+            world.settings.map_spread = 1;
+            let server = world.start().await;
+            let mut client = world.client().await;
+            let mut ops: Vec<_> = (1..=15)
+                .map(|n| world.put(9, n, "m", &format!("k{n}"), b"1"))
+                .collect();
+            let mut remove = world.put(9, 16, "m", "k3", b"");
+            remove.action = Action::Remove;
+            ops.push(remove);
+            client.push(ops.clone()).await;
+            client.acks(16).await;
+            let mut late = world.put(9, 17, "m", "k5", b"late");
+            late.hlc = grid_core::Hlc::new(1, 0);
+            client.push(vec![late.clone()]).await;
+            let verdict = client.acks(1).await.remove(0).exceptions;
+            persistence.succeeds.store(succeeds, Ordering::SeqCst);
+            let while_flushing = Duration::from_millis(world.settings.flush_interval_ms);
+            client.answer_pings(while_flushing * 3).await;
+            // More, which the database does not get.
+            client.push(vec![world.put(9, 18, "m", "k1", b"2")]).await;
+            client.acks(1).await;
+            let before = everything(&world, &server).await;
+            world.kill(server);
+
+            persistence.fails.store(false, Ordering::SeqCst);
+            persistence.succeeds.store(0, Ordering::SeqCst);
+            let server = world.start().await;
+            assert_eq!(everything(&world, &server).await, before, "{succeeds}");
+            // The dedup table came back as well.
+            let mut client = world.client().await;
+            client.push(vec![late]).await;
+            assert_eq!(client.acks(1).await[0].exceptions, verdict);
+        });
+    }
+}
+
+#[test]
+fn entries_expire_and_subscribers_are_told() {
+    run(|world| async move {
+        let server = world.start().await;
+        let mut client = world.client().await;
+        client
+            .subscribe("m", Selector::All, grid_core::History(0), Vec::new())
+            .await;
+        let mut held = Held::default();
+        held.catch_up(&mut client, 3).await;
+        let mut op = world.put(9, 1, "m", "k", b"v");
+        op.action = Action::Put {
+            value: cbor(b"v"),
+            ttl_ms: Some(3_000),
+        };
+        client.push(vec![op]).await;
+        let tombstone = client
+            .wait_for(|message| match message {
+                Message::Delta(delta) => {
+                    let record = delta.records.first()?;
+                    record.is_tombstone().then(|| record.clone())
+                }
+                _ => None,
+            })
+            .await;
+        assert_eq!(tombstone.key.as_str(), "k");
+        let key = Key::new("k").unwrap();
+        let record = server.handle().get(&address("m"), &key).await.unwrap();
+        assert_eq!(record, None);
+    });
+}
+
+#[test]
+fn a_released_run_is_forgotten_after_the_retention() {
+    run(|mut world| async move {
+        world.settings.retention_ms = 20_000;
+        let _server = world.start().await;
+        let mut client = world.client().await;
+        let older = |number| {
+            let mut op = world.put(9, number, "m", "k", b"older");
+            op.hlc = grid_core::Hlc::new(1, 0);
+            op
+        };
+        client
+            .push(vec![world.put(9, 1, "m", "k", b"1"), older(2)])
+            .await;
+        client.acks(2).await;
+        client.send(&Message::Release(RunId(9))).await;
+        let mut again = world.client().await;
+        client.answer_pings(Duration::from_secs(15)).await;
+        again.answer_pings(Duration::from_secs(1)).await;
+        // Still known: number 1 is a duplicate. (This takes back the release.)
+        again.push(vec![older(1)]).await;
+        assert_eq!(again.acks(1).await[0].exceptions, []);
+        client.answer_pings(Duration::from_secs(15)).await;
+        let mut third = world.client().await;
+        third.push(vec![older(1)]).await;
+        let exceptions = third.acks(1).await.remove(0).exceptions;
+        assert!(matches!(exceptions[0].verdict, Verdict::Superseded(_)));
+    });
+}
