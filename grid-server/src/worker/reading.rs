@@ -105,9 +105,18 @@ mod tests {
             .filter(|record| after.is_none_or(|after| record.key > *after))
             .cloned()
             .collect();
-        let more = records.len() > limit;
-        records.truncate(limit);
-        KeyPage { records, more }
+        let all = records.len();
+        let mut bytes = 0;
+        let fits = records.iter().take(limit).take_while(|record| {
+            bytes += record.key.as_bytes().len() + record.value.as_ref().unwrap().len();
+            bytes <= PAGE_BYTES
+        });
+        let fitting = fits.count().max(usize::from(all > 0));
+        records.truncate(fitting);
+        KeyPage {
+            records,
+            more: fitting < all,
+        }
     }
 
     proptest! {

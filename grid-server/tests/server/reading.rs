@@ -61,6 +61,35 @@ fn pages_and_entries_are_read_without_subscribing() {
 }
 
 #[test]
+fn a_read_sees_the_push_that_went_before_it_on_its_connection() {
+    run(|world| async move {
+        let _server = world.start().await;
+        let mut client = world.client().await;
+        for number in 1..=20 {
+            let key = format!("k{number}");
+            client
+                .push(vec![world.put(9, number, "m", &key, b"v")])
+                .await;
+            let target = ReadTarget::Key(Key::new(&key).unwrap());
+            client
+                .send(&Message::Read(Read {
+                    request: 5,
+                    map: MapName::new("m").unwrap(),
+                    target,
+                }))
+                .await;
+            let found = client
+                .wait_for(|message| match message {
+                    Message::ReadResult(result) => Some(result.records.len()),
+                    _ => None,
+                })
+                .await;
+            assert_eq!(found, 1, "{key}");
+        }
+    });
+}
+
+#[test]
 fn values_near_the_frame_bound_are_read_and_told_one_by_one() {
     run(|mut world| async move {
         world.settings.max_value_bytes = 1_000_000;

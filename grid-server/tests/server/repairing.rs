@@ -102,7 +102,7 @@ fn a_damaged_client_is_repaired_branch_by_branch() {
         let welcome = welcome_of(probe.next().await);
         let digest_key = DigestKey(welcome.digest_key);
         let mut writer = world.client().await;
-        let value = [5; 400];
+        let value = [5; 1_000];
         for first in (1..=2_000u64).step_by(500) {
             let ops = (first..first + 500).map(|n| world.put(9, n, "m", &format!("k{n}"), &value));
             writer.push(ops.collect()).await;
@@ -121,7 +121,7 @@ fn a_damaged_client_is_repaired_branch_by_branch() {
             .map(|(key, record)| (key.clone(), digest_key.record(record).unwrap()))
             .collect();
         assert_eq!(right.len(), 2_000);
-        for damage in [0, 3, 300, 2_000] {
+        for damage in [0, 3, 100, 2_000] {
             let mut damaged = right.clone();
             for (at, (_, entry)) in damaged.iter_mut().enumerate().take(damage) {
                 entry.digest ^= 1 + at as u128;

@@ -90,6 +90,51 @@ fn a_subscriber_that_does_not_read_costs_bounded_memory_and_is_caught_up_later()
 }
 
 #[test]
+fn a_subscriber_so_slow_that_tombstones_are_gone_is_told_to_compare() {
+    run(|mut world| async move {
+        world.settings.send_queue_bytes = 64 * 1024;
+        world.settings.heartbeat_ms = 600_000;
+        world.settings.retention_ms = 10_000;
+        world.settings.map_spread = 1;
+        let _server = world.start().await;
+        let mut writer = world.client().await;
+        writer
+            .push(vec![world.put(9, 1, "m", "doomed", b"v")])
+            .await;
+        writer.acks(1).await;
+        let mut slow = world.client().await;
+        slow.subscribe("m", Selector::All, History(0), Vec::new())
+            .await;
+        let mut held = Held::default();
+        held.catch_up(&mut slow, 1).await;
+        assert_eq!(held.records.len(), 1);
+        for number in 2..=400 {
+            let op = world.put(9, number, "m", "k", &[3; 10_000]);
+            writer.push(vec![op]).await;
+            writer.acks(1).await;
+        }
+        let mut remove = world.put(9, 401, "m", "doomed", b"");
+        remove.action = grid_core::op::Action::Remove;
+        writer.push(vec![remove]).await;
+        writer.acks(1).await;
+        world.sleep(Duration::from_secs(25)).await;
+        writer
+            .push(vec![world.put(9, 402, "m", "last", b"v")])
+            .await;
+        writer.acks(1).await;
+        // The deletion can no longer be told, so the client must not count as level without it.
+        let caught_up = slow
+            .wait_for(|message| match message {
+                Message::CaughtUp(caught_up) => Some(caught_up.clone()),
+                _ => None,
+            })
+            .await;
+        assert!(caught_up.reset);
+        assert_eq!(caught_up.cursor.len(), 1);
+    });
+}
+
+#[test]
 fn requests_of_a_client_that_reads_no_answers_are_not_read_either() {
     run(|mut world| async move {
         world.settings.send_queue_bytes = 64 * 1024;

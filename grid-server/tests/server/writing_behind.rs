@@ -67,6 +67,7 @@ fn a_crash_in_the_middle_of_a_flush_loses_and_doubles_nothing() {
             world.settings.map_spread = 1;
             let server = world.start().await;
             let mut client = world.client().await;
+            persistence.succeeds.store(succeeds, Ordering::SeqCst);
             let mut ops: Vec<_> = (1..=15)
                 .map(|n| world.put(9, n, "m", &format!("k{n}"), b"1"))
                 .collect();
@@ -79,7 +80,6 @@ fn a_crash_in_the_middle_of_a_flush_loses_and_doubles_nothing() {
             late.hlc = grid_core::Hlc::new(1, 0);
             client.push(vec![late.clone()]).await;
             let verdict = client.acks(1).await.remove(0).exceptions;
-            persistence.succeeds.store(succeeds, Ordering::SeqCst);
             let while_flushing = Duration::from_millis(world.settings.flush_interval_ms);
             client.answer_pings(while_flushing * 3).await;
             // More, which the database does not get.
