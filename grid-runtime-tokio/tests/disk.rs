@@ -84,3 +84,14 @@ fn the_thread_ends_with_the_last_clone() {
         std::thread::yield_now();
     }
 }
+
+#[test]
+fn a_sync_that_the_system_refuses_is_an_error() {
+    let place = Directory::default();
+    // A device that takes every byte, and has nothing to sync.
+    symlink("/dev/null", place.0.path().join("log")).expect("a link");
+    let disk = FileDisk::open(place.0.path()).expect("a directory");
+    block_on(disk.append("log", "1".into())).expect("it takes everything");
+    let error = block_on(disk.sync("log")).expect_err("there is nothing to sync");
+    assert_eq!(error.kind(), ErrorKind::Io);
+}

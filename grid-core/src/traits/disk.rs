@@ -58,7 +58,8 @@ pub trait Disk: MaybeSend + MaybeSync + fmt::Debug + 'static {
     /// Makes the content, the length and the name of `file` durable.
     ///
     /// # Errors
-    /// After a failure the state of the unsynced part is unknown; reading it back proves nothing.
+    /// After a failure the state of the unsynced part is unknown, and neither reading it back nor
+    /// another sync proves anything: systems take pages for written that they failed to write.
     async fn sync(&self, file: &str) -> Result<()>;
 
     /// Up to `length` bytes from `offset`; fewer only at the end of the file.
