@@ -5,6 +5,34 @@
 //! and subscribers; another task writes to the database behind it. The decisions themselves are
 //! grid-core's; nothing here knows a socket, a clock, a file or a thread, so that the simulator
 //! runs the same code.
+//!
+//! A program may embed a server, and read and write without a socket:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use grid_core::{Key, MapAddress, MapName, Namespace};
+//! use grid_runtime_tokio::TokioRuntime;
+//! use grid_server::{MemoryJournal, Server};
+//! use grid_storage_memory::MemoryPersistence;
+//!
+//! # let tokio = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+//! # tokio.block_on(async {
+//! let server = Server::builder()
+//!     .runtime(Arc::new(TokioRuntime::current()?))
+//!     .journal(Arc::new(MemoryJournal::new())) // on disk: journal::LocalJournal
+//!     .persistence(Arc::new(MemoryPersistence::new()))
+//!     .start()
+//!     .await?;
+//! let todos = MapAddress { namespace: Namespace::default(), map: MapName::new("todos")? };
+//! let key = Key::new("t1")?;
+//! server.handle().put(&todos, &key, vec![0xf5].into()).await?;
+//! let record = server.handle().get(&todos, &key).await?;
+//! assert_eq!(record.and_then(|record| record.value), Some(vec![0xf5].into()));
+//! server.shutdown().await?;
+//! # Ok::<(), grid_core::Error>(())
+//! # }).unwrap();
+//! ```
 
 mod access;
 mod builder;
