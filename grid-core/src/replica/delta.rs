@@ -228,8 +228,12 @@ impl Replica {
                 }
             }
         }
+        let unnamed = caught_up.cursor.is_empty();
         for partition in listed {
             self.settle_reached(&name, partition);
+            if unnamed {
+                self.settle_unchanged(&name, partition);
+            }
         }
         self.tell_synced(&name);
         Ok(())

@@ -139,7 +139,34 @@ impl Replica {
             .range(first..=(partition, level, last))
             .copied()
             .collect();
-        for wait in reached {
+        self.settle_waiting(name, reached);
+    }
+
+    /// Settles the decided ops of a partition that the server has just called unchanged without
+    /// naming its sequence. A change of theirs would have come as an event before their verdict;
+    /// what the verdict's sequence counts beyond the cursor are changes of other maps.
+    pub(super) fn settle_unchanged(&mut self, name: &MapName, partition: PartitionId) {
+        let Some(map) = self.maps.get_mut(name) else {
+            return;
+        };
+        if map.level(partition).is_none() {
+            return;
+        }
+        let decided = map
+            .waiting
+            .iter()
+            .filter(|wait| wait.0 == partition)
+            .copied()
+            .collect();
+        self.settle_waiting(name, decided);
+    }
+
+    fn settle_waiting(
+        &mut self,
+        name: &MapName,
+        decided: Vec<(PartitionId, Sequence, LogPosition)>,
+    ) {
+        for wait in decided {
             if let Some(map) = self.maps.get_mut(name) {
                 map.waiting.remove(&wait);
             }
