@@ -5,6 +5,8 @@ pub mod conformance;
 pub mod model_disk;
 pub mod process;
 pub mod proxy;
+#[cfg(feature = "scenario")]
+pub mod scenario;
 pub mod sim;
 
 pub use block_on::block_on;
