@@ -78,8 +78,8 @@ pub(crate) enum Command {
         /// The key.
         key: String,
         /// The value, as JSON.
-        #[arg(allow_hyphen_values = true)]
-        json: String,
+        #[arg(value_name = "JSON", allow_hyphen_values = true)]
+        value: String,
     },
     /// Print the value of an entry.
     Get {
@@ -138,5 +138,33 @@ fn seconds(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value.is_finite() && (0.0..=1e9).contains(&value) => Ok(value),
         _ => Err("expected a number of seconds, as in 30 or 0.5".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_form_is_understood() {
+        use clap::Parser;
+        for line in [
+            "grid put m k 1",
+            "grid put m k -1 --json",
+            "grid --json --offline --timeout 0.5 get m k",
+            "grid import m f.csv --key id",
+            "grid export m --out f",
+            "grid sync a b",
+            "grid --store sqlite://f --server ws://h:1 --token t status",
+        ] {
+            super::Args::try_parse_from(line.split(' ')).unwrap();
+        }
+        assert!(super::Args::try_parse_from(["grid", "sync"]).is_err());
+        assert!(super::Args::try_parse_from(["grid", "--timeout", "x", "status"]).is_err());
     }
 }

@@ -30,7 +30,7 @@ pub(crate) async fn run(args: &Args) -> Result<Outcome> {
 async fn carry_out(args: &Args, session: &Session) -> Result<Outcome> {
     let output = Output { json: args.json };
     match &args.command {
-        Command::Put { map, key, json } => write::put(session, output, map, key, json).await,
+        Command::Put { map, key, value } => write::put(session, output, map, key, value).await,
         Command::Rm { map, key } => write::remove(session, output, map, key).await,
         Command::Get { map, key } => read::get(session, output, map, key).await,
         Command::Ls { map } => read::list(session, output, map).await,
