@@ -2,6 +2,7 @@
 
 mod bench;
 mod book;
+pub(crate) mod demo;
 mod doc;
 mod setup;
 mod test;
@@ -12,6 +13,7 @@ use crate::failure::Result;
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     Setup(setup::Setup),
+    Demo(demo::Demo),
     Test(test::Test),
     Bench(bench::Bench),
     Book(book::Book),
@@ -23,6 +25,7 @@ impl Command {
     pub(crate) fn run(&self) -> Result<()> {
         match self {
             Self::Setup(command) => command.run(),
+            Self::Demo(command) => command.run(),
             Self::Test(command) => command.run(),
             Self::Bench(command) => command.run(),
             Self::Book(command) => command.run(),

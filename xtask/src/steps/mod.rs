@@ -1,5 +1,6 @@
 //! The steps of `cargo xtask test`, one file each, in the order in which they run.
 
+mod demo;
 mod features;
 mod format;
 mod licences;
@@ -31,6 +32,7 @@ pub(crate) const STEPS: &[Step] = &[
     lint::STEP,
     licences::STEP,
     tests::STEP,
+    demo::STEP,
     features::STEP,
     reference::STEP,
     guide::STEP,
