@@ -111,9 +111,9 @@ impl Partition {
         if let Some(veto) = &proposal.veto {
             return rejected(veto.reason, veto.message.clone());
         }
-        let (hlc, restamped) = final_hlc(draft, proposal, now_ms, rules);
         let at = draft.locate(&proposal.address, &op.key);
         let current = draft.current(at, &op.key);
+        let (hlc, restamped) = final_hlc(draft, proposal, current.as_ref(), now_ms, rules);
         if let Some(refusal) = self.refuse(op, current.as_ref()) {
             return refusal;
         }
@@ -168,9 +168,13 @@ fn sequence_of(record: Option<&Record>) -> Sequence {
 }
 
 /// The final time of an op, and whether it is another than the op came with.
+///
+/// An op that is stamped anew with this very millisecond comes after a version of it: the order in
+/// which they arrive is all that is known, and may be that of one client's two runs.
 fn final_hlc(
     draft: &mut Draft<'_>,
     proposal: &Proposal,
+    current: Option<&Record>,
     now_ms: u64,
     rules: &Rules,
 ) -> (Hlc, bool) {
@@ -186,7 +190,11 @@ fn final_hlc(
                 rules.allowed_drift_ms,
                 Some(last).filter(|last| *last != Hlc::ZERO),
             );
-            (admitted.hlc, admitted.restamped)
+            let rival = current
+                .map(|record| record.stamp.hlc)
+                .filter(|rival| admitted.restamped && rival.millis() == now_ms)
+                .filter(|rival| admitted.hlc.millis() == now_ms && *rival >= admitted.hlc);
+            (rival.map_or(admitted.hlc, Hlc::next), admitted.restamped)
         }
     }
 }

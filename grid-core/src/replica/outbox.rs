@@ -302,6 +302,11 @@ impl Outbox {
         }
     }
 
+    /// Whether a run has nothing pending.
+    pub(super) fn is_finished(&self, ordinal: u64) -> bool {
+        self.runs.get(&ordinal).is_none_or(RunLog::is_empty)
+    }
+
     /// Runs other than the one at `current` that have nothing pending, by their place.
     pub(super) fn finished(&self, current: u64) -> Vec<(u64, RunId)> {
         self.runs

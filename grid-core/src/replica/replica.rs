@@ -27,6 +27,8 @@ use crate::traits::{Table, Write};
 pub struct Replica {
     pub(super) namespace: Namespace,
     pub(super) clock: Clock,
+    /// The clock as the store knows it.
+    pub(super) stored_clock: Hlc,
     /// The highest stamp that a server confirmed.
     pub(super) confirmed_hlc: Hlc,
     /// What to add to the wall clock, in milliseconds, once the server found it too fast.
@@ -39,6 +41,8 @@ pub struct Replica {
     /// The number of the next op of the run.
     pub(super) next_number: u64,
     pub(super) wants_run: bool,
+    /// Whether ops are on their way to the store.
+    pub(super) is_saving_ops: bool,
     pub(super) outbox: Outbox,
     pub(super) maps: BTreeMap<MapName, MapState>,
     pub(super) data_set: Option<DataSet>,
@@ -82,6 +86,7 @@ impl Replica {
         Self {
             namespace,
             clock: Clock::new(Hlc::ZERO),
+            stored_clock: Hlc::ZERO,
             confirmed_hlc: Hlc::ZERO,
             correction_ms: None,
             offset_ms: 0,
@@ -89,6 +94,7 @@ impl Replica {
             ordinal: 0,
             next_number: 1,
             wants_run: false,
+            is_saving_ops: false,
             outbox: Outbox::new(),
             maps: BTreeMap::new(),
             data_set: None,
@@ -124,9 +130,12 @@ impl Replica {
 
     /// Whether the server found the clock of the present run too fast, so that later writes need
     /// another run: draw an id and call [`Replica::begin_run`].
+    ///
+    /// Not before everything that the present run wrote is settled: the server may yet stamp its
+    /// ops anew, and those of the next run have to come after them.
     #[must_use]
     pub fn wants_run(&self) -> bool {
-        self.wants_run
+        self.wants_run && !self.is_saving_ops && self.outbox.is_finished(self.ordinal)
     }
 
     /// The present run.

@@ -109,12 +109,15 @@ impl Replica {
         for ops in &rows {
             local.push(log_row(ops)?);
         }
-        if !rows.is_empty() {
-            local.push(MetaRow::Clock(self.clock.last()).put());
-            if !self.outbox.is_recorded(self.ordinal) {
-                local.push(MetaRow::Run(self.run, self.ordinal).put());
-            }
+        if self.clock.last() != self.stored_clock {
+            // Also what was only seen: a write after a restart comes after what it knew.
+            self.stored_clock = self.clock.last();
+            local.push(MetaRow::Clock(self.stored_clock).put());
         }
+        if !rows.is_empty() && !self.outbox.is_recorded(self.ordinal) {
+            local.push(MetaRow::Run(self.run, self.ordinal).put());
+        }
+        self.is_saving_ops = !rows.is_empty();
         let confirmed = self.take_confirmed();
         let mut batch = Batch::default();
         batch.writes.clone_from(&confirmed);
@@ -130,6 +133,7 @@ impl Replica {
 
     /// The batch is durable: its writes show, and go to the server.
     pub fn saved(&mut self, save: Save) {
+        self.is_saving_ops = false;
         if !save.rows.is_empty() {
             self.outbox.set_recorded(save.ordinal);
         }
@@ -157,6 +161,8 @@ impl Replica {
     /// the next batch. Numbers and instants that the writes had are not used again, because a
     /// store that failed may have stored them all the same.
     pub fn failed(&mut self, save: Save) {
+        self.is_saving_ops = false;
+        self.stored_clock = Hlc::ZERO;
         let later = std::mem::take(&mut self.unsaved.writes);
         for write in save.confirmed.into_iter().chain(later) {
             self.unsaved.push(write);

@@ -89,8 +89,16 @@ impl Replica {
                 self.wants_run |= id.run == self.run;
                 Some(*stamp)
             }
-            Verdict::Superseded(_) | Verdict::Rejected { .. } => None,
+            Verdict::Superseded(by) => {
+                self.see(by.hlc);
+                None
+            }
+            Verdict::Rejected { .. } => None,
         };
+        if let Some(stamp) = stamp {
+            // Whatever is written from here on comes after it, by whichever run.
+            self.see(stamp);
+        }
         let Some(state) = self.maps.get_mut(&map) else {
             return;
         };

@@ -106,6 +106,36 @@ fn pitfall_11_a_fast_clock_is_restamped_keeps_its_order_and_wins_nothing() {
 }
 
 #[test]
+fn runs_stamped_anew_in_one_millisecond_keep_the_order_in_which_they_arrive() {
+    // A wall clock was days ahead, was set right, and the store was opened again in between: what
+    // the handshake measures says nothing about either run.
+    let mut world = World::new();
+    let days_ms = 3 * 24 * 60 * 60 * 1000;
+    let first = (1..=3).map(|n| put(1, n, days_ms, "k", 1));
+    let second = put(2, 1, days_ms + 1, "k", 2);
+    for verdict in world.push(first.chain([second])) {
+        assert!(matches!(verdict, Verdict::Restamped(_)), "{verdict:?}");
+    }
+    assert_eq!(world.value("k"), Some(2));
+    // What was measured counts for more than the order of arrival.
+    let mut earlier = proposal(put(3, 1, days_ms, "k", 3));
+    earlier.timing = Timing::Client {
+        offset_ms: days_ms + 5,
+    };
+    let (decided, _) = world.run(&ProposalBatch {
+        proposals: vec![earlier],
+        ..ProposalBatch::default()
+    });
+    let verdict = &decided.outcomes[0].verdict;
+    assert!(matches!(verdict, Verdict::Superseded(_)), "{verdict:?}");
+    assert_eq!(world.value("k"), Some(2));
+    // A version that lies ahead, within the drift that is allowed, is not beaten that way.
+    world.push_one(put(4, 1, 30_000, "k", 4));
+    world.push_one(put(1, 4, days_ms, "k", 5));
+    assert_eq!(world.value("k"), Some(4));
+}
+
+#[test]
 fn duplicates_get_the_verdict_they_got_and_change_nothing() {
     let mut world = World::new();
     let mut denied = put(1, 3, 2, "c", 3);
