@@ -221,6 +221,10 @@ impl Replica {
         let own = listed.iter().fold(0u128, |sum, partition| {
             sum.wrapping_add(map.confirmed.root(*partition))
         });
+        if own != caught_up.root && listed.is_empty() {
+            let message = "the server stands where this replica never was";
+            return Err(protocol(message).with("map", name));
+        }
         if own != caught_up.root {
             for partition in &listed {
                 if !self.map_mut(&name).view.is_repairing(*partition) {

@@ -321,7 +321,6 @@ impl Replica {
     }
 }
 
-/// A heartbeat names how many frames its sender sent before it.
 fn refusal(refused: &Refused) -> Error {
     let kind = match refused.code {
         1 => ErrorKind::Version,

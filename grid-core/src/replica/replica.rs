@@ -11,6 +11,7 @@ use super::outbox::Outbox;
 use super::row::{DataSet, MapRow, MetaRow, forget_cursors};
 use super::session::Session;
 use super::status::{MapStatus, Status};
+use super::view::{Follow, View};
 use crate::address::{Key, MapName, Namespace, PartitionId};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
@@ -158,6 +159,10 @@ impl Replica {
             return Err(Error::new(ErrorKind::Conflict, "open map", message).with("map", name));
         }
         map.opened = true;
+        if map.view.follow == Follow::Refused {
+            // The application was not told: nobody had asked for the map.
+            map.view = View::default();
+        }
         if map.selector != selector {
             self.narrow(name, selector);
         }
@@ -190,6 +195,26 @@ impl Replica {
         self.unsaved.push(forget_cursors(name));
         self.unsaved.maps.insert(name.clone());
         self.end_view(name);
+        self.settle_strangers(name);
+    }
+
+    /// Settles decided ops whose outcome the view will not show.
+    fn settle_strangers(&mut self, name: &MapName) {
+        let Some(map) = self.maps.get_mut(name) else {
+            return;
+        };
+        let outbox = &self.outbox;
+        let shown = |position| {
+            let pending = outbox.get(position);
+            pending.is_some_and(|pending| map.selector.matches(&pending.op.key))
+        };
+        let (waiting, strangers): (BTreeSet<_>, BTreeSet<_>) = std::mem::take(&mut map.waiting)
+            .into_iter()
+            .partition(|(_, _, position)| shown(*position));
+        map.waiting = waiting;
+        for (_, _, position) in strangers {
+            self.settle(position);
+        }
     }
 
     /// The map of this name, made when it is new here.

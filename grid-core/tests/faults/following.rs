@@ -98,6 +98,134 @@ fn a_map_opened_on_a_connection_stands_in_its_history() {
 }
 
 #[test]
+fn late_words_about_a_view_that_was_left_do_no_harm() {
+    let mut world = World::with_devices(2);
+    world.write(1, vec![put("own/1", 1), put("b", 1)]);
+    world.heal();
+    // A map with a pending op is followed though the application has not opened it.
+    world.cut(0);
+    world.write(0, vec![put("own/2", 2)]);
+    world.devices[0].restart_closed();
+    world.connect(0);
+    world.send_all(0);
+    world.deliver_down(0);
+    world.send_all(0);
+    world.deliver_down(0);
+    // Now it opens part of it, while the answers about the whole are under way.
+    world.devices[0].selector = Selector::Prefix("own/".to_owned());
+    world.devices[0].open();
+    world.write(1, vec![put("b", 2)]);
+    world.heal();
+    assert_eq!(world.ended, [""; 0]);
+    assert_eq!(
+        world.devices[0].entries(),
+        pairs(&[("own/1", 1), ("own/2", 2)])
+    );
+    let views: Vec<usize> = world
+        .server
+        .sessions
+        .values()
+        .map(|s| s.views.len())
+        .collect();
+    assert_eq!(views, [1, 1], "the view that was left is not followed");
+}
+
+#[test]
+fn a_view_that_was_left_before_it_was_granted_is_given_back() {
+    let mut world = World::with_devices(1);
+    world.write(0, vec![put("own/1", 1), put("b", 1)]);
+    world.heal();
+    world.cut(0);
+    world.write(0, vec![put("own/2", 2)]);
+    world.devices[0].restart_closed();
+    world.connect(0);
+    world.send_all(0);
+    world.deliver_down(0);
+    world.send_all(0);
+    world.devices[0].selector = Selector::Prefix("own/".to_owned());
+    world.devices[0].open();
+    world.heal();
+    assert_eq!(world.ended, [""; 0]);
+    assert_eq!(
+        world.devices[0].entries(),
+        pairs(&[("own/1", 1), ("own/2", 2)])
+    );
+    assert_eq!(world.server.session(0).views.len(), 1);
+}
+
+#[test]
+fn an_op_whose_outcome_the_narrower_view_will_not_show_is_settled() {
+    let mut world = World::with_devices(1);
+    let key = world.key_in(0);
+    world.write(0, vec![put(&key, 1)]);
+    world.heal();
+    world.cut(0);
+    world.write(0, vec![put(&key, 2)]);
+    world.devices[0].restart_closed();
+    world.server.hold_levels = true;
+    world.connect(0);
+    world.send_all(0);
+    world.deliver_down(0);
+    world.send_all(0);
+    let of_view = |message: &Message| matches!(message, Message::CaughtUp(_) | Message::Delta(_));
+    world.receive_only(0, |message| !of_view(message));
+    assert_eq!(world.devices[0].verdicts(1).len(), 1);
+    assert_eq!(world.devices[0].replica.pending(), 1);
+    world.devices[0].selector = Selector::Prefix("own/".to_owned());
+    world.devices[0].open();
+    assert_eq!(world.devices[0].replica.pending(), 0);
+}
+
+#[test]
+fn a_map_that_was_refused_before_anybody_opened_it_is_asked_for_again() {
+    let mut world = World::with_devices(1);
+    world.write(0, vec![put("a", 1)]);
+    world.heal();
+    world.cut(0);
+    world.write(0, vec![put("a", 2)]);
+    world.devices[0].restart_closed();
+    world.connect(0);
+    world.send_all(0);
+    world.deliver_down(0);
+    let refused = SubscribeRefused {
+        request: 1,
+        reason: RejectReason::Forbidden,
+        message: "no".to_owned(),
+    };
+    world.tell(0, Message::SubscribeRefused(refused)).unwrap();
+    let now = world.now(0);
+    while world.devices[0].replica.next_message(now).is_some() {}
+    world.devices[0].open();
+    let asked = world.devices[0].replica.next_message(now);
+    assert!(matches!(asked, Some(Message::Subscribe(_))), "{asked:?}");
+}
+
+#[test]
+fn a_server_that_claims_to_stand_where_nobody_was_is_not_believed() {
+    let mut world = World::with_devices(1);
+    world.connect(0);
+    world.send_all(0);
+    world.deliver_down(0);
+    let definition = world.server.definition();
+    let view = world.server.view_id(&map(), &Selector::All);
+    let subscribed = Subscribed {
+        request: 1,
+        view,
+        definition,
+    };
+    world.tell(0, Message::Subscribed(subscribed)).unwrap();
+    let caught_up = CaughtUp {
+        view,
+        history: world.server.history,
+        cursor: Vec::new(),
+        root: 5,
+        reset: false,
+    };
+    let error = world.tell(0, Message::CaughtUp(caught_up)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol);
+}
+
+#[test]
 fn a_restored_server_is_followed_back() {
     let mut world = World::with_devices(2);
     world.write(0, vec![put("a", 1), put("b", 1)]);
