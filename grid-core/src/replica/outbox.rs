@@ -27,7 +27,7 @@ impl LogPosition {
 
     fn after(self) -> Self {
         Self {
-            number: self.number + 1,
+            number: self.number.saturating_add(1),
             ..self
         }
     }

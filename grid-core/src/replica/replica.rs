@@ -59,7 +59,7 @@ pub struct Replica {
 #[derive(Debug, Default)]
 pub(super) struct Unsaved {
     pub(super) writes: Vec<Write>,
-    /// Bytes of values in `writes`, about.
+    /// Bytes of keys and values in `writes`.
     pub(super) bytes: usize,
     pub(super) cursors: BTreeSet<(MapName, PartitionId)>,
     pub(super) maps: BTreeSet<MapName>,
@@ -69,9 +69,11 @@ pub(super) struct Unsaved {
 
 impl Unsaved {
     pub(super) fn push(&mut self, write: Write) {
-        if let Write::Put { value, .. } = &write {
-            self.bytes += value.len();
-        }
+        self.bytes += match &write {
+            Write::Put { key, value, .. } => key.len() + value.len(),
+            Write::Delete { key, .. } => key.len(),
+            Write::DeleteRange { .. } => 0,
+        };
         self.writes.push(write);
     }
 

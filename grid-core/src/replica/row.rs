@@ -159,6 +159,9 @@ impl MetaRow {
                     partition_count: reader.u16()?,
                 };
                 reader.end(tuple)?;
+                if data_set.partition_count == 0 {
+                    return Err(reader.error("a data set has a partition at least"));
+                }
                 Self::DataSet(data_set)
             }
             _ => return Self::decode_named(key, &mut reader),
@@ -181,7 +184,11 @@ impl MetaRow {
             let partition = PartitionId(u16::from_be_bytes(*partition));
             Self::Cursor(map_name(name)?, partition, history, sequence)
         } else if let Some(run) = key.strip_prefix(RUN_PREFIX) {
-            Self::Run(run_id(run)?, number(reader)?)
+            let place = number(reader)?;
+            if place == u64::MAX {
+                return Err(reader.error("no run can come after this one"));
+            }
+            Self::Run(run_id(run)?, place)
         } else if let Some(run) = key.strip_prefix(SETTLED_PREFIX) {
             let mut numbers = IntervalSet::default();
             for _ in 0..reader.list(3)? {
@@ -216,6 +223,9 @@ fn map_row(reader: &mut Reader<'_>) -> Result<MapRow> {
         spread: reader.u16()?,
         schema: reader.u32()?,
     };
+    if definition.spread == 0 {
+        return Err(reader.error("a map is spread over a partition at least"));
+    }
     let history = History(reader.u64()?);
     let selector = match reader.option(Reader::text)? {
         None => Selector::All,
@@ -382,6 +392,33 @@ mod tests {
         for partition in [0, 1, 0xffff] {
             assert!(range.contains(&cursor_key(&name, PartitionId(partition))));
             assert!(!range.contains(&cursor_key(&other, PartitionId(partition))));
+        }
+    }
+
+    #[test]
+    fn rows_with_which_nothing_can_be_done_are_damaged() {
+        let name = MapName::new("m").unwrap();
+        let nowhere = MapRow {
+            definition: MapDefinition {
+                spread: 0,
+                schema: 0,
+            },
+            history: History(1),
+            selector: Selector::All,
+        };
+        for row in [
+            MetaRow::Map(name, nowhere),
+            MetaRow::DataSet(DataSet {
+                digest_key: DigestKey(5),
+                partition_count: 0,
+            }),
+            MetaRow::Run(RunId(7), u64::MAX),
+        ] {
+            let Write::Put { key, value, .. } = row.put() else {
+                panic!("a put");
+            };
+            let error = MetaRow::decode(&Entry { key, value }).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{row:?}");
         }
     }
 

@@ -265,3 +265,17 @@ fn a_device_below_the_horizon_learns_of_removals_it_never_heard_of() {
     assert_eq!(world.devices[1].entries(), pairs(&[("b", 1), ("c", 1)]));
 }
 
+#[test]
+fn what_waits_to_be_stored_is_measured_removals_too() {
+    let mut world = World::with_devices(2);
+    world.write(0, vec![put("a", 1), put("b", 1)]);
+    world.heal();
+    world.write(0, vec![remove("a")]);
+    world.send_all(0);
+    assert_eq!(world.devices[1].replica.unsaved_bytes(), 0);
+    world.receive_all(1);
+    assert!(world.devices[1].replica.unsaved_bytes() > 0);
+    let now = world.now(1);
+    world.devices[1].save(Vec::new(), now);
+    assert_eq!(world.devices[1].replica.unsaved_bytes(), 0);
+}
