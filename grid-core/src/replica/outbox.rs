@@ -295,11 +295,38 @@ impl Outbox {
     /// The settlements that were to be reported are not durable after all.
     pub(super) fn put_back_stored(&mut self, stored: Vec<Stored>) {
         for report in stored {
-            let ordinal = self.ordinals.get(&report.run);
-            if let Some(run) = ordinal.and_then(|ordinal| self.runs.get_mut(ordinal)) {
+            if let Some(run) = self.run_mut(report.run) {
                 run.put_back(&report);
             }
         }
+    }
+
+    /// Takes note of what the server is being told is stored.
+    pub(super) fn add_reported(&mut self, reports: &[Stored]) {
+        for report in reports {
+            if let Some(run) = self.run_mut(report.run) {
+                let through = run.reported.entry(report.partition).or_default();
+                *through = report.through.max(*through);
+            }
+        }
+    }
+
+    /// What the server was told is stored, and may not have heard.
+    pub(super) fn reported(&self) -> Vec<Stored> {
+        self.runs.values().flat_map(RunLog::reported).collect()
+    }
+
+    /// The server has heard a report.
+    pub(super) fn forget_report(&mut self, heard: &Stored) {
+        if let Some(run) = self.run_mut(heard.run) {
+            run.reported.retain(|partition, through| {
+                *partition != heard.partition || *through > heard.through
+            });
+        }
+    }
+
+    fn run_mut(&mut self, id: RunId) -> Option<&mut RunLog> {
+        self.runs.get_mut(self.ordinals.get(&id)?)
     }
 
     /// Whether a run has nothing pending.

@@ -101,6 +101,9 @@ impl Replica {
         self.max_value_bytes = self.max_value_bytes.min(welcome.max_value_bytes as usize);
         self.meet_data_set(welcome);
         self.notes.push(Note::Welcomed);
+        // Whether the last connection took them to the server is not known.
+        let reports = self.outbox.reported();
+        self.report(reports);
         self.release_runs();
         for name in self.followed_maps() {
             let map = self.map_mut(&name);
@@ -249,9 +252,15 @@ impl Replica {
     }
 
     fn on_pong(&mut self) {
-        let over = self.session.as_mut().map(super::session::Session::pong);
+        let Some(session) = &mut self.session else {
+            return;
+        };
+        let heard = session.pong();
+        for report in &heard.reports {
+            self.outbox.forget_report(report);
+        }
         let mut writes = Vec::new();
-        for ordinal in over.into_iter().flatten() {
+        for ordinal in heard.runs {
             self.outbox.forget(ordinal, &mut writes);
         }
         for write in writes {

@@ -29,6 +29,8 @@ pub(super) struct RunLog {
     settled: IntervalSet,
     /// Settled ops whose verdicts the server still keeps one by one.
     exceptions: BTreeMap<PartitionId, BTreeSet<u64>>,
+    /// Up to where the server was told that verdicts are stored, until it surely heard.
+    pub(super) reported: BTreeMap<PartitionId, u64>,
 }
 
 impl RunLog {
@@ -41,6 +43,7 @@ impl RunLog {
             rows: BTreeMap::new(),
             settled,
             exceptions: BTreeMap::new(),
+            reported: BTreeMap::new(),
         }
     }
 
@@ -109,6 +112,14 @@ impl RunLog {
             *numbers = kept;
             !numbers.is_empty()
         });
+    }
+
+    pub(super) fn reported(&self) -> impl Iterator<Item = Stored> {
+        self.reported.iter().map(|(partition, through)| Stored {
+            run: self.id,
+            partition: *partition,
+            through: *through,
+        })
     }
 
     /// A report that was taken has to be made again.

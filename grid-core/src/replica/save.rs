@@ -14,7 +14,7 @@ use crate::codec::{encode_ops, op_bound};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hlc::Hlc;
 use crate::op::{Action, Op, OpId, RunId, Stamp};
-use crate::protocol::{Message, Stored};
+use crate::protocol::Stored;
 use crate::traits::{Batch, Table, Write};
 
 /// Most ops in one packed row of the outbox.
@@ -151,9 +151,8 @@ impl Replica {
             }
             self.outbox.add_row(save.ordinal, first, ops);
         }
-        if !save.stored.is_empty() {
-            self.send(Message::Stored(save.stored));
-        }
+        self.outbox.add_reported(&save.stored);
+        self.report(save.stored);
         self.release_runs();
     }
 

@@ -9,7 +9,9 @@ use super::view::View;
 use crate::address::MapName;
 use crate::error::{Error, ErrorKind, Result};
 use crate::op::RunId;
-use crate::protocol::{Hello, Message, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, Push, ViewId};
+use crate::protocol::{
+    Hello, Message, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, Push, Stored, ViewId,
+};
 use crate::record::History;
 
 /// How long the server may take to say welcome.
@@ -28,11 +30,18 @@ pub struct Now {
     pub elapsed: Duration,
 }
 
-/// A run whose end the server was told, and the heartbeat whose answer proves that it heard.
+/// What the server was told without an answer: ends of runs, and which verdicts are stored.
 #[derive(Debug, Default)]
-pub(super) struct Releases {
-    told: Vec<u64>,
-    proving: Option<(u64, Vec<u64>)>,
+pub(super) struct Told {
+    /// Places of runs that are over.
+    pub(super) runs: Vec<u64>,
+    pub(super) reports: Vec<Stored>,
+}
+
+impl Told {
+    fn is_empty(&self) -> bool {
+        self.runs.is_empty() && self.reports.is_empty()
+    }
 }
 
 #[derive(Debug)]
@@ -55,7 +64,9 @@ pub(super) struct Session {
     last_ping: Duration,
     pings: u64,
     pongs: u64,
-    releases: Releases,
+    told: Told,
+    /// What was told before the heartbeat with this number: its answer proves that it was heard.
+    proving: Option<(u64, Told)>,
     pub(super) views: BTreeMap<ViewId, MapName>,
     /// Views that were followed: what is still on its way for them is ignored.
     pub(super) ended: BTreeSet<ViewId>,
@@ -80,7 +91,8 @@ impl Session {
             last_ping: now.elapsed,
             pings: 0,
             pongs: 0,
-            releases: Releases::default(),
+            told: Told::default(),
+            proving: None,
             views: BTreeMap::new(),
             ended: BTreeSet::new(),
             requests: BTreeMap::new(),
@@ -101,15 +113,15 @@ impl Session {
         self.last_ping = now.elapsed;
     }
 
-    /// The server has heard everything up to the heartbeat that this answers; the runs that it
-    /// thereby knows to be finished.
-    pub(super) fn pong(&mut self) -> Vec<u64> {
+    /// The server has heard everything up to the heartbeat that this answers: what it thereby is
+    /// known to have been told.
+    pub(super) fn pong(&mut self) -> Told {
         self.pongs += 1;
-        match self.releases.proving.take() {
-            Some((ping, runs)) if self.pongs >= ping => runs,
+        match self.proving.take() {
+            Some((ping, told)) if self.pongs >= ping => told,
             other => {
-                self.releases.proving = other;
-                Vec::new()
+                self.proving = other;
+                Told::default()
             }
         }
     }
@@ -117,17 +129,17 @@ impl Session {
     fn ping(&mut self, now: Now) {
         self.last_ping = now.elapsed;
         self.pings += 1;
-        if self.releases.proving.is_none() && !self.releases.told.is_empty() {
-            let runs = std::mem::take(&mut self.releases.told);
-            self.releases.proving = Some((self.pings, runs));
+        if self.proving.is_none() && !self.told.is_empty() {
+            let told = std::mem::take(&mut self.told);
+            self.proving = Some((self.pings, told));
         }
         self.send(Message::Ping(0));
     }
 
     fn knows_release(&self, ordinal: u64) -> bool {
-        let proving = self.releases.proving.as_ref();
-        self.releases.told.contains(&ordinal)
-            || proving.is_some_and(|(_, runs)| runs.contains(&ordinal))
+        let proving = self.proving.as_ref();
+        self.told.runs.contains(&ordinal)
+            || proving.is_some_and(|(_, told)| told.runs.contains(&ordinal))
     }
 }
 
@@ -269,6 +281,15 @@ impl Replica {
         }
     }
 
+    /// Tells the server which verdicts are stored, if there is a connection.
+    pub(super) fn report(&mut self, reports: Vec<Stored>) {
+        let session = self.session.as_mut().filter(|session| session.ready);
+        if let Some(session) = session.filter(|_| !reports.is_empty()) {
+            session.told.reports.extend_from_slice(&reports);
+            session.send(Message::Stored(reports));
+        }
+    }
+
     /// Tells the server which runs are over, so that it may forget them one day.
     pub(super) fn release_runs(&mut self) {
         let Some(session) = self.session.as_mut().filter(|session| session.ready) else {
@@ -279,7 +300,7 @@ impl Replica {
         }
         for (ordinal, run) in self.outbox.finished(self.ordinal) {
             if !session.knows_release(ordinal) {
-                session.releases.told.push(ordinal);
+                session.told.runs.push(ordinal);
                 session.send(Message::Release(run));
             }
         }

@@ -19,6 +19,29 @@ fn put_unfollowed(name: &str, value: u8) -> LocalWrite {
 }
 
 #[test]
+fn what_was_decided_beyond_a_deferral_is_pushed_again_on_the_next_connection() {
+    let mut world = World::with_devices(1);
+    let (here, there) = (world.key_in(0), world.key_in(1));
+    world.connect_and_talk(0);
+    world.write(0, vec![put(&here, 1), put(&there, 1)]);
+    // The server takes both ops; the device hears of the changes, and its acks are lost.
+    world.send_all(0);
+    world.receive_only(0, |message| matches!(message, Message::Delta(_)));
+    let now = world.now(0);
+    world.devices[0].save(Vec::new(), now);
+    world.cut(0);
+    // It then says "not now" to the first only; that views are level it has yet to say.
+    world.server.defer_after = Some(0);
+    world.server.hold_levels = true;
+    world.connect_and_talk(0);
+    assert_eq!(world.devices[0].verdicts(1), [&Verdict::Accepted]);
+    assert_eq!(world.devices[0].replica.pending(), 2);
+    world.cut(0);
+    world.heal();
+    assert_eq!(world.devices[0].replica.pending(), 0);
+}
+
+#[test]
 fn a_pause_that_is_over_is_no_deadline() {
     let mut world = World::with_devices(1);
     world.connect_and_talk(0);
@@ -71,6 +94,49 @@ fn reports(world: &World) -> usize {
     stored
         .filter(|(_, message)| matches!(message, Message::Stored(_)))
         .count()
+}
+
+#[test]
+fn that_a_verdict_is_stored_is_said_until_it_was_surely_heard() {
+    let mut world = World::with_devices(1);
+    world.connect_and_talk(0);
+    world.write(0, vec![put(&format!("{FORBIDDEN}1"), 1)]);
+    world.send_all(0);
+    world.receive_all(0);
+    let now = world.now(0);
+    world.devices[0].begin_save(Vec::new(), now);
+    world.cut(0);
+    world.devices[0].end_save();
+    assert_eq!(world.devices[0].replica.pending(), 0);
+    // Nobody could be told; then somebody is, and the connection is lost with it under way.
+    world.connect(0);
+    world.deliver_up(0);
+    world.deliver_down(0);
+    world.send(0);
+    world.cut(0);
+    assert_eq!(reports(&world), 0);
+    world.connect_and_talk(0);
+    assert_eq!(reports(&world), 1);
+    world.heartbeat(0);
+    world.cut(0);
+    world.connect_and_talk(0);
+    assert_eq!(reports(&world), 1, "it was heard");
+}
+
+#[test]
+fn nothing_follows_the_hello_before_the_welcome() {
+    let mut world = World::with_devices(1);
+    world.connect_and_talk(0);
+    world.write(0, vec![put(&format!("{FORBIDDEN}1"), 1), put("a", 1)]);
+    world.send_all(0);
+    world.receive_all(0);
+    let now = world.now(0);
+    world.devices[0].begin_save(vec![put("b", 2)], now);
+    world.connect(0);
+    world.devices[0].end_save();
+    assert_eq!(world.devices[0].replica.next_message(now), None);
+    world.heal();
+    assert_eq!(world.devices[0].replica.pending(), 0);
 }
 
 #[test]
