@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::interval_set::IntervalSet;
-use super::outbox::LogPosition;
+use super::log_position::LogPosition;
 use super::overlay::Overlaid;
 use super::replica::Replica;
 use super::row::{MetaRow, first_of_log_key, read_record_row};

@@ -6,8 +6,8 @@ use std::iter::Peekable;
 use bytes::Bytes;
 
 use super::confirmed::Confirmed;
+use super::log_position::LogPosition;
 use super::note::Note;
-use super::outbox::LogPosition;
 use super::overlay::Overlay;
 use super::view::View;
 use crate::address::{Key, MapName, PartitionId};

@@ -40,6 +40,7 @@ mod confirmed;
 mod delta;
 mod interval_set;
 mod loader;
+mod log_position;
 mod map_state;
 mod note;
 mod outbox;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::interval_set::IntervalSet;
+use super::log_position::LogPosition;
 use super::row::MetaRow;
 use super::run_log::RunLog;
 use crate::address::PartitionId;
@@ -11,27 +12,6 @@ use crate::codec::{fitting, op_bound};
 use crate::op::{Op, OpId, RunId};
 use crate::protocol::Stored;
 use crate::traits::Write;
-
-/// Where an op stands in the order in which this store made its ops: run by run, number by number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct LogPosition {
-    pub(super) ordinal: u64,
-    pub(super) number: u64,
-}
-
-impl LogPosition {
-    pub(super) const FIRST: Self = Self {
-        ordinal: 0,
-        number: 0,
-    };
-
-    fn after(self) -> Self {
-        Self {
-            number: self.number.saturating_add(1),
-            ..self
-        }
-    }
-}
 
 /// How far a pending op has come on this connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

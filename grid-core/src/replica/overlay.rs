@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::outbox::LogPosition;
+use super::log_position::LogPosition;
 use crate::address::Key;
 use crate::hlc::Hlc;
 use crate::op::{Action, Op};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 
-use super::outbox::LogPosition;
+use super::log_position::LogPosition;
 use super::overlay::Overlaid;
 use super::replica::{Replica, map_entry};
 use super::row::{MetaRow, log_key};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::log_position::LogPosition;
 use super::note::Note;
-use super::outbox::LogPosition;
 use super::receive::protocol;
 use super::replica::Replica;
 use super::session::Now;
