@@ -18,6 +18,7 @@ macro_rules! chapters {
 
 chapters! {
     readme = "../README.md",
+    quick_start = "src/quick-start.md",
     concepts = "src/concepts.md",
     configuration = "src/configuration.md",
     writing_a_backend = "src/writing-a-backend.md",
