@@ -14,7 +14,7 @@ use grid_server::{Server, SharedToken};
 
 use super::arguments::{Asked, read};
 use super::data_dir::DataDir;
-use super::signals::asked_to_end;
+use super::signals::EndRequests;
 
 /// The backends that are built in.
 const DRIVERS: &[&Driver] = &[
@@ -93,6 +93,7 @@ fn listen_url(listen: &str) -> String {
 }
 
 async fn serve(settings: Settings) -> Result<()> {
+    let end_requests = EndRequests::new()?;
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::current()?);
     let data_dir = DataDir::take(Path::new(&settings.data_dir))?;
     let registry = Registry::new(DRIVERS);
@@ -124,13 +125,11 @@ async fn serve(settings: Settings) -> Result<()> {
     }
     let server = builder.settings(settings).start().await?;
     announce(&server)?;
-    let ended = asked_to_end().await;
+    end_requests.first().await;
     tracing::info!("shutting down");
     server.shutdown().await?;
     tracing::info!("everything that was taken is stored");
-    ended.map_err(|error| {
-        Error::new(ErrorKind::Io, "await signals", "they cannot be awaited").with_source(error)
-    })
+    Ok(())
 }
 
 /// Tells on standard output where the server listens: other programs wait for this line.

@@ -2,19 +2,35 @@
 
 use std::io;
 
-/// Completes when the program is asked to end. A second request ends it at once.
-pub(super) async fn asked_to_end() -> io::Result<()> {
-    let mut signals = Signals::new()?;
-    signals.next().await;
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the program, which has a tokio runtime of its own"
-    )]
-    tokio::spawn(async move {
+use grid_core::{Error, ErrorKind, Result};
+
+/// The requests to end, which are taken from here on.
+pub(super) struct EndRequests(Signals);
+
+impl EndRequests {
+    /// Starts to take them: before anybody is told that the program runs.
+    ///
+    /// # Errors
+    /// `Io` when the operating system refuses.
+    pub(super) fn new() -> Result<Self> {
+        Signals::new().map(Self).map_err(|error| {
+            Error::new(ErrorKind::Io, "await signals", "they cannot be awaited").with_source(error)
+        })
+    }
+
+    /// Completes with the first request. A second one ends the program at once.
+    pub(super) async fn first(self) {
+        let Self(mut signals) = self;
         signals.next().await;
-        std::process::exit(1);
-    });
-    Ok(())
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is the program, which has a tokio runtime of its own"
+        )]
+        tokio::spawn(async move {
+            signals.next().await;
+            std::process::exit(1);
+        });
+    }
 }
 
 #[cfg(unix)]
