@@ -38,14 +38,15 @@ impl Horizon {
         }
     }
 
-    /// The sequence one retention ago, if tombstones were not collected up to there.
-    pub(super) fn due(&self, now_ms: u64, retention_ms: u64) -> Option<Sequence> {
+    /// The sequence one retention ago, but none after `stored`; if tombstones were not collected up
+    /// to there.
+    pub(super) fn due(&self, now_ms: u64, retention_ms: u64, stored: Sequence) -> Option<Sequence> {
         let before_ms = now_ms.checked_sub(retention_ms)?;
         self.marks
             .iter()
             .rev()
             .find(|(at_ms, _)| *at_ms <= before_ms)
-            .map(|(_, sequence)| *sequence)
+            .map(|(_, sequence)| stored.min(*sequence))
             .filter(|sequence| *sequence > self.collected_through)
     }
 
@@ -82,12 +83,16 @@ mod tests {
             3,
             "1,050 comes within one step of 1,000"
         );
-        assert_eq!(horizon.due(7_399, retention_ms), None);
-        assert_eq!(horizon.due(7_400, retention_ms), Some(Sequence(10)));
-        assert_eq!(horizon.due(7_500, retention_ms), Some(Sequence(20)));
+        let all = Sequence(99);
+        assert_eq!(horizon.due(7_399, retention_ms, all), None);
+        assert_eq!(horizon.due(7_400, retention_ms, all), Some(Sequence(10)));
+        assert_eq!(horizon.due(7_500, retention_ms, all), Some(Sequence(20)));
+        let stored = Sequence(12);
+        assert_eq!(horizon.due(7_500, retention_ms, stored), Some(stored));
         horizon.collected(Sequence(20), Hlc::new(5, 0));
-        assert_eq!(horizon.due(9_000, retention_ms), None);
-        assert_eq!(horizon.due(15_400, retention_ms), Some(Sequence(30)));
+        assert_eq!(horizon.due(9_000, retention_ms, all), None);
+        assert_eq!(horizon.due(15_400, retention_ms, all), Some(Sequence(30)));
+        assert_eq!(horizon.due(15_400, retention_ms, stored), None);
     }
 
     #[test]

@@ -12,12 +12,16 @@ use crate::record::{Record, Sequence};
 pub const MAX_EXPIRIES_PER_BATCH: usize = 1024;
 
 impl Partition {
-    /// What is due at `now_ms`, as effects to be journalled like any others.
+    /// What is due at `now_ms`, as effects to be journalled like any others. The system of record
+    /// holds everything up to `stored`.
+    ///
+    /// No tombstone is collected before it is stored: the system of record would keep the entry
+    /// that it removed, and bring it back with the next start.
     ///
     /// An entry expires by a tombstone under its own stamp: it beats exactly that version, in the
     /// order of [`Record::merge_order`], and loses to anything later.
     #[must_use]
-    pub fn housekeeping(&self, now_ms: u64, rules: &Rules) -> Effects {
+    pub fn housekeeping(&self, now_ms: u64, rules: &Rules, stored: Sequence) -> Effects {
         let mut draft = Draft::new(self, now_ms);
         for (address, record) in self.due(now_ms) {
             let at = draft.locate(address, &record.key);
@@ -26,7 +30,7 @@ impl Partition {
         let mut effects = draft.finish();
         effects.collect = self
             .horizon
-            .due(now_ms, rules.retention_ms)
+            .due(now_ms, rules.retention_ms, stored)
             .map(|through| (through, self.highest_tombstone(through)));
         effects.forgotten = match now_ms.checked_sub(rules.retention_ms) {
             Some(before_ms) => self.runs.released_before(before_ms).collect(),

@@ -349,7 +349,11 @@ impl Server {
     /// What time brings.
     pub(crate) fn keep_house(&mut self) {
         for at in 0..self.partitions.len() {
-            let effects = self.partitions[at].housekeeping(self.now_ms, &self.rules);
+            let effects = self.partitions[at].housekeeping(
+                self.now_ms,
+                &self.rules,
+                self.partitions[at].sequence(),
+            );
             let applied = self.partitions[at].apply(&effects).unwrap();
             self.tell_events(at, &effects, &applied);
         }

@@ -130,7 +130,9 @@ impl PartitionService {
         }
         match part.work {
             Work::Housekeeping => Ok(Decided {
-                effects: owned.partition.housekeeping(now_ms, &self.rules),
+                effects: owned
+                    .partition
+                    .housekeeping(now_ms, &self.rules, owned.stored.sequence),
                 outcomes: Vec::new(),
             }),
             Work::Decide { batch, .. } => {

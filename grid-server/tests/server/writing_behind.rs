@@ -161,3 +161,28 @@ fn a_released_run_is_forgotten_after_the_retention() {
         assert!(matches!(exceptions[0].verdict, Verdict::Superseded(_)));
     });
 }
+
+#[test]
+fn what_was_removed_while_the_database_failed_stays_removed() {
+    run(|mut world| async move {
+        let persistence = with_persistence(&mut world);
+        world.settings.retention_ms = 10_000;
+        let server = world.start().await;
+        let mut client = world.client().await;
+        client.push(vec![world.put(9, 1, "m", "k", b"v")]).await;
+        client.acks(1).await;
+        client.answer_pings(Duration::from_secs(3)).await;
+        assert_eq!(persistence.records.load(Ordering::SeqCst), 1);
+        persistence.fails.store(true, Ordering::SeqCst);
+        let mut remove = world.put(9, 2, "m", "k", b"");
+        remove.action = Action::Remove;
+        client.push(vec![remove]).await;
+        client.acks(1).await;
+        // For longer than tombstones are kept.
+        client.answer_pings(Duration::from_secs(25)).await;
+        persistence.fails.store(false, Ordering::SeqCst);
+        server.shutdown().await.unwrap();
+        let server = world.start().await;
+        assert_eq!(everything(&world, &server).await, []);
+    });
+}

@@ -16,7 +16,10 @@ fn rich_effects() -> Effects {
         ..ProposalBatch::default()
     });
     world.now_ms += 200;
-    let housekeeping = world.partition.housekeeping(world.now_ms, &world.rules);
+    let housekeeping =
+        world
+            .partition
+            .housekeeping(world.now_ms, &world.rules, world.partition.sequence());
     let mut other = proposal(put(1, 2, 1, "k", 2));
     other.address.namespace = Namespace::new("tenant").unwrap();
     let mut denied = put(1, 3, 2, "k", 3);

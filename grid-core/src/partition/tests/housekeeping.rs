@@ -27,7 +27,13 @@ fn with_ttl(op: Op, ttl: u64) -> Op {
 
 impl World {
     fn keep_house(&mut self) -> usize {
-        let effects = self.partition.housekeeping(self.now_ms, &self.rules);
+        self.keep_house_stored(self.partition.sequence())
+    }
+
+    fn keep_house_stored(&mut self, stored: Sequence) -> usize {
+        let effects = self
+            .partition
+            .housekeeping(self.now_ms, &self.rules, stored);
         let records = effects.records().len();
         if !effects.is_empty() {
             self.take(&effects);
@@ -105,6 +111,26 @@ fn tombstones_below_the_horizon_go_and_an_edit_of_what_they_removed_is_gone() {
     edit.key = super::fixture::key("other");
     edit.base = put(9, 9, 5_000, "x", 0).hlc;
     assert_eq!(world.push_one(edit), Verdict::Accepted);
+}
+
+#[test]
+fn a_tombstone_stays_until_the_system_of_record_has_it() {
+    let mut world = world();
+    world.push_one(put(1, 1, 0, "k", 1));
+    let saved = world.save();
+    world.push_one(remove(1, 2, 10, "k"));
+    for _ in 0..3 {
+        world.now_ms += RETENTION_MS;
+        world.keep_house_stored(saved.state.sequence);
+    }
+    assert_eq!(world.partition.occupied(), 1);
+    let unstored =
+        world
+            .partition
+            .unstored(saved.state.sequence, world.partition.sequence(), usize::MAX);
+    assert!(unstored.records[0].record.is_tombstone());
+    world.keep_house();
+    assert_eq!(world.partition.occupied(), 0);
 }
 
 #[test]

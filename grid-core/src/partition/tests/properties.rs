@@ -118,7 +118,11 @@ fn play(steps: &[Step], mut check: impl FnMut(&World, bool)) -> World {
             Step::Release(run) => batch.released.push(farewell(*run)),
             Step::Housekeeping(ms) => {
                 world.now_ms += ms;
-                let effects = world.partition.housekeeping(world.now_ms, &world.rules);
+                let effects = world.partition.housekeeping(
+                    world.now_ms,
+                    &world.rules,
+                    world.partition.sequence(),
+                );
                 world.take(&effects);
             }
             Step::Save => save = true,
