@@ -40,7 +40,8 @@ impl DataSet {
             Some(state) => Some(Self::decode(&state.data)?),
             None => None,
         };
-        let entries = journal.read(IDENTITY, Position(0), READ_BYTES).await?;
+        let begin = journal.extent(IDENTITY).await?.truncated;
+        let entries = journal.read(IDENTITY, begin, READ_BYTES).await?;
         let journalled = match entries.first() {
             Some(entry) => Some(Self::decode(&entry.batch)?),
             None => None,
@@ -72,11 +73,16 @@ impl DataSet {
         Ok(data_set)
     }
 
-    async fn write_to(&self, journal: &Arc<dyn Journal>) -> Result<()> {
+    /// Writes it to the end of the journal; returns the position after which it stands.
+    ///
+    /// # Errors
+    /// As the journal's.
+    pub(crate) async fn write_to(&self, journal: &Arc<dyn Journal>) -> Result<Position> {
+        let tail = journal.extent(IDENTITY).await?.tail;
         let append = Append {
             partition: IDENTITY,
             epoch: Epoch(1),
-            tail: Position(0),
+            tail,
             batch: self.encode(),
         };
         journal
@@ -91,7 +97,18 @@ impl DataSet {
                     "the journal gave no answer",
                 ))
             })
-            .map(|_| ())
+            .map(|_| tail)
+    }
+
+    /// Lets the journal forget where the identity stood up to `through`.
+    ///
+    /// # Errors
+    /// As the journal's.
+    pub(crate) async fn forget_through(
+        journal: &Arc<dyn Journal>,
+        through: Position,
+    ) -> Result<()> {
+        journal.truncate(IDENTITY, through).await
     }
 
     async fn store_in(&self, persistence: &Arc<dyn Persistence>) -> Result<()> {

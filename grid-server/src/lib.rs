@@ -40,6 +40,7 @@ pub mod config;
 mod data_set;
 mod gateway;
 mod handle;
+mod identity;
 pub mod journal;
 mod layer;
 mod lifecycle;

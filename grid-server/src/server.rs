@@ -17,6 +17,7 @@ use crate::config::Settings;
 use crate::data_set::DataSet;
 use crate::gateway::{Dispatch, GatewayContext, Views, accept, gateway_pipeline};
 use crate::handle::Handle;
+use crate::identity::Identity;
 use crate::layer::route::Router;
 use crate::layer::validate::Limits;
 use crate::lifecycle::{Lifecycle, LifecycleOwner, Phase};
@@ -88,7 +89,9 @@ impl Server {
         let shards = recover_all(&parts, &data_set, &table).await?;
         let (lifecycle, life) = LifecycleOwner::new();
         follow(&table, &parts.ownership, &*parts.runtime, life.clone()).await?;
-        let (mailboxes, flushers) = start_workers(&parts, shards, &table, &life);
+        let identity = Identity::new(data_set, parts.journal.clone(), parts.runtime.clone());
+        let (mailboxes, flushers) =
+            start_workers(&parts, shards, &table, &Arc::new(identity), &life);
         let router = Router::new(table, settings.map_spread, count);
         let views = Arc::new(Views::default());
         let dispatch = Dispatch::new(
@@ -221,6 +224,7 @@ fn start_workers(
     parts: &Parts,
     shards: Vec<Partitions>,
     table: &Arc<OwnershipTable>,
+    identity: &Arc<Identity>,
     life: &Lifecycle,
 ) -> (Mailboxes, mpsc::Receiver<()>) {
     let (flushing, flushers) = mpsc::channel(1);
@@ -253,6 +257,7 @@ fn start_workers(
             shard,
             journal: parts.journal.clone(),
             persistence: parts.persistence.clone(),
+            identity: identity.clone(),
             runtime: parts.runtime.clone(),
             settings: parts.settings.clone(),
             wake,

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::backoff::Backoff;
 use crate::config::Settings;
+use crate::identity::Identity;
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::partition_service::Shard;
 
@@ -23,6 +24,7 @@ pub(crate) struct Flusher {
     pub(crate) shard: Arc<Shard>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) persistence: Arc<dyn Persistence>,
+    pub(crate) identity: Arc<Identity>,
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) settings: Arc<Settings>,
     /// Woken when much has gathered.
@@ -91,10 +93,15 @@ impl Flusher {
     pub(crate) async fn flush(&self) -> Result<()> {
         let partitions: Vec<PartitionId> = self.shard.lock().keys().copied().collect();
         let mut outcome = Ok(());
+        let mut flushed = false;
         for partition in partitions {
             if let Some(plan) = self.plan(partition) {
+                flushed = true;
                 outcome = outcome.and(self.flush_one(partition, plan).await);
             }
+        }
+        if flushed && self.persistence.capabilities().survives_process {
+            outcome = outcome.and(self.identity.move_on().await);
         }
         outcome
     }

@@ -21,6 +21,8 @@ mod pushing;
 #[cfg(test)]
 mod reading;
 #[cfg(test)]
+mod reclaiming;
+#[cfg(test)]
 mod repairing;
 #[cfg(test)]
 mod slow;
