@@ -89,9 +89,7 @@ impl Server {
         let shards = recover_all(&parts, &data_set, &table).await?;
         let (lifecycle, life) = LifecycleOwner::new();
         follow(&table, &parts.ownership, &*parts.runtime, life.clone()).await?;
-        let identity = Identity::new(data_set, parts.journal.clone(), parts.runtime.clone());
-        let (mailboxes, flushers) =
-            start_workers(&parts, shards, &table, &Arc::new(identity), &life);
+        let (mailboxes, flushers) = start_workers(&parts, data_set, shards, &table, &life);
         let router = Router::new(table, settings.map_spread, count);
         let views = Arc::new(Views::default());
         let dispatch = Dispatch::new(
@@ -222,12 +220,14 @@ async fn recover_all(
 /// Starts one worker and one flusher for each shard.
 fn start_workers(
     parts: &Parts,
+    data_set: DataSet,
     shards: Vec<Partitions>,
     table: &Arc<OwnershipTable>,
-    identity: &Arc<Identity>,
     life: &Lifecycle,
 ) -> (Mailboxes, mpsc::Receiver<()>) {
     let (flushing, flushers) = mpsc::channel(1);
+    let (journal, runtime) = (parts.journal.clone(), parts.runtime.clone());
+    let identity = Arc::new(Identity::new(data_set, journal, runtime));
     let mut senders = Vec::with_capacity(shards.len());
     for (number, partitions) in shards.into_iter().enumerate() {
         let (sender, mailbox) = mpsc::channel(parts.settings.mailbox_messages);
