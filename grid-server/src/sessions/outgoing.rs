@@ -114,12 +114,35 @@ impl Outgoing {
         frames: &[Bytes],
     ) -> Result<bool> {
         let mut queue = self.lock();
-        if queue.ended {
-            return Ok(true);
-        }
-        if queue.bytes >= self.bound_bytes {
+        if !queue.ended && queue.bytes >= self.bound_bytes {
             queue.waiting.insert(worker);
             return Ok(false);
+        }
+        self.put(queue, view, partition, frames)?;
+        Ok(true)
+    }
+
+    /// Queues a piece of what a worker sends as room allows. It asked [`Outgoing::has_room`]
+    /// before; other workers may have filled that room since, so that the bound is exceeded by
+    /// one piece of each at most.
+    pub(crate) fn piece(
+        &self,
+        view: ViewId,
+        partition: PartitionId,
+        frames: &[Bytes],
+    ) -> Result<()> {
+        self.put(self.lock(), view, partition, frames)
+    }
+
+    fn put(
+        &self,
+        mut queue: MutexGuard<'_, Queue>,
+        view: ViewId,
+        partition: PartitionId,
+        frames: &[Bytes],
+    ) -> Result<()> {
+        if queue.ended {
+            return Ok(());
         }
         let alone = queue
             .merges
@@ -134,7 +157,7 @@ impl Outgoing {
         }
         drop(queue);
         self.filled.notify_one();
-        Ok(true)
+        Ok(())
     }
 
     /// Whether there is room for more of what a worker has to send; if not, it is told later.

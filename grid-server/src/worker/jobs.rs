@@ -9,7 +9,7 @@ use grid_core::partition::{Budget, CatchUp, Partition, Place, View};
 use grid_core::protocol::{DeltaMode, Message, RepairLeaves, RepairNodes, RepairStep, ViewId};
 use grid_core::{History, Record, Result, Sequence};
 
-use super::fan_out::{DeltaHead, send};
+use super::fan_out::DeltaHead;
 use super::subscribers::{Job, Stream, Subscriber};
 use crate::sessions::{Codecs, Encoded, Level, MergeId, goodbye};
 
@@ -295,8 +295,8 @@ impl Scene<'_> {
     fn send(&self, subscriber: &Subscriber, messages: Vec<Message>) {
         let session = &subscriber.session;
         let frames = Encoded::new(self.codecs, messages).frames(session.codec());
-        // There was room, and what is over the bound by one piece is within the design.
-        send(self.worker, session, self.id, self.partition.id(), frames);
+        let (view, partition) = (self.id, self.partition.id());
+        session.check(frames.and_then(|frames| session.outgoing().piece(view, partition, &frames)));
     }
 }
 

@@ -10,6 +10,8 @@ mod reading;
 mod subscribers;
 mod task;
 mod telling;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use message::{
     Mailboxes, Origin, PushWork, ReadWork, SubscribeWork, WorkerMessage, closed,

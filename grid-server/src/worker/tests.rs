@@ -1,0 +1,131 @@
+use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
+
+use bytes::{Bytes, BytesMut};
+use grid_core::codec::CborCodec;
+use grid_core::op::{Action, Op, OpId};
+use grid_core::partition::{
+    Partition, PartitionConfig, Proposal, ProposalBatch, Rules, TableSeed, Timing,
+};
+use grid_core::protocol::{Message, Selector, ViewId};
+use grid_core::traits::{Codec, CodecLimits};
+use grid_core::{
+    DigestKey, History, Hlc, Key, MapAddress, MapName, Namespace, PartitionId, Result, RunId,
+    Sequence,
+};
+
+use super::jobs::Scene;
+use super::subscribers::Subscriber;
+use crate::sessions::{Codecs, Session};
+
+const VIEW: ViewId = ViewId(1);
+
+fn address() -> MapAddress {
+    MapAddress {
+        namespace: Namespace::default(),
+        map: MapName::new("m").unwrap(),
+    }
+}
+
+/// A partition with `keys` entries of some 10 KB each.
+fn partition(keys: u64) -> Partition {
+    let mut partition = Partition::new(PartitionConfig {
+        id: PartitionId(2),
+        history: History(5),
+        digest_key: DigestKey(1),
+        seed: TableSeed(3, 4),
+    });
+    let proposal = |number: u64| Proposal {
+        principal: "ada".into(),
+        timing: Timing::Client { offset_ms: 0 },
+        address: address(),
+        op: Op {
+            id: OpId {
+                run: RunId(7),
+                number,
+            },
+            hlc: Hlc::new(number, 0),
+            map: address().map,
+            key: Key::new(&format!("k{number}")).unwrap(),
+            action: Action::Put {
+                value: Bytes::from(vec![0; 10_000]),
+                ttl_ms: None,
+            },
+            base: Hlc::ZERO,
+            if_version: None,
+            schema: 0,
+        },
+        veto: None,
+    };
+    let batch = ProposalBatch {
+        proposals: (1..=keys).map(proposal).collect(),
+        ..ProposalBatch::default()
+    };
+    let decided = partition.decide(&batch, 1_000_000, &Rules::default());
+    partition.apply(&decided.effects).unwrap();
+    partition
+}
+
+fn subscriber(session: &Arc<Session>) -> Subscriber {
+    Subscriber {
+        session: session.clone(),
+        cursor: Sequence::ZERO,
+        jobs: VecDeque::new(),
+    }
+}
+
+/// Encodes as CBOR, while something else fills the queue of a connection.
+#[derive(Debug, Default)]
+struct Meanwhile {
+    session: OnceLock<Arc<Session>>,
+}
+
+impl Codec for Meanwhile {
+    fn name(&self) -> &'static str {
+        "cbor"
+    }
+
+    fn encode(&self, message: &Message, buffer: &mut BytesMut) -> Result<()> {
+        if let Some(session) = self.session.get() {
+            session.answer(&Message::Renew {
+                token: "x".repeat(70_000),
+            });
+        }
+        CborCodec.encode(message, buffer)
+    }
+
+    fn decode(&self, frame: Bytes, limits: &CodecLimits) -> Result<Message> {
+        CborCodec.decode(frame, limits)
+    }
+}
+
+#[test]
+fn what_another_worker_queues_meanwhile_costs_a_stream_no_piece() {
+    let partition = partition(20);
+    let session = Session::for_tests();
+    let meanwhile = Meanwhile::default();
+    meanwhile.session.set(session.clone()).unwrap();
+    let codecs: Codecs = Arc::new([Arc::new(meanwhile) as Arc<dyn Codec>]);
+    let view = partition.open_view(&address(), &Selector::All);
+    let scene = Scene {
+        worker: 0,
+        id: VIEW,
+        view: &view,
+        partition: &partition,
+        codecs: &codecs,
+    };
+    let mut subscriber = subscriber(&session);
+    let merge = session.outgoing().begin_merge(VIEW, History(5), 1);
+    scene.welcome(&mut subscriber, merge, History(0), None);
+    let mut keys = Vec::new();
+    for _ in 0..100 {
+        for message in session.queued() {
+            if let Message::Delta(delta) = message {
+                keys.extend(delta.records.into_iter().map(|record| record.key));
+            }
+        }
+        session.outgoing().sent(usize::MAX);
+        scene.run(&mut subscriber);
+    }
+    assert_eq!(keys.len(), 20);
+}
