@@ -52,6 +52,7 @@ mod partition_service;
 mod recovery;
 mod server;
 mod sessions;
+mod turn;
 mod worker;
 mod write_behind;
 

@@ -1,14 +1,12 @@
 //! The task that gathers what callers append.
 
-use std::future::poll_fn;
-use std::task::Poll;
-
 use grid_core::Result;
 use grid_core::traits::{Append, Position};
 use tokio::sync::{mpsc, oneshot};
 
 use super::record::record_bytes;
 use super::writer::Writer;
+use crate::turn::let_others_run;
 
 /// Requests that may wait for the committer; more wait in their callers.
 pub(super) const QUEUE_REQUESTS: usize = 1024;
@@ -55,6 +53,8 @@ pub(super) async fn run(mut writer: Writer, mut requests: mpsc::Receiver<Request
                     }
                 }
                 gathered.commit(&mut writer).await;
+                // The callers that just got their answers append again, and the next commit takes
+                // them along. Without it two halves of them would take turns.
                 let_others_run().await;
             }
             // Callers that went away do not want their answer.
@@ -70,21 +70,6 @@ pub(super) async fn run(mut writer: Writer, mut requests: mpsc::Receiver<Request
             next = requests.recv().await;
         }
     }
-}
-
-/// Lets the callers that just got their answers append again, so that the next commit takes them
-/// along. Without it two halves of them would take turns.
-async fn let_others_run() {
-    let mut ran = false;
-    poll_fn(|context| {
-        if ran {
-            return Poll::Ready(());
-        }
-        ran = true;
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 impl Gathered {

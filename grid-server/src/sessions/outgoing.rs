@@ -170,6 +170,11 @@ impl Outgoing {
         room
     }
 
+    /// Whether nothing more is taken.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.lock().ended
+    }
+
     /// Awaits the answers of `partitions` partitions of a view; those that were awaited before
     /// count no more.
     pub(crate) fn begin_merge(&self, view: ViewId, history: History, partitions: usize) -> MergeId {

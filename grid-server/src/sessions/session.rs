@@ -156,6 +156,11 @@ impl Session {
 impl Session {
     /// A connection that nobody reads from.
     pub(crate) fn for_tests() -> Arc<Self> {
+        Self::with_room(64 * 1024)
+    }
+
+    /// The same, with room for events of so many bytes.
+    pub(crate) fn with_room(bytes: usize) -> Arc<Self> {
         use grid_core::codec::CborCodec;
 
         let introduction = Introduction {
@@ -168,7 +173,7 @@ impl Session {
             offset_ms: 0,
             codec: 0,
         };
-        let outgoing = Outgoing::new(Arc::new(CborCodec), 64 * 1024);
+        let outgoing = Outgoing::new(Arc::new(CborCodec), bytes);
         Arc::new(Self::new(introduction, outgoing))
     }
 

@@ -19,6 +19,10 @@ const PIECE: Budget = Budget {
     bytes: TARGET_FRAME_BYTES,
 };
 
+/// Pieces and answers that one subscriber gets before others have their turn: a client that takes
+/// them as fast as they come must not keep a worker to itself.
+pub(super) const PIECES_PER_TURN: usize = 16;
+
 /// The partition of a view that a subscriber is told about.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scene<'a> {
@@ -30,14 +34,16 @@ pub(super) struct Scene<'a> {
 }
 
 impl Scene<'_> {
-    /// Starts to bring a new subscriber level, from where it says it stands.
+    /// Starts to bring a new subscriber level, from where it says it stands; returns as
+    /// [`Scene::run`] does.
+    #[must_use]
     pub(super) fn welcome(
         &self,
         subscriber: &mut Subscriber,
         merge: MergeId,
         history: History,
         cursor: Option<Sequence>,
-    ) {
+    ) -> bool {
         let now = self.partition.sequence();
         let level = Level {
             sequence: now,
@@ -45,39 +51,36 @@ impl Scene<'_> {
             reset: false,
             stated: false,
         };
-        let stream = match self.partition.catch_up(history, cursor) {
-            CatchUp::Reset => {
-                return self.level(
-                    subscriber,
-                    merge,
-                    now,
-                    Level {
-                        reset: true,
-                        ..level
-                    },
-                );
+        let (at, level) = match self.partition.catch_up(history, cursor) {
+            CatchUp::Reset => (
+                now,
+                Level {
+                    reset: true,
+                    ..level
+                },
+            ),
+            CatchUp::Changes(cursor) if self.has_nothing_after(cursor) => (
+                cursor,
+                Level {
+                    stated: true,
+                    ..level
+                },
+            ),
+            CatchUp::Snapshot if self.is_empty() => (now, level),
+            CatchUp::Changes(cursor) => {
+                return self.begin(subscriber, merge, Stream::changes(cursor));
             }
-            CatchUp::Changes(cursor) if self.has_nothing_after(cursor) => {
-                return self.level(
-                    subscriber,
-                    merge,
-                    cursor,
-                    Level {
-                        stated: true,
-                        ..level
-                    },
-                );
-            }
-            CatchUp::Changes(cursor) => Stream::changes(cursor),
-            CatchUp::Snapshot if self.is_empty() => {
-                return self.level(subscriber, merge, now, level);
-            }
-            CatchUp::Snapshot => Stream::snapshot(now),
+            CatchUp::Snapshot => return self.begin(subscriber, merge, Stream::snapshot(now)),
         };
+        self.level(subscriber, merge, at, level);
+        false
+    }
+
+    fn begin(&self, subscriber: &mut Subscriber, merge: MergeId, stream: Stream) -> bool {
         let session = subscriber.session.clone();
         session.check(session.outgoing().streams(self.id, merge));
         subscriber.jobs.push_back(Job::Stream(stream));
-        self.run(subscriber);
+        self.run(subscriber)
     }
 
     fn level(&self, subscriber: &mut Subscriber, merge: MergeId, cursor: Sequence, level: Level) {
@@ -112,11 +115,19 @@ impl Scene<'_> {
         changes.records.is_empty()
     }
 
-    /// Does what a subscriber waits for, as long as there is room in its queue.
-    pub(super) fn run(&self, subscriber: &mut Subscriber) {
-        while !subscriber.jobs.is_empty() && subscriber.session.outgoing().has_room(self.worker) {
+    /// Does what a subscriber waits for, as long as there is room in its queue; returns whether
+    /// it is to go on once others have had their turn.
+    #[must_use]
+    pub(super) fn run(&self, subscriber: &mut Subscriber) -> bool {
+        if subscriber.session.outgoing().has_ended() {
+            subscriber.jobs.clear();
+        }
+        for _ in 0..PIECES_PER_TURN {
+            if subscriber.jobs.is_empty() || !subscriber.session.outgoing().has_room(self.worker) {
+                return false;
+            }
             let Some(job) = subscriber.jobs.pop_front() else {
-                return;
+                return false;
             };
             let rest = match job {
                 Job::Stream(stream) => self.stream(subscriber, stream),
@@ -127,6 +138,7 @@ impl Scene<'_> {
                 subscriber.jobs.push_front(job);
             }
         }
+        !subscriber.jobs.is_empty()
     }
 
     /// Sends a piece of a stream; returns what is left.

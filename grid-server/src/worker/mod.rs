@@ -12,6 +12,7 @@ mod task;
 mod telling;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 pub(crate) use message::{
     Mailboxes, Origin, PushWork, ReadWork, SubscribeWork, WorkerMessage, closed,

@@ -1,5 +1,6 @@
 //! The task of one worker: it drains its mailbox, commits what is there, and tells everybody.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,10 +18,12 @@ use super::message::{Origin, PushWork, ReadWork, SubscribeWork, WorkerMessage};
 use super::pipeline::PartitionPipeline;
 use super::reading::{merge_pages, read};
 use super::subscribers::{Followed, Job, MAX_JOBS, Subscriber, Subscribers};
+use super::turns::Turns;
 use crate::config::Settings;
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::partition_service::{PartWork, Shard, Work, WorkBatch};
 use crate::sessions::{Codecs, Session, goodbye};
+use crate::turn::let_others_run;
 
 /// What a worker shares with the rest of the server.
 #[derive(Debug, Clone)]
@@ -43,6 +46,16 @@ pub(crate) struct Worker {
     mailbox: mpsc::Receiver<WorkerMessage>,
     pub(super) pipeline: PartitionPipeline,
     pub(super) subscribers: Subscribers,
+    /// Subscribers with more to get, which have had their turn.
+    unfinished: Turns,
+}
+
+/// What a worker waits for.
+enum Event {
+    Due,
+    Message(WorkerMessage),
+    /// Those with more to get may go on.
+    OthersRan,
 }
 
 /// Messages that are handled after the batch that they arrived with.
@@ -59,6 +72,7 @@ impl Worker {
             mailbox,
             pipeline,
             subscribers: Subscribers::default(),
+            unfinished: Turns::default(),
         }
     }
 
@@ -70,26 +84,38 @@ impl Worker {
         futures::pin_mut!(over);
         let mut due = self.context.runtime.sleep(period).fuse();
         loop {
-            let message = select_biased! {
-                () = over => return,
-                () = due => {
-                    due = self.context.runtime.sleep(period).fuse();
-                    None
+            let unfinished = !self.unfinished.is_empty();
+            let others_ran = async {
+                if !unfinished {
+                    std::future::pending::<()>().await;
                 }
+                let_others_run().await;
+            };
+            let event = select_biased! {
+                () = over => return,
+                () = due => Event::Due,
                 message = self.mailbox.recv().fuse() => match message {
-                    Some(message) => Some(message),
+                    Some(message) => Event::Message(message),
                     None => return,
                 },
+                () = Box::pin(others_ran).fuse() => Event::OthersRan,
             };
-            match message {
-                None => self.keep_house().await,
-                Some(message) => {
+            match event {
+                Event::Due => {
+                    due = self.context.runtime.sleep(period).fuse();
+                    self.keep_house().await;
+                }
+                Event::Message(message) => {
                     if let Some(stopped) = self.turn(message).await {
                         // Nobody listening means that the server was dropped meanwhile.
                         let _ = stopped.send(());
                         return;
                     }
                 }
+                Event::OthersRan => {}
+            }
+            if let Some((session, partition, view)) = self.unfinished.next() {
+                self.run_jobs(session, &[(partition, view)]);
             }
         }
     }
@@ -238,7 +264,7 @@ impl Worker {
             let subscriber = Subscriber {
                 session: work.session.clone(),
                 cursor: partition.sequence(),
-                jobs: std::collections::VecDeque::new(),
+                jobs: VecDeque::new(),
             };
             let open = || partition.open_view(&work.address, &work.selector);
             let followed = self.subscribers.follow(*id, work.view, open, subscriber);
@@ -250,8 +276,11 @@ impl Worker {
                 partition,
                 codecs: &self.context.codecs,
             };
-            if let Some(subscriber) = subscribers.get_mut(&work.session.id()) {
-                scene.welcome(subscriber, work.merge, work.history, *cursor);
+            let session = work.session.id();
+            if let Some(subscriber) = subscribers.get_mut(&session)
+                && scene.welcome(subscriber, work.merge, work.history, *cursor)
+            {
+                self.unfinished.add((session, *id, work.view));
             }
         }
     }
@@ -301,8 +330,10 @@ impl Worker {
                 partition: &owned.partition,
                 codecs: &self.context.codecs,
             };
-            if let Some(subscriber) = subscribers.get_mut(&session) {
-                scene.run(subscriber);
+            if let Some(subscriber) = subscribers.get_mut(&session)
+                && scene.run(subscriber)
+            {
+                self.unfinished.add((session, *id, *view_id));
             }
         }
     }

@@ -14,7 +14,7 @@ use grid_core::{
     Sequence,
 };
 
-use super::jobs::Scene;
+use super::jobs::{PIECES_PER_TURN, Scene};
 use super::subscribers::Subscriber;
 use crate::sessions::{Codecs, Session};
 
@@ -116,7 +116,7 @@ fn what_another_worker_queues_meanwhile_costs_a_stream_no_piece() {
     };
     let mut subscriber = subscriber(&session);
     let merge = session.outgoing().begin_merge(VIEW, History(5), 1);
-    scene.welcome(&mut subscriber, merge, History(0), None);
+    let _ = scene.welcome(&mut subscriber, merge, History(0), None);
     let mut keys = Vec::new();
     for _ in 0..100 {
         for message in session.queued() {
@@ -125,7 +125,38 @@ fn what_another_worker_queues_meanwhile_costs_a_stream_no_piece() {
             }
         }
         session.outgoing().sent(usize::MAX);
-        scene.run(&mut subscriber);
+        let _ = scene.run(&mut subscriber);
     }
     assert_eq!(keys.len(), 20);
+}
+
+#[test]
+fn a_client_that_takes_all_there_is_leaves_others_their_turn() {
+    // Five entries fit into one piece.
+    let partition = partition(5 * 3 * PIECES_PER_TURN as u64);
+    let session = Session::with_room(1 << 30);
+    let codecs: Codecs = Arc::new([Arc::new(CborCodec) as Arc<dyn Codec>]);
+    let view = partition.open_view(&address(), &Selector::All);
+    let scene = Scene {
+        worker: 0,
+        id: VIEW,
+        view: &view,
+        partition: &partition,
+        codecs: &codecs,
+    };
+    let mut subscriber = subscriber(&session);
+    let merge = session.outgoing().begin_merge(VIEW, History(5), 1);
+    let mut more = scene.welcome(&mut subscriber, merge, History(0), None);
+    let mut turns = Vec::new();
+    while more {
+        turns.push(session.queued().len());
+        more = scene.run(&mut subscriber);
+    }
+    assert!(turns.len() > 1 && turns.iter().all(|pieces| *pieces <= PIECES_PER_TURN));
+    // Nothing is done for a client that is gone.
+    let merge = session.outgoing().begin_merge(VIEW, History(5), 1);
+    assert!(scene.welcome(&mut subscriber, merge, History(0), None));
+    session.outgoing().end(None);
+    assert!(!scene.run(&mut subscriber));
+    assert!(subscriber.jobs.is_empty());
 }
