@@ -6,7 +6,9 @@ use grid_core::codec::{fitting, record_bound};
 use grid_core::limits::TARGET_FRAME_BYTES;
 use grid_core::merkle::Answer;
 use grid_core::partition::{Budget, CatchUp, Partition, Place, View};
-use grid_core::protocol::{DeltaMode, Message, RepairLeaves, RepairNodes, RepairStep, ViewId};
+use grid_core::protocol::{
+    CaughtUp, DeltaMode, Message, RepairLeaves, RepairNodes, RepairStep, ViewId,
+};
 use grid_core::{History, Record, Result, Sequence};
 
 use super::fan_out::DeltaHead;
@@ -150,16 +152,15 @@ impl Scene<'_> {
         };
         if needed < self.partition.horizon() {
             // What it lacks may have been collected meanwhile.
-            let level = Level {
-                sequence: self.partition.sequence(),
+            let reset = CaughtUp {
+                view: self.id,
+                history: self.partition.history(),
+                cursor: vec![(self.partition.id(), self.partition.sequence())],
                 root: self.view.root(),
                 reset: true,
-                stated: false,
             };
-            let session = subscriber.session.clone();
-            let history = self.partition.history();
-            let merge = session.outgoing().begin_merge(self.id, history, 1);
-            self.level(subscriber, merge, level.sequence, level);
+            subscriber.cursor = self.partition.sequence();
+            subscriber.session.answer(&Message::CaughtUp(reset));
             return None;
         }
         let mut changes = self.partition.changes(

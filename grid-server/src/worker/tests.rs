@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use grid_core::codec::CborCodec;
 use grid_core::op::{Action, Op, OpId};
 use grid_core::partition::{
-    Partition, PartitionConfig, Proposal, ProposalBatch, Rules, TableSeed, Timing,
+    Partition, PartitionConfig, Proposal, ProposalBatch, Rules, TableSeed, Timing, View,
 };
 use grid_core::protocol::{Message, Selector, ViewId};
 use grid_core::traits::{Codec, CodecLimits};
@@ -16,7 +16,7 @@ use grid_core::{
 
 use super::jobs::{PIECES_PER_TURN, Scene};
 use super::subscribers::Subscriber;
-use crate::sessions::{Codecs, Session};
+use crate::sessions::{Codecs, Level, Session};
 
 const VIEW: ViewId = ViewId(1);
 
@@ -74,6 +74,27 @@ fn subscriber(session: &Arc<Session>) -> Subscriber {
     }
 }
 
+/// Collects every tombstone that there is.
+fn collect(partition: &mut Partition) {
+    let rules = Rules::default();
+    let mut now_ms = 1_000_000;
+    for _ in 0..3 {
+        let effects = partition.housekeeping(now_ms, &rules, partition.sequence());
+        partition.apply(&effects).unwrap();
+        now_ms += rules.retention_ms;
+    }
+}
+
+fn scene<'a>(partition: &'a Partition, view: &'a View, codecs: &'a Codecs) -> Scene<'a> {
+    Scene {
+        worker: 0,
+        id: VIEW,
+        view,
+        partition,
+        codecs,
+    }
+}
+
 /// Encodes as CBOR, while something else fills the queue of a connection.
 #[derive(Debug, Default)]
 struct Meanwhile {
@@ -107,13 +128,7 @@ fn what_another_worker_queues_meanwhile_costs_a_stream_no_piece() {
     meanwhile.session.set(session.clone()).unwrap();
     let codecs: Codecs = Arc::new([Arc::new(meanwhile) as Arc<dyn Codec>]);
     let view = partition.open_view(&address(), &Selector::All);
-    let scene = Scene {
-        worker: 0,
-        id: VIEW,
-        view: &view,
-        partition: &partition,
-        codecs: &codecs,
-    };
+    let scene = scene(&partition, &view, &codecs);
     let mut subscriber = subscriber(&session);
     let merge = session.outgoing().begin_merge(VIEW, History(5), 1);
     let _ = scene.welcome(&mut subscriber, merge, History(0), None);
@@ -137,13 +152,7 @@ fn a_client_that_takes_all_there_is_leaves_others_their_turn() {
     let session = Session::with_room(1 << 30);
     let codecs: Codecs = Arc::new([Arc::new(CborCodec) as Arc<dyn Codec>]);
     let view = partition.open_view(&address(), &Selector::All);
-    let scene = Scene {
-        worker: 0,
-        id: VIEW,
-        view: &view,
-        partition: &partition,
-        codecs: &codecs,
-    };
+    let scene = scene(&partition, &view, &codecs);
     let mut subscriber = subscriber(&session);
     let merge = session.outgoing().begin_merge(VIEW, History(5), 1);
     let mut more = scene.welcome(&mut subscriber, merge, History(0), None);
@@ -159,4 +168,46 @@ fn a_client_that_takes_all_there_is_leaves_others_their_turn() {
     session.outgoing().end(None);
     assert!(!scene.run(&mut subscriber));
     assert!(subscriber.jobs.is_empty());
+}
+
+#[test]
+fn a_stream_that_ends_in_a_reset_takes_nothing_from_the_answers_of_others() {
+    let mut partition = partition(30);
+    let session = Session::for_tests();
+    let codecs: Codecs = Arc::new([Arc::new(CborCodec) as Arc<dyn Codec>]);
+    let view = partition.open_view(&address(), &Selector::All);
+    let mut subscriber = subscriber(&session);
+    let merge = session.outgoing().begin_merge(VIEW, History(5), 2);
+    let more = scene(&partition, &view, &codecs).welcome(
+        &mut subscriber,
+        merge,
+        History(5),
+        Some(Sequence(1)),
+    );
+    assert!(!more && !subscriber.is_live(), "the queue is full");
+    session.queued();
+    collect(&mut partition);
+    assert!(partition.horizon() > Sequence(1));
+    session.outgoing().sent(usize::MAX);
+    let _ = scene(&partition, &view, &codecs).run(&mut subscriber);
+    let told = session.queued();
+    let [Message::CaughtUp(reset)] = &told[..] else {
+        panic!("{told:?}");
+    };
+    assert!(reset.reset);
+    assert_eq!(reset.cursor, [(PartitionId(2), partition.sequence())]);
+    // The view's other partition is level: its answer is not lost.
+    let level = Level {
+        sequence: Sequence(4),
+        root: 9,
+        reset: false,
+        stated: true,
+    };
+    let other = PartitionId(3);
+    session.outgoing().level(VIEW, merge, other, level).unwrap();
+    let told = session.queued();
+    let [Message::CaughtUp(caught_up)] = &told[..] else {
+        panic!("{told:?}");
+    };
+    assert_eq!(caught_up.cursor, [(other, Sequence(4))]);
 }
