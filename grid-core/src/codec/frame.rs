@@ -3,7 +3,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{MAX_ITEMS_PER_MESSAGE, TARGET_FRAME_BYTES};
 use crate::op::{Action, Op};
-use crate::protocol::Push;
+use crate::protocol::{Exception, Push, Verdict};
 use crate::record::Record;
 
 /// Bytes kept free for the fields of a message beside its items.
@@ -26,6 +26,16 @@ pub fn op_bound(op: &Op) -> usize {
 pub fn record_bound(record: &Record) -> usize {
     let value = record.value.as_ref().map_or(0, |value| value.len());
     ITEM_OVERHEAD_BYTES + record.key.as_bytes().len() + value
+}
+
+/// An upper bound of the encoded length of `exception`, in bytes.
+#[must_use]
+pub fn exception_bound(exception: &Exception) -> usize {
+    let message = match &exception.verdict {
+        Verdict::Rejected { message, .. } => message.len(),
+        Verdict::Accepted | Verdict::Restamped(_) | Verdict::Superseded(_) => 0,
+    };
+    ITEM_OVERHEAD_BYTES + message
 }
 
 /// How many of the leading items, of which `bounds` are the upper bounds in bytes, make one frame

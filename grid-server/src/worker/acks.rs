@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use grid_core::codec::{exception_bound, fitting};
+use grid_core::limits::MAX_ITEMS_PER_MESSAGE;
 use grid_core::op::RunId;
 use grid_core::partition::Outcome;
 use grid_core::protocol::{Ack, Deferred, Exception, Message, NumberRange, Verdict};
@@ -55,10 +57,32 @@ impl Acks {
         }
     }
 
-    /// The acks, with the connections that they go to.
+    /// The acks, each fit for a frame, with the connections that they go to.
     pub(super) fn finish(self) -> impl Iterator<Item = (Arc<Session>, Ack)> {
-        self.acks.into_values()
+        self.acks.into_values().flat_map(|(session, ack)| {
+            let parts = split(ack).into_iter();
+            parts.map(move |part| (session.clone(), part))
+        })
     }
+}
+
+/// Most ranges in one ack: the items of a message, of which a range takes two, and some room.
+const MAX_RANGES: usize = MAX_ITEMS_PER_MESSAGE / 4;
+
+/// An ack as one or several that fit into frames.
+fn split(mut ack: Ack) -> Vec<Ack> {
+    let mut accepted = std::mem::take(&mut ack.accepted).into_iter();
+    let mut exceptions = std::mem::take(&mut ack.exceptions).into_iter();
+    let mut parts = Vec::new();
+    while !(accepted.as_slice().is_empty() && exceptions.as_slice().is_empty()) {
+        let count = fitting(exceptions.as_slice().iter().map(exception_bound));
+        parts.push(Ack {
+            accepted: accepted.by_ref().take(MAX_RANGES).collect(),
+            exceptions: exceptions.by_ref().take(count).collect(),
+            ..ack.clone()
+        });
+    }
+    parts
 }
 
 /// Ops that could not be taken, by connection and run, from the lowest number on.
@@ -98,5 +122,47 @@ pub(super) fn session_of(push: &Pushed) -> Option<&Arc<Session>> {
     match &push.origin {
         Origin::Session(session) => Some(session),
         Origin::Program { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use grid_core::codec::CborCodec;
+    use grid_core::protocol::{Message, RejectReason};
+    use grid_core::traits::Codec;
+
+    use super::*;
+
+    #[test]
+    fn verdicts_of_one_batch_fit_into_frames_however_many_and_long_they_are() {
+        let session = Session::for_tests();
+        let mut acks = Acks::default();
+        // Every other op is of another partition.
+        let numbers: Vec<u64> = (1..=40_000).step_by(2).collect();
+        for number in &numbers {
+            let verdict = if *number < 20_000 {
+                Verdict::Accepted
+            } else {
+                Verdict::Rejected {
+                    reason: RejectReason::Forbidden,
+                    message: "no".repeat(200),
+                }
+            };
+            let outcome = Outcome {
+                verdict,
+                sequence: Sequence(*number),
+            };
+            acks.add(&session, RunId(7), PartitionId(1), *number, outcome);
+        }
+        let mut told = Vec::new();
+        for (_, ack) in acks.finish() {
+            assert_eq!(ack.sequence, Sequence(39_999));
+            told.extend(ack.accepted.iter().flat_map(|r| r.first..r.first + r.count));
+            told.extend(ack.exceptions.iter().map(|exception| exception.number));
+            let mut frame = bytes::BytesMut::new();
+            CborCodec.encode(&Message::Ack(ack), &mut frame).unwrap();
+        }
+        told.sort_unstable();
+        assert_eq!(told, numbers);
     }
 }
