@@ -81,7 +81,8 @@ impl Proxy {
         self.upstream.send_replace(upstream);
     }
 
-    /// Bytes passed on so far: towards the server, and towards the clients.
+    /// Bytes passed on so far: towards the server, and towards the clients. What one side has
+    /// received is counted.
     #[must_use]
     pub fn bytes(&self) -> (u64, u64) {
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
@@ -166,10 +167,14 @@ async fn pump(
         else {
             return;
         };
-        if now == LinkState::Cut || to.write_all(&buffer[..length]).await.is_err() {
+        if now == LinkState::Cut {
             return;
         }
+        // Before they go on, so that whoever has received bytes finds them counted.
         count.fetch_add(u64::try_from(length).unwrap_or(u64::MAX), Ordering::Relaxed);
+        if to.write_all(&buffer[..length]).await.is_err() {
+            return;
+        }
     }
 }
 
