@@ -1,0 +1,192 @@
+//! A million pending ops, in a process that is killed.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use grid_runtime_tokio::FileDisk;
+use grid_server::journal::{JournalOptions, LocalJournal};
+use hybrid_grid::Grid;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+use crate::world::{Customer, Site, customer, flushed, soon};
+
+const MAP: &str = "customers";
+const OPS: u32 = 1_000_000;
+const BATCH: u32 = 10_000;
+/// What the first process is killed after; it is in the middle of writing more then.
+const FIRST_KILL: u32 = 300_000;
+/// Most memory that a process of the device may ever have used, in KiB.
+const MOST_MEMORY_KIB: u64 = 1_536 * 1024;
+/// Tells the test that it is to be the device, and where its store is.
+const STORE: &str = "GRID_PITFALL_06_STORE";
+/// The server that the device is to push to; none makes it write.
+const SERVER: &str = "GRID_PITFALL_06_SERVER";
+const NAME: &str = "million::pitfall_06_a_million_pending_ops_survive_kill_9_and_arrive";
+
+fn key(id: u32) -> String {
+    format!("c{id:07}")
+}
+
+/// The most memory that this process ever used, in KiB, as Linux tells.
+fn peak_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    number.unwrap().trim().parse().unwrap()
+}
+
+/// The device's process: it goes on with what it finds in its store until it is killed or, with a
+/// server, until everything has arrived there.
+async fn device(store: &str) {
+    let url = format!("sqlite://{store}");
+    let Ok(server) = std::env::var(SERVER) else {
+        let grid = Grid::builder().storage(url).open().await.unwrap();
+        let found = u32::try_from(grid.status().pending).unwrap();
+        say("opened", found.into());
+        let map = grid.map::<Customer>(MAP).unwrap();
+        for first in (found..OPS).step_by(BATCH as usize) {
+            let entries = (first..first + BATCH).map(|id| (key(id), customer(id, 0)));
+            drop(map.put_all(entries).await.unwrap());
+            if first + BATCH == OPS {
+                say("peak", peak_kib());
+            }
+            say("durable", (first + BATCH).into());
+        }
+        return std::future::pending().await;
+    };
+    let grid = Grid::builder().storage(url).server(server);
+    let grid = grid.open().await.unwrap();
+    say("opened", grid.status().pending as u64);
+    let map = grid.map::<Customer>(MAP).unwrap();
+    assert_eq!(map.len(), OPS as usize);
+    grid.flushed().await.unwrap();
+    assert_eq!(map.get(&key(OPS - 1)).unwrap(), Some(customer(OPS - 1, 0)));
+    say("decided", grid.status().decided);
+    say("peak", peak_kib());
+    grid.close().await.unwrap();
+}
+
+#[expect(clippy::print_stdout, reason = "the other process reads it")]
+fn say(what: &str, number: u64) {
+    println!("{what} {number}");
+}
+
+/// The device's process, as the test sees it.
+struct Process {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Process {
+    fn start(store: &Path, server: Option<&str>) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", NAME, "--nocapture"]);
+        command.env(STORE, store).env_remove(SERVER);
+        if let Some(server) = server {
+            command.env(SERVER, server);
+        }
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let stdout = child.stdout.take().unwrap();
+        Self {
+            child,
+            lines: BufReader::new(stdout).lines(),
+        }
+    }
+
+    /// The number of the next line that says `what`; what was said before in other words is
+    /// dropped.
+    async fn next(&mut self, what: &str) -> u32 {
+        soon(what, async {
+            loop {
+                let line = self.lines.next_line().await.unwrap();
+                let line = line.unwrap_or_else(|| panic!("it ended before it said `{what}`"));
+                // The test harness prints lines of its own, and no line break before the first.
+                if let Some((_, number)) = line.split_once(&format!("{what} ")) {
+                    return number.parse().unwrap();
+                }
+            }
+        })
+        .await
+    }
+
+    /// Waits until this many writes were reported as durable, and kills the process then and there.
+    async fn kill_at(mut self, durable: u32) -> u32 {
+        let mut reported = 0;
+        while reported < durable {
+            reported = self.next("durable").await;
+        }
+        self.child.kill().await.unwrap();
+        // What it had said by then counts as well.
+        while let Ok(Some(line)) = self.lines.next_line().await {
+            let said = line.strip_prefix("durable ").map(str::parse);
+            reported = said.map_or(reported, Result::unwrap);
+        }
+        reported
+    }
+}
+
+async fn server(folder: &Path) -> (Site, grid_server::Server) {
+    let mut site = Site::new().await;
+    let database = format!("sqlite://{}", folder.join("grid.db").display());
+    site.database(&database).await;
+    let disk = Arc::new(FileDisk::open(folder.join("journal")).unwrap());
+    let runtime = Arc::new(site.clock.clone());
+    let journal = LocalJournal::open(disk, runtime, JournalOptions::default()).await;
+    site.journal = Arc::new(journal.unwrap());
+    let server = site.start().await;
+    (site, server)
+}
+
+/// A million writes that the server has not seen survive `kill -9` of their process, in the middle
+/// of writing and at the end; they open again in bounded memory, and arrive, each once.
+#[tokio::test(flavor = "multi_thread")]
+async fn pitfall_06_a_million_pending_ops_survive_kill_9_and_arrive() {
+    if let Ok(store) = std::env::var(STORE) {
+        return device(&store).await;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("device.db");
+    let mut first = Process::start(&store, None);
+    assert_eq!(first.next("opened").await, 0);
+    let reported = first.kill_at(FIRST_KILL).await;
+
+    let mut second = Process::start(&store, None);
+    let found = second.next("opened").await;
+    assert!(found >= reported, "{found} of {reported} durable writes");
+    let mut peaks = vec![second.next("peak").await];
+    assert_eq!(second.kill_at(OPS).await, OPS);
+
+    let (site, _server) = server(folder.path()).await;
+    let address = format!("ws://{}", site.proxy.address());
+    let mut third = Process::start(&store, Some(&address));
+    assert_eq!(third.next("opened").await, OPS);
+    assert_eq!(third.next("decided").await, OPS);
+    peaks.push(third.next("peak").await);
+    assert!(third.child.wait().await.unwrap().success());
+    println!(
+        "{OPS} pending ops: killed at {reported} and {OPS}, found {found} and {OPS}; peak memory \
+         {} MiB while writing, {} MiB while pushing",
+        peaks[0] / 1024,
+        peaks[1] / 1024
+    );
+    assert!(
+        peaks.iter().all(|peak| u64::from(*peak) < MOST_MEMORY_KIB),
+        "{peaks:?}"
+    );
+
+    // Every op took effect on the server, once.
+    let stranger = site.device().open().await.unwrap();
+    let some = stranger.map_with_prefix::<Customer>(MAP, "c09999").unwrap();
+    flushed(&stranger).await;
+    assert_eq!(some.len(), 100);
+    let status = stranger.status();
+    let changes: u64 = status.maps[0].cursor.iter().map(|(_, at)| at.0).sum();
+    assert_eq!(changes, OPS.into());
+}

@@ -1,0 +1,112 @@
+//! Each op has its own verdict.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use grid_core::MapName;
+use grid_core::Stamp;
+use grid_core::op::Op;
+use grid_core::protocol::RejectReason;
+use grid_core::traits::{Decision, Policy, Principal};
+use grid_testkit::proxy::LinkState;
+use hybrid_grid::{Fate, NotAcked};
+
+use crate::world::{Site, agree, contents};
+
+const MAP: &str = "notes";
+/// Fits into a client's outbox, and not into this server's values.
+const LARGE: usize = 10_000;
+
+/// Nobody may write keys that start with `no/`.
+#[derive(Debug)]
+struct Strict;
+
+impl Policy for Strict {
+    fn may_write(&self, _: &Principal, op: &Op) -> Decision {
+        match op.key.as_str().starts_with("no/") {
+            true => Decision::Deny("not yours".to_owned()),
+            false => Decision::Allow,
+        }
+    }
+
+    fn may_read(&self, _: &Principal, _: &MapName) -> Decision {
+        Decision::Allow
+    }
+}
+
+/// Ops that the server refuses, for whatever reason, leave the outbox with a reason of their own;
+/// those between and behind them are acked, and what was refused is not seen any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn pitfall_04_refused_ops_do_not_block_those_behind_them() {
+    let mut site = Site::new().await;
+    site.policy = Some(Arc::new(Strict));
+    site.settings.max_value_bytes = 1_000;
+    // Many pushes: a refusal in one of them must not stop the next ones either.
+    site.settings.push_window = 7;
+    let _server = site.start().await;
+    site.proxy.set(LinkState::Cut);
+    let device = site.device().open().await.unwrap();
+    let other = site.device().open().await.unwrap();
+    let notes = device.map::<String>(MAP).unwrap();
+    let mut rejections = device.rejections();
+    let text = |number: usize| format!("text {number}");
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    for number in 0..60 {
+        let key = format!("k{number}");
+        let (write, reason) = match number % 6 {
+            0 => {
+                let key = format!("no/{number}");
+                (
+                    notes.put(&key, &text(number)).await,
+                    RejectReason::Forbidden,
+                )
+            }
+            2 => {
+                let large = "x".repeat(LARGE);
+                (notes.put(&key, &large).await, RejectReason::TooLarge)
+            }
+            4 => {
+                // Only if it is at a version that it never had.
+                let version = Stamp {
+                    hlc: grid_core::Hlc::new(1, 0),
+                    ..Stamp::ZERO
+                };
+                let write = notes.put_if(&key, &text(number), version).await;
+                (write, RejectReason::VersionMismatch)
+            }
+            _ => {
+                good.push((key.clone(), notes.put(&key, &text(number)).await.unwrap()));
+                continue;
+            }
+        };
+        bad.push((write.unwrap(), reason));
+    }
+    assert_eq!(notes.len(), 60);
+    site.proxy.set(LinkState::Up);
+    device.connect_now();
+    let mut keys = Vec::new();
+    for (key, write) in good {
+        assert_eq!(write.acked().await.unwrap(), Fate::Acked, "{key}");
+        keys.push(key);
+    }
+    let mut refused = BTreeSet::new();
+    for (write, reason) in bad {
+        let op = write.op();
+        match write.acked().await {
+            Err(NotAcked::Rejected(rejected)) => {
+                assert_eq!((rejected.op, rejected.reason), (op, reason), "{rejected}");
+                refused.insert(op);
+            }
+            other => panic!("{other:?} instead of {reason}"),
+        }
+    }
+    // Whoever shows rejections to the user misses none.
+    for _ in 0..30 {
+        assert!(refused.remove(&rejections.next().await.unwrap().op));
+    }
+    let level = agree::<String>(&[&device, &other], MAP).await;
+    assert_eq!(device.status().pending, 0);
+    keys.sort();
+    assert_eq!(level.into_keys().collect::<Vec<_>>(), keys);
+    assert_eq!(contents(&notes).len(), 30);
+}
