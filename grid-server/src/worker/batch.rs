@@ -21,7 +21,8 @@ const OP_OVERHEAD_BYTES: usize = 64;
 pub(super) struct Batch {
     parts: BTreeMap<PartitionId, Part>,
     pub(super) pushes: Vec<Pushed>,
-    pub(super) ops: usize,
+    /// What is to be decided: ops, confirmations, farewells.
+    pub(super) items: usize,
     pub(super) bytes: usize,
 }
 
@@ -53,7 +54,7 @@ impl Batch {
         let index = self.pushes.len();
         let (name, author, timing) = identity(&push.origin);
         for (partition, address, op, veto) in push.ops {
-            self.ops += 1;
+            self.items += 1;
             self.bytes += OP_OVERHEAD_BYTES + op.key.as_bytes().len();
             if let Action::Put { value, .. } = &op.action {
                 self.bytes += value.len();
@@ -76,6 +77,7 @@ impl Batch {
     }
 
     pub(super) fn stored(&mut self, session: &Session, stored: Vec<Stored>) {
+        self.items += stored.len();
         for each in stored {
             let part = self.parts.entry(each.partition).or_default();
             part.batch.stored.push(Confirmation {
@@ -93,6 +95,7 @@ impl Batch {
         partitions: impl Iterator<Item = PartitionId>,
     ) {
         for partition in partitions {
+            self.items += 1;
             let part = self.parts.entry(partition).or_default();
             part.batch.released.push(Farewell {
                 run,
@@ -144,5 +147,25 @@ fn identity(origin: &Origin) -> (Arc<str>, Option<Arc<Principal>>, Timing) {
 fn client_timing(session: &Session) -> Timing {
     Timing::Client {
         offset_ms: session.offset_ms(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn confirmations_and_farewells_fill_a_batch_as_ops_do() {
+        let session = Session::for_tests();
+        let mut batch = Batch::default();
+        let stored = |run| Stored {
+            run: RunId(run),
+            partition: PartitionId(1),
+            through: 5,
+        };
+        batch.stored(&session, vec![stored(1), stored(2)]);
+        assert_eq!(batch.items, 2);
+        batch.release(&session, RunId(1), (0..135).map(PartitionId));
+        assert_eq!(batch.items, 137);
     }
 }

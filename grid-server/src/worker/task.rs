@@ -130,9 +130,12 @@ impl Worker {
         let mut later = Later::new();
         let mut deferrals = Deferrals::default();
         let mut next = Some(first);
+        let mut messages = 0;
         while let Some(message) = next.take() {
             self.gather(message, &mut batch, &mut later, &mut deferrals);
-            if batch.ops < max_ops && batch.bytes < max_bytes && later.len() < max_ops {
+            messages += 1;
+            // Even messages that come to nothing must not keep what was gathered waiting.
+            if batch.items < max_ops && batch.bytes < max_bytes && messages < max_ops {
                 next = self.mailbox.try_recv().ok();
             }
         }
