@@ -28,6 +28,13 @@ struct Life {
     changed: Notify,
 }
 
+impl Life {
+    fn enter(&self, phase: Phase) {
+        self.phase.fetch_max(phase as u8, Ordering::SeqCst);
+        self.changed.notify_waiters();
+    }
+}
+
 /// One task's view of the server's life.
 #[derive(Debug, Clone)]
 pub(crate) struct Lifecycle(Arc<Life>);
@@ -45,10 +52,13 @@ impl LifecycleOwner {
         (Self(lifecycle.clone()), lifecycle)
     }
 
+    /// The server's life, as its tasks see it.
+    pub(crate) fn life(&self) -> &Lifecycle {
+        &self.0
+    }
+
     pub(crate) fn enter(&self, phase: Phase) {
-        let life = &self.0.0;
-        life.phase.fetch_max(phase as u8, Ordering::SeqCst);
-        life.changed.notify_waiters();
+        self.0.0.enter(phase);
     }
 }
 
@@ -71,9 +81,47 @@ impl Lifecycle {
         }
     }
 
+    /// Makes the server's life depend on a task: unless it is told that the task is done, the
+    /// server is over when the returned value is dropped, as it is by a panic.
+    pub(crate) fn depends_on(&self, task: &'static str) -> Vital {
+        Vital {
+            life: self.0.clone(),
+            task,
+            done: false,
+        }
+    }
+
     /// Whether the server's life has reached `phase`.
     pub(crate) fn has_reached(&self, phase: Phase) -> bool {
         self.0.phase.load(Ordering::SeqCst) >= phase as u8
+    }
+}
+
+/// Held by a task that the server cannot be without.
+#[derive(Debug)]
+pub(crate) struct Vital {
+    life: Arc<Life>,
+    task: &'static str,
+    done: bool,
+}
+
+impl Vital {
+    /// The task has come to its end.
+    pub(crate) fn done(mut self) {
+        self.done = true;
+    }
+}
+
+impl Drop for Vital {
+    fn drop(&mut self) {
+        let over = self.life.phase.load(Ordering::SeqCst) >= Phase::Over as u8;
+        if !self.done && !over {
+            tracing::error!(
+                task = self.task,
+                "a task ended by a panic, and the server with it"
+            );
+            self.life.enter(Phase::Over);
+        }
     }
 }
 
@@ -93,6 +141,15 @@ mod tests {
         assert!(!lifecycle.has_reached(Phase::Over));
         owner.enter(Phase::Draining);
         assert!(lifecycle.has_reached(Phase::Drained), "no way back");
+    }
+
+    #[test]
+    fn a_task_that_is_dropped_before_it_is_done_ends_the_server() {
+        let (_owner, lifecycle) = LifecycleOwner::new();
+        lifecycle.depends_on("one that ends well").done();
+        assert!(!lifecycle.has_reached(Phase::Draining));
+        drop(lifecycle.depends_on("one that panics"));
+        assert!(lifecycle.has_reached(Phase::Over));
     }
 
     #[test]

@@ -146,6 +146,13 @@ impl Server {
         })
     }
 
+    /// Completes when the server has ended without having been told to: one of its tasks panicked.
+    /// Nothing that was acknowledged is lost; a new server on the same journal and persistence
+    /// goes on.
+    pub async fn failed(&self) {
+        self.lifecycle.life().reached(Phase::Over).await;
+    }
+
     /// Stops accepting, finishes what was taken, writes everything to the database, and closes.
     ///
     /// # Errors
@@ -252,7 +259,12 @@ fn start_workers(
         };
         let pipeline = partition_pipeline(service, parts.policy.clone(), table.clone());
         let worker = Worker::new(context, mailbox, pipeline);
-        parts.runtime.spawn("worker", Box::pin(worker.run()));
+        let vital = life.depends_on("worker");
+        let work = async move {
+            worker.run().await;
+            vital.done();
+        };
+        parts.runtime.spawn("worker", Box::pin(work));
         let flusher = Flusher {
             shard,
             journal: parts.journal.clone(),
@@ -264,8 +276,10 @@ fn start_workers(
             lifecycle: life.clone(),
         };
         let flushing = flushing.clone();
+        let vital = life.depends_on("flusher");
         let flush = async move {
             flusher.run().await;
+            vital.done();
             drop(flushing);
         };
         parts.runtime.spawn("flusher", Box::pin(flush));

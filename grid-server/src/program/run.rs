@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use futures::future::{Either, select};
 use grid_core::traits::Runtime;
 use grid_core::{Driver, Error, ErrorKind, Registry, Result};
 use grid_runtime_tokio::{FileDisk, TokioRuntime};
@@ -125,7 +126,20 @@ async fn serve(settings: Settings) -> Result<()> {
     }
     let server = builder.settings(settings).start().await?;
     announce(&server)?;
-    end_requests.first().await;
+    let failed = {
+        let told = end_requests.first();
+        let failed = server.failed();
+        futures::pin_mut!(told, failed);
+        matches!(select(told, failed).await, Either::Right(_))
+    };
+    if failed {
+        return Err(Error::new(
+            ErrorKind::Internal,
+            "serve",
+            "a part of the server panicked, as said above; start it again: nothing that was \
+             acknowledged is lost",
+        ));
+    }
     tracing::info!("shutting down");
     server.shutdown().await?;
     tracing::info!("everything that was taken is stored");

@@ -147,3 +147,51 @@ fn a_fenced_server_writes_nothing_more() {
         drop(server);
     });
 }
+
+/// A merge rule with a fault.
+#[derive(Debug)]
+struct Panics;
+
+impl grid_core::traits::Resolver for Panics {
+    fn name(&self) -> &'static str {
+        "panics"
+    }
+
+    fn resolve(
+        &self,
+        _: &grid_core::Record,
+        _: &grid_core::Record,
+    ) -> grid_core::traits::Resolution {
+        panic!("told to")
+    }
+}
+
+#[tokio::test]
+async fn a_panic_in_a_worker_ends_the_server_and_is_told() {
+    let runtime: Arc<dyn grid_core::traits::Runtime> =
+        Arc::new(grid_runtime_tokio::TokioRuntime::current().unwrap());
+    let server = grid_server::Server::builder()
+        .runtime(runtime.clone())
+        .journal(Arc::new(grid_server::MemoryJournal::new()))
+        .persistence(Arc::new(FaultyPersistence::default()))
+        .resolver(Arc::new(Panics))
+        .start()
+        .await
+        .unwrap();
+    let (key, map) = (Key::new("k").unwrap(), address("m"));
+    server.handle().put(&map, &key, cbor(b"1")).await.unwrap();
+    let error = server
+        .handle()
+        .put(&map, &key, cbor(b"2"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Closed);
+    let failed = Box::pin(server.failed());
+    let told = futures::future::select(failed, runtime.sleep(Duration::from_secs(30))).await;
+    assert!(matches!(told, futures::future::Either::Left(_)));
+    drop(told);
+    // Whatever is asked of it now gets an answer.
+    let error = server.handle().get(&map, &key).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Closed);
+    assert!(server.shutdown().await.is_err());
+}
