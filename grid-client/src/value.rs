@@ -1,6 +1,8 @@
 //! Values as CBOR bytes.
 
 use bytes::Bytes;
+use grid_core::codec::validate;
+use grid_core::limits::MAX_CBOR_DEPTH;
 use grid_core::{Error, ErrorKind, Key, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,6 +17,13 @@ pub(crate) fn encode<T: Serialize + ?Sized>(key: &Key, value: &T) -> Result<Byte
         )
         .with("key", key)
         .with("cause", error)
+    })?;
+    // What every server refuses is better refused before it is an op. Its bytes bound its items.
+    validate(&bytes, MAX_CBOR_DEPTH, bytes.len()).map_err(|error| {
+        let message = format!("the value must be CBOR of at most {MAX_CBOR_DEPTH} levels");
+        Error::new(error.kind(), "encode value", message)
+            .with("key", key)
+            .with_source(error)
     })?;
     Ok(bytes.into())
 }

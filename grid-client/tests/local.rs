@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use grid_client::{ConnectionState, Event, Grid, GridBuilder};
 use grid_core::ErrorKind;
+use grid_core::limits::MAX_CBOR_DEPTH;
 use grid_storage_memory::MemoryStorage;
 use support::{FailingStorage, runtime};
 
@@ -109,6 +110,30 @@ async fn a_value_of_another_type_is_an_error_that_names_the_key() {
         .put_bytes("k", vec![0x82, 1].into())
         .await;
     assert_eq!(broken.unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+#[tokio::test]
+async fn a_value_that_every_server_refuses_is_refused_here() {
+    let grid = open("memory:").await;
+    let map = grid.map::<serde_json::Value>("m").unwrap();
+    let nested = |levels: usize| {
+        let text = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()
+    };
+    map.put("k", &nested(MAX_CBOR_DEPTH)).await.unwrap();
+    let error = map.put("deep", &nested(MAX_CBOR_DEPTH + 1)).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    let said = error.to_string();
+    assert!(
+        said.contains("64 levels") && said.contains("deep"),
+        "{said}"
+    );
+    // Many items of one byte each are within every bound.
+    let many = serde_json::json!(vec![1; 200_000]);
+    map.put("many", &many).await.unwrap();
+    assert_eq!(map.get("many").unwrap(), Some(many));
+    assert_eq!(grid.status().pending, 2);
 }
 
 #[tokio::test]

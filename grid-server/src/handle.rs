@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use grid_core::codec::validate;
-use grid_core::limits::{MAX_CBOR_DEPTH, MAX_ITEMS_PER_MESSAGE};
+use grid_core::limits::MAX_CBOR_DEPTH;
 use grid_core::op::{Action, Op, OpId, RunId};
 use grid_core::partition::KeyPage;
 use grid_core::protocol::{ReadTarget, Selector, Verdict};
@@ -86,7 +86,7 @@ impl Handle {
                 ),
             ));
         }
-        validate(&value, MAX_CBOR_DEPTH, MAX_ITEMS_PER_MESSAGE)?;
+        validate(&value, MAX_CBOR_DEPTH, value.len())?;
         let put = Action::Put {
             value,
             ttl_ms: None,

@@ -1,7 +1,7 @@
 //! Checks of pushes.
 
 use grid_core::codec::validate;
-use grid_core::limits::{MAX_CBOR_DEPTH, MAX_ITEMS_PER_MESSAGE};
+use grid_core::limits::MAX_CBOR_DEPTH;
 use grid_core::op::{Action, Op};
 use grid_core::partition::Veto;
 use grid_core::protocol::{Push, RejectReason};
@@ -90,7 +90,8 @@ fn check_op(limits: &Limits, op: &Op) -> Option<Veto> {
             ),
         });
     }
-    let error = validate(value, MAX_CBOR_DEPTH, MAX_ITEMS_PER_MESSAGE).err()?;
+    // Its bytes bound its items: each takes one at least.
+    let error = validate(value, MAX_CBOR_DEPTH, value.len()).err()?;
     Some(Veto {
         reason: RejectReason::Malformed,
         message: error.to_string(),

@@ -27,13 +27,17 @@ fn settings() -> Settings {
 
 /// Runs a message through the layer alone; what it handed on comes back.
 fn validate(session: &Arc<Session>, message: Message) -> Result<Request> {
+    validate_by(&settings(), session, message)
+}
+
+fn validate_by(settings: &Settings, session: &Arc<Session>, message: Message) -> Result<Request> {
     let handed_on = Arc::new(std::sync::Mutex::new(None));
     let seen = handed_on.clone();
     let inner = tower::service_fn(move |request: Request| {
         *seen.lock().unwrap() = Some(request);
         std::future::ready(Ok::<(), Error>(()))
     });
-    let mut service = ValidateLayer::new(Limits::new(&settings())).layer(inner);
+    let mut service = ValidateLayer::new(Limits::new(settings)).layer(inner);
     service
         .call(Request::new(session.clone(), message))
         .now_or_never()
@@ -94,6 +98,29 @@ fn single_ops_get_vetoes_and_the_push_goes_on() {
         vetoes,
         [(1, RejectReason::TooLarge), (2, RejectReason::Malformed)]
     );
+}
+
+#[test]
+fn the_bytes_of_a_value_bound_its_items() {
+    const ITEMS: u32 = 50_000;
+    let array = {
+        let mut bytes = vec![0x9a];
+        bytes.extend(ITEMS.to_be_bytes());
+        bytes.resize(bytes.len() + ITEMS as usize, 1);
+        Bytes::from(bytes)
+    };
+    let mut op = op(1, b"\x01");
+    op.action = Action::Put {
+        value: array,
+        ttl_ms: None,
+    };
+    let settings = Settings {
+        max_value_bytes: 256 * 1024,
+        ..settings()
+    };
+    let request = validate_by(&settings, &Session::for_tests(), push(0, vec![op]));
+    let vetoes = request.unwrap().vetoes;
+    assert!(vetoes.is_empty(), "{:?}", vetoes[0].1.message);
 }
 
 #[test]
