@@ -38,8 +38,8 @@ mod native;
 
 pub use drivers::{DRIVERS, registry};
 pub use grid_client::{
-    Backoff, BatchFate, BatchHandle, ConnectionState, ConnectionWatch, Event, Fate, MapStatus,
-    NotAcked, Platform, Rejected, Rejections, Status, WriteHandle,
+    Backoff, BatchFate, BatchHandle, ConnectionState, ConnectionWatch, Event, Fate, FateCounts,
+    MapStatus, NotAcked, Platform, Rejected, Rejections, Status, WriteHandle,
 };
 pub use grid_core as core;
 pub use grid_core::{Driver, DriverKind, Error, ErrorKind, Key, Registry, Result, Stamp};

@@ -71,6 +71,7 @@ impl Loader {
                 map.selector = row.selector;
             }
             Some(row @ MetaRow::Cursor(..)) => self.cursors.push(row),
+            Some(MetaRow::Fates(fates)) => self.replica.fates = fates,
             Some(MetaRow::Run(run, ordinal)) => {
                 self.runs.insert(run, ordinal);
             }

@@ -126,6 +126,11 @@ impl MapState {
         result
     }
 
+    /// How many entries the application sees, with those that are due.
+    pub(super) fn seen(&self) -> usize {
+        self.seen
+    }
+
     /// How many entries the application sees.
     pub(super) fn len(&self, now_ms: u64) -> usize {
         if self.expiring == 0 {

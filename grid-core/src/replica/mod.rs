@@ -38,6 +38,7 @@
 
 mod confirmed;
 mod delta;
+mod fate_counts;
 mod interval_set;
 mod loader;
 mod log_position;
@@ -60,6 +61,7 @@ mod status;
 mod verdict;
 mod view;
 
+pub use fate_counts::FateCounts;
 pub use loader::Loader;
 pub use note::Note;
 pub use replica::Replica;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::fate_counts::Fate;
 use super::interval_set::IntervalSet;
 use super::log_position::LogPosition;
 use super::row::MetaRow;
@@ -29,6 +30,8 @@ pub(super) struct Pending {
     pub(super) told: bool,
     /// Where the server keeps a verdict of its own for this op until it is stored here.
     pub(super) exception: Option<PartitionId>,
+    /// What the last verdict was, on whichever connection it came.
+    pub(super) fate: Option<Fate>,
     stage: Stage,
 }
 
@@ -147,6 +150,7 @@ impl Outbox {
                 op,
                 told: false,
                 exception: None,
+                fate: None,
                 stage: Stage::Waiting,
             };
             self.pending.insert(position, pending);
@@ -226,7 +230,7 @@ impl Outbox {
     }
 
     /// Takes a decided op out for good.
-    pub(super) fn settle(&mut self, position: LogPosition) -> Option<Op> {
+    pub(super) fn settle(&mut self, position: LogPosition) -> Option<Pending> {
         let pending = self.pending.remove(&position)?;
         if pending.stage == Stage::Sent {
             self.in_flight -= 1;
@@ -235,7 +239,7 @@ impl Outbox {
         self.touched.insert(position.ordinal);
         let emptied = run.settle(position.number, pending.exception);
         self.emptied.extend(emptied);
-        Some(pending.op)
+        Some(pending)
     }
 
     /// The changes that make every settlement so far durable.

@@ -43,6 +43,8 @@ impl Overlaid {
 #[derive(Debug, Default)]
 pub(super) struct Overlay {
     keys: BTreeMap<Key, Vec<Overlaid>>,
+    /// Ops of all keys.
+    count: usize,
 }
 
 impl Overlay {
@@ -50,8 +52,14 @@ impl Overlay {
         self.keys.is_empty()
     }
 
+    /// How many ops there are.
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
     /// Adds an op that comes after all others of its key.
     pub(super) fn push(&mut self, key: &Key, overlaid: Overlaid) {
+        self.count += 1;
         match self.keys.get_mut(key) {
             Some(ops) => ops.push(overlaid),
             None => {
@@ -62,7 +70,9 @@ impl Overlay {
 
     pub(super) fn remove(&mut self, key: &Key, position: LogPosition) {
         if let Some(ops) = self.keys.get_mut(key) {
+            let before = ops.len();
             ops.retain(|op| op.position != position);
+            self.count -= before - ops.len();
             if ops.is_empty() {
                 self.keys.remove(key);
             }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use super::confirmed::Confirmed;
+use super::fate_counts::FateCounts;
 use super::map_state::MapState;
 use super::note::Note;
 use super::outbox::Outbox;
@@ -49,8 +50,8 @@ pub struct Replica {
     pub(super) data_set: Option<DataSet>,
     pub(super) session: Option<Session>,
     pub(super) max_value_bytes: usize,
-    /// Ops decided since the store was opened.
-    pub(super) decided: u64,
+    /// Settled ops, over all openings of the store.
+    pub(super) fates: FateCounts,
     pub(super) unsaved: Unsaved,
     pub(super) notes: Vec<Note>,
 }
@@ -103,7 +104,7 @@ impl Replica {
             data_set: None,
             session: None,
             max_value_bytes: DEFAULT_MAX_VALUE_BYTES,
-            decided: 0,
+            fates: FateCounts::default(),
             unsaved: Unsaved::default(),
             notes: Vec::new(),
         }
@@ -318,7 +319,7 @@ impl Replica {
         Status {
             run: self.run,
             pending: self.outbox.len(),
-            decided: self.decided,
+            fates: self.fates,
             connected: self.is_connected(),
             maps: self.maps.values().map(MapStatus::of).collect(),
         }

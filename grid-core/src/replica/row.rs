@@ -2,6 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::fate_counts::FateCounts;
 use super::interval_set::IntervalSet;
 use crate::address::{MapName, Namespace, PartitionId};
 use crate::codec::{Reader, Writer, decode_record, encode_record};
@@ -19,6 +20,7 @@ const FORMAT: u64 = 1;
 const FORMAT_KEY: &[u8] = b"format";
 const NAMESPACE_KEY: &[u8] = b"namespace";
 const CLOCK_KEY: &[u8] = b"clock";
+const FATES_KEY: &[u8] = b"fates";
 const DATA_SET_KEY: &[u8] = b"data-set";
 const MAP_PREFIX: &[u8] = b"map/";
 const CURSOR_PREFIX: &[u8] = b"cursor/";
@@ -49,6 +51,8 @@ pub(super) enum MetaRow {
     Namespace(Namespace),
     /// The highest instant that a stored op has.
     Clock(Hlc),
+    /// How many ops were settled, by their fate.
+    Fates(FateCounts),
     DataSet(DataSet),
     Map(MapName, MapRow),
     /// Where a map stands in one partition, in which history.
@@ -70,6 +74,7 @@ impl MetaRow {
             Self::Format(_) => Bytes::from_static(FORMAT_KEY),
             Self::Namespace(_) => Bytes::from_static(NAMESPACE_KEY),
             Self::Clock(_) => Bytes::from_static(CLOCK_KEY),
+            Self::Fates(_) => Bytes::from_static(FATES_KEY),
             Self::DataSet(_) => Bytes::from_static(DATA_SET_KEY),
             Self::Map(name, _) => [MAP_PREFIX, name.as_str().as_bytes()].concat().into(),
             Self::Cursor(name, partition, ..) => cursor_key(name, *partition),
@@ -88,6 +93,12 @@ impl MetaRow {
                 writer.text(namespace.as_str());
             }
             Self::Clock(hlc) => one_number(&mut writer, hlc.as_u64()),
+            Self::Fates(fates) => {
+                writer.tuple(3);
+                writer.u64(fates.acked);
+                writer.u64(fates.superseded);
+                writer.u64(fates.rejected);
+            }
             Self::DataSet(data_set) => {
                 writer.tuple(2);
                 writer.u64(data_set.digest_key.0);
@@ -152,6 +163,16 @@ impl MetaRow {
                 Self::Namespace(namespace)
             }
             CLOCK_KEY => Self::Clock(Hlc::from_u64(number(&mut reader)?)),
+            FATES_KEY => {
+                let tuple = reader.tuple(3)?;
+                let fates = FateCounts {
+                    acked: reader.u64()?,
+                    superseded: reader.u64()?,
+                    rejected: reader.u64()?,
+                };
+                reader.end(tuple)?;
+                Self::Fates(fates)
+            }
             DATA_SET_KEY => {
                 let tuple = reader.tuple(2)?;
                 let data_set = DataSet {
@@ -366,6 +387,11 @@ mod tests {
             MetaRow::format(),
             MetaRow::Namespace(Namespace::default()),
             MetaRow::Clock(Hlc::new(1 << 40, 7)),
+            MetaRow::Fates(FateCounts {
+                acked: u64::MAX,
+                superseded: 2,
+                rejected: 3,
+            }),
             MetaRow::DataSet(DataSet {
                 digest_key: DigestKey(5),
                 partition_count: 271,

@@ -208,7 +208,9 @@ impl Replica {
     fn take_confirmed(&mut self) -> Vec<Write> {
         let mut writes = std::mem::take(&mut self.unsaved.writes);
         self.unsaved.bytes = 0;
-        self.unsaved.settled = false;
+        if std::mem::take(&mut self.unsaved.settled) {
+            writes.push(MetaRow::Fates(self.fates).put());
+        }
         for name in std::mem::take(&mut self.unsaved.maps) {
             writes.extend(self.map_row(&name).map(|row| row.put()));
         }

@@ -1,5 +1,6 @@
 //! A replica's state in figures.
 
+use super::fate_counts::FateCounts;
 use super::map_state::MapState;
 use crate::address::{MapName, PartitionId};
 use crate::op::RunId;
@@ -12,8 +13,8 @@ pub struct Status {
     pub run: RunId,
     /// Ops that are durable here and not settled.
     pub pending: usize,
-    /// Ops that the server decided since the store was opened.
-    pub decided: u64,
+    /// Ops that the server decided and that are settled, over all openings of the store.
+    pub fates: FateCounts,
     /// Whether a connection is ready.
     pub connected: bool,
     /// The maps, in the order of their names.
@@ -27,6 +28,10 @@ pub struct MapStatus {
     pub map: MapName,
     /// Entries confirmed by the server, as this replica has them.
     pub confirmed: usize,
+    /// Entries that the application sees, pending ops included; also those that are due.
+    pub entries: usize,
+    /// Ops on the map that are durable here and not settled.
+    pub pending: usize,
     /// Whether the map is level with the server on this connection.
     pub synced: bool,
     /// The history in which the cursor counts.
@@ -40,6 +45,8 @@ impl MapStatus {
         Self {
             map: map.name.clone(),
             confirmed: map.confirmed.entries().len(),
+            entries: map.seen(),
+            pending: map.overlay.len(),
             synced: map.view.is_synced(),
             history: map.history,
             cursor: map.confirmed.cursors(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::log_position::LogPosition;
 use super::note::Note;
+use super::outbox::Pending;
 use super::receive::protocol;
 use super::replica::Replica;
 use super::session::Now;
@@ -69,13 +70,13 @@ impl Replica {
         let Some(pending) = self.outbox.get_mut(position) else {
             return;
         };
+        pending.fate = Some(verdict.into());
         if *verdict != Verdict::Accepted {
             pending.exception = Some(partition);
         }
         let op = &pending.op;
         let (id, hlc, map, key) = (op.id, op.hlc, op.map.clone(), op.key.clone());
         if !std::mem::replace(&mut pending.told, true) {
-            self.decided += 1;
             self.notes.push(Note::Decided {
                 op: id,
                 map: map.clone(),
@@ -118,10 +119,13 @@ impl Replica {
 
     /// Takes an op out of outbox and overlay.
     pub(super) fn settle(&mut self, position: LogPosition) {
-        let Some(op) = self.outbox.settle(position) else {
+        let Some(Pending { op, fate, .. }) = self.outbox.settle(position) else {
             return;
         };
         self.unsaved.settled = true;
+        if let Some(fate) = fate {
+            self.fates.add(fate);
+        }
         if let Some(map) = self.maps.get_mut(&op.map) {
             map.change(&op.key, &mut self.notes, |map| {
                 map.overlay.remove(&op.key, position);

@@ -272,6 +272,10 @@ fn check_verdicts(device: &Device) {
         .collect();
     assert!(missing.is_empty(), "no verdict of {missing:?}");
     assert_eq!(device.replica.pending(), 0);
+    // However often it crashed and was told again.
+    let fates = device.replica.status().fates;
+    let counted = fates.acked + fates.superseded + fates.rejected;
+    assert_eq!(counted, written.len() as u64, "{fates:?}");
 }
 
 fn run(selectors: &[Selector], ahead_ms: i64, steps: &[Step]) {

@@ -182,3 +182,38 @@ fn a_store_of_nothing_but_pending_ops_of_many_maps_loads() {
     assert!(seen.values().all(|seen| *seen), "{seen:?}");
     assert_eq!(loaded.pending(), 4);
 }
+
+#[test]
+fn a_store_knows_what_became_of_its_ops_and_what_is_pending_where() {
+    let mut world = World::connected(2);
+    world.server.links.remove(&0);
+    world.put(0, &key(1), 10);
+    world.server.now_ms += 3_600_000;
+    world.put(1, &key(1), 20);
+    for number in 2..5 {
+        world.put(0, &key(number), number);
+    }
+    world.connect(0);
+    world.run();
+    world.crash(0);
+    world.server.links.remove(&0);
+    world.put(0, &key(1), 30);
+    world.put(0, &key(5), 5);
+    world.put(0, &key(5), 6);
+    // As the store tells it to a program that opens no map.
+    let now_ms = world.now_ms();
+    world.devices[0].save(now_ms);
+    let status = world.devices[0].store.load(RunId(1 << 40)).status();
+    let fates = status.fates;
+    assert_eq!((fates.acked, fates.superseded, fates.rejected), (3, 1, 0));
+    assert_eq!((status.pending, status.maps.len()), (3, 1));
+    let map = &status.maps[0];
+    assert_eq!((map.pending, map.confirmed, map.entries), (3, 4, 5));
+    assert!(!map.cursor.is_empty());
+
+    world.connect(0);
+    world.run();
+    let status = world.devices[0].replica.status();
+    assert_eq!(status.fates.acked, 6);
+    assert_eq!((status.maps[0].pending, status.maps[0].entries), (0, 5));
+}
