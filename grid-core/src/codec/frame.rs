@@ -1,9 +1,8 @@
 //! How much goes into one frame: ops into pushes, records into deltas.
 
-use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{MAX_ITEMS_PER_MESSAGE, TARGET_FRAME_BYTES};
 use crate::op::{Action, Op};
-use crate::protocol::{Exception, Push, Verdict};
+use crate::protocol::{Exception, Verdict};
 use crate::record::Record;
 
 /// Bytes kept free for the fields of a message beside its items.
@@ -58,36 +57,4 @@ pub fn fitting(bounds: impl IntoIterator<Item = usize>) -> usize {
         count += 1;
     }
     count
-}
-
-/// Splits `ops`, which are of one run, into pushes whose frames have at most
-/// [`TARGET_FRAME_BYTES`]; an op that is larger than that has a frame of its own.
-///
-/// `previous` and `resume` are those of the first push; those after follow on.
-///
-/// # Errors
-/// `Invalid` when the ops are of several runs.
-pub fn split_pushes(ops: Vec<Op>, mut previous: u64, mut resume: bool) -> Result<Vec<Push>> {
-    let mut pushes = Vec::new();
-    let Some(run) = ops.first().map(|op| op.id.run) else {
-        return Ok(pushes);
-    };
-    if let Some(stranger) = ops.iter().find(|op| op.id.run != run) {
-        let message = "the ops of a push are of one run";
-        return Err(Error::new(ErrorKind::Invalid, "split ops", message).with("op", stranger.id));
-    }
-    let mut ops = ops.into_iter();
-    while !ops.as_slice().is_empty() {
-        let count = fitting(ops.as_slice().iter().map(op_bound));
-        let ops: Vec<Op> = ops.by_ref().take(count).collect();
-        let last = ops.last().map_or(previous, |op| op.id.number);
-        pushes.push(Push {
-            run,
-            resume,
-            previous,
-            ops,
-        });
-        (previous, resume) = (last, false);
-    }
-    Ok(pushes)
 }

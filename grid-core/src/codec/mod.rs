@@ -22,7 +22,7 @@ mod writer;
 
 pub use cbor::CborCodec;
 pub use driver::DRIVER;
-pub use frame::{exception_bound, fitting, op_bound, record_bound, split_pushes};
+pub use frame::{exception_bound, fitting, op_bound, record_bound};
 pub use hello::{agree_version, read_hello, write_hello};
 pub use op::{decode_ops, encode_ops};
 pub use reader::{Reader, Tuple};

@@ -106,12 +106,6 @@ impl<'a> Reader<'a> {
         Ok(*first)
     }
 
-    /// How many bytes are left.
-    #[must_use]
-    pub fn remaining(&self) -> usize {
-        self.rest.len()
-    }
-
     /// Starts an array of at least `fields` fields, each with a meaning of its own.
     ///
     /// # Errors
