@@ -41,7 +41,7 @@ pub(super) struct Files {
 impl Files {
     /// Opens the directory, creating what is missing of its path durably.
     pub(super) fn open(directory: &Path) -> Result<Self> {
-        create_directories(directory)?;
+        create_directories(directory, sync_directory)?;
         let fail = |cause| error::at("open directory", directory, cause);
         let handle = File::open(directory).map_err(fail)?;
         if !handle.metadata().map_err(fail)?.is_dir() {
@@ -193,8 +193,12 @@ impl Files {
     }
 }
 
-/// Creates `directory` and its missing parents, and makes their names durable.
-fn create_directories(directory: &Path) -> Result<()> {
+/// Creates `directory` and its missing parents, and makes their names durable: `sync` is told each
+/// directory that got a new entry, once it has it.
+fn create_directories(
+    directory: &Path,
+    mut sync: impl FnMut(&Path) -> io::Result<()>,
+) -> Result<()> {
     let mut missing = Vec::new();
     let mut current = Some(directory);
     while let Some(path) = current.filter(|path| !path.as_os_str().is_empty() && !path.exists()) {
@@ -211,9 +215,82 @@ fn create_directories(directory: &Path) -> Result<()> {
             .parent()
             .filter(|parent| !parent.as_os_str().is_empty())
             .unwrap_or(Path::new("."));
-        File::open(parent)
-            .and_then(|parent| parent.sync_all())
-            .map_err(fail)?;
+        sync(parent).map_err(fail)?;
     }
     Ok(())
+}
+
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    /// A directory whose names cannot be made durable: its handle is that of a device that has
+    /// nothing to sync. What returns an error there is what would have synced the directory.
+    fn unsyncable(place: &TempDir) -> Files {
+        let mut files = Files::open(place.path()).unwrap();
+        files.handle = File::open("/dev/null").unwrap();
+        files
+    }
+
+    fn restore(files: &mut Files) {
+        files.handle = File::open(&files.directory).unwrap();
+    }
+
+    #[test]
+    fn the_first_sync_of_a_file_makes_its_name_durable_and_later_ones_need_not() {
+        let place = TempDir::new().unwrap();
+        let mut files = unsyncable(&place);
+        files.append("log", b"1").unwrap();
+        for _ in 0..2 {
+            let error = files.sync("log").unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Io);
+            assert!(error.to_string().contains("sync directory"), "{error}");
+        }
+        restore(&mut files);
+        files.sync("log").unwrap();
+        files.handle = File::open("/dev/null").unwrap();
+        files.append("log", b"2").unwrap();
+        files.sync("log").unwrap();
+        // Whoever made a file that is found may have ended before it synced the name.
+        let mut again = unsyncable(&place);
+        again.append("log", b"3").unwrap();
+        assert_eq!(again.sync("log").unwrap_err().kind(), ErrorKind::Io);
+    }
+
+    #[test]
+    fn renaming_and_removing_are_durable_when_they_return() {
+        let place = TempDir::new().unwrap();
+        let mut files = unsyncable(&place);
+        files.append("a", b"1").unwrap();
+        assert_eq!(files.rename("a", "b").unwrap_err().kind(), ErrorKind::Io);
+        assert_eq!(files.remove("b").unwrap_err().kind(), ErrorKind::Io);
+        files.append("a", b"1").unwrap();
+        restore(&mut files);
+        files.rename("a", "b").unwrap();
+        files.remove("b").unwrap();
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn each_directory_that_is_made_is_durable_before_the_next_one() {
+        let place = TempDir::new().unwrap();
+        let deep = place.path().join("a/b");
+        let mut synced = Vec::new();
+        let made = create_directories(&deep, |parent| {
+            synced.push((parent.to_owned(), deep.exists()));
+            sync_directory(parent)
+        });
+        made.unwrap();
+        let outer = place.path().to_owned();
+        assert_eq!(synced, [(outer.clone(), false), (outer.join("a"), true)]);
+        let error = create_directories(&deep.join("c"), |_| Err(io::ErrorKind::Other.into()));
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::Io);
+        // A device that can be opened, and has nothing to sync.
+        assert!(sync_directory(Path::new("/dev/null")).is_err());
+    }
 }
