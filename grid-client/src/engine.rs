@@ -4,16 +4,17 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use grid_core::op::Action;
 use grid_core::protocol::Verdict;
 use grid_core::replica::{LocalWrite, Note, Now, Replica};
 use grid_core::traits::{Runtime, Storage};
 use grid_core::{Error, ErrorKind, OpId, Result, RunId};
-use tokio::sync::{Notify, Semaphore, oneshot, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use crate::connection_state::ConnectionState;
 use crate::fate::Rejected;
 use crate::rejections::RejectionLog;
-use crate::settings::MAX_QUEUED_WRITES;
+use crate::settings::{BYTES_PER_TURN, MAX_QUEUED_TURNS};
 use crate::subscribers::Subscribers;
 use crate::tickets::{Outcome, Tickets};
 
@@ -25,6 +26,17 @@ pub(crate) type Written = (Vec<OpId>, oneshot::Receiver<Outcome>);
 pub(crate) struct Group {
     pub(crate) writes: Vec<LocalWrite>,
     pub(crate) done: oneshot::Sender<Result<Written>>,
+    /// Its share of the queue, until it is stored: also when the caller gave up waiting.
+    pub(crate) _room: OwnedSemaphorePermit,
+}
+
+/// How much of the queue some writes take.
+pub(crate) fn turns(writes: &[LocalWrite]) -> usize {
+    let one = |write: &LocalWrite| match &write.action {
+        Action::Put { value, .. } => 1 + value.len() / BYTES_PER_TURN,
+        Action::Remove => 1,
+    };
+    writes.iter().map(one).sum()
 }
 
 /// How far the grid is from its end.
@@ -121,7 +133,7 @@ pub(crate) struct Engine {
     phase: watch::Sender<Phase>,
     /// How many background tasks go on.
     tasks: watch::Sender<usize>,
-    room: Semaphore,
+    room: Arc<Semaphore>,
 }
 
 impl Engine {
@@ -156,7 +168,7 @@ impl Engine {
             state: watch::Sender::new(state),
             phase: watch::Sender::new(Phase::Open),
             tasks: watch::Sender::new(0),
-            room: Semaphore::new(MAX_QUEUED_WRITES),
+            room: Arc::new(Semaphore::new(MAX_QUEUED_TURNS)),
         }
     }
 
@@ -203,9 +215,9 @@ impl Engine {
 
     /// Makes `writes` durable, all or none, and returns their ops.
     pub(crate) async fn write(&self, writes: Vec<LocalWrite>) -> Result<Written> {
-        let permits = u32::try_from(writes.len().min(MAX_QUEUED_WRITES)).unwrap_or(u32::MAX);
-        let room = self.room.acquire_many(permits).await;
-        let _room = room.map_err(|_| closed("write"))?;
+        let turns = u32::try_from(turns(&writes).min(MAX_QUEUED_TURNS)).unwrap_or(u32::MAX);
+        let room = self.room.clone().acquire_many_owned(turns).await;
+        let room = room.map_err(|_| closed("write"))?;
         let receiver = {
             let mut core = self.lock();
             if core.phase != Phase::Open {
@@ -214,8 +226,15 @@ impl Engine {
             for write in &writes {
                 core.replica.check(write)?;
             }
+            if writes.is_empty() {
+                return Ok((Vec::new(), core.tickets.issue(&[])));
+            }
             let (done, receiver) = oneshot::channel();
-            core.queue.push_back(Group { writes, done });
+            core.queue.push_back(Group {
+                writes,
+                done,
+                _room: room,
+            });
             receiver
         };
         self.to_save.notify_one();

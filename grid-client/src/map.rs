@@ -201,7 +201,8 @@ impl<T> Map<T> {
 
 impl<T: Serialize> Map<T> {
     /// Sets `key` to `value`. Returns when that is durable on this device and visible here; the
-    /// handle tells what the server says.
+    /// handle tells what the server says. Who drops the future does not get to know whether the
+    /// write happened: one that was under way is finished.
     ///
     /// # Errors
     /// `Invalid` or `TooLarge` when key or value cannot be; what the store says when it does not

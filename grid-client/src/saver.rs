@@ -3,7 +3,7 @@
 use grid_core::replica::Save;
 use grid_core::{Error, OpId};
 
-use crate::engine::{Core, Engine, Group, Phase, Task};
+use crate::engine::{Core, Engine, Group, Phase, Task, turns};
 use crate::settings::{Backoff, MAX_WRITES_PER_SAVE};
 
 /// What to do next.
@@ -68,10 +68,10 @@ fn next(engine: &Engine, failures: u32) -> Next {
 /// As many of the waiting groups as make a batch, one at least.
 fn take_groups(core: &mut Core) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
-    let mut writes = 0;
+    let mut together = 0;
     while let Some(group) = core.queue.front() {
-        writes += group.writes.len();
-        if !groups.is_empty() && writes > MAX_WRITES_PER_SAVE {
+        together += turns(&group.writes);
+        if !groups.is_empty() && together > MAX_WRITES_PER_SAVE {
             break;
         }
         groups.extend(core.queue.pop_front());

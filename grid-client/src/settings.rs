@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-/// Most writes that wait to be made durable.
-pub(crate) const MAX_QUEUED_WRITES: usize = 65_536;
-/// Most writes that go into one batch of the store.
+/// What may wait to be made durable, in turns: a write takes one, and one more for each
+/// [`BYTES_PER_TURN`] of its value. So 64 MiB of values wait at most.
+pub(crate) const MAX_QUEUED_TURNS: usize = 65_536;
+/// The bytes of a value that take a turn, beside the one that every write takes.
+pub(crate) const BYTES_PER_TURN: usize = 1024;
+/// Most writes that one call may make, and most turns of writes of several calls that go into one
+/// batch of the store.
 pub(crate) const MAX_WRITES_PER_SAVE: usize = 16_384;
 /// What the server told and is not stored yet, in bytes, before the client stops reading.
 pub(crate) const MAX_UNSAVED_BYTES: usize = 8 * 1024 * 1024;

@@ -1,0 +1,65 @@
+//! What waits to be made durable: bounded whoever gives up waiting, and nothing is left unanswered.
+#![cfg(not(target_arch = "wasm32"))]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use grid_client::{Grid, GridBuilder};
+use grid_storage_memory::MemoryStorage;
+use support::{FailingStorage, runtime};
+
+async fn open(storage: Arc<FailingStorage>) -> Grid {
+    let builder = GridBuilder::new().runtime(runtime());
+    builder.storage_backend(storage).open().await.unwrap()
+}
+
+fn store() -> Arc<FailingStorage> {
+    Arc::new(FailingStorage::new(MemoryStorage::open("memory:").unwrap()))
+}
+
+#[tokio::test]
+async fn writing_nothing_at_all_is_done_at_once() {
+    let grid = open(store()).await;
+    let map = grid.map::<u32>("m").unwrap();
+    // Before and after there was something to store.
+    for _ in 0..2 {
+        let nothing = map.put_all(Vec::<(&str, u32)>::new()).await.unwrap();
+        assert!(nothing.ops().is_empty());
+        let fate = nothing.acked().await.unwrap();
+        assert_eq!((fate.acked, fate.rejected.len()), (0, 0));
+        map.put("k", &1).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn writes_that_nobody_waits_for_any_more_still_count_until_they_are_stored() {
+    const BOUND: usize = 65_536;
+    let storage = store();
+    let grid = open(storage.clone()).await;
+    let map = grid.map::<u32>("m").unwrap();
+    map.put("first", &0).await.unwrap();
+    let gate = storage.hold();
+    let mut value = 0;
+    for _ in 0..BOUND + 500 {
+        value += 1;
+        // Each is begun and given up, as with a time-out that is too short.
+        let given_up = map.put("k", &value).now_or_never();
+        assert!(given_up.is_none());
+        if value.is_multiple_of(64) {
+            // A task gets some hundred steps at a time.
+            tokio::task::yield_now().await;
+        }
+    }
+    drop(gate);
+    // It waits for its turn, and comes after those that were taken.
+    map.put("last", &0).await.unwrap();
+    let taken = grid.status().pending - 2;
+    assert!(taken > 0, "what was taken is written, given up or not");
+    assert!(
+        taken <= BOUND,
+        "{taken} were taken; at most {BOUND} may wait"
+    );
+}
