@@ -123,7 +123,8 @@ impl<T: DeserializeOwned> Subscription<T> {
     }
 
     /// Waits for the next event; `None` once the grid is closed. An event is an error when a value
-    /// is not a `T`; the subscription goes on after it. Dropping the future loses nothing.
+    /// is not a `T`; the subscription goes on after it, and a snapshot leaves such an entry out and
+    /// is followed by the error. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Result<Event<T>>> {
         loop {
             if let Some((key, value)) = self.ready.pop() {
@@ -136,11 +137,8 @@ impl<T: DeserializeOwned> Subscription<T> {
                     loaded,
                     synced,
                 } => {
-                    let entries = entries
-                        .into_iter()
-                        .map(|(key, value)| decode(&key, &value).map(|value| (key, value)))
-                        .collect::<Result<_>>();
-                    return Some(entries.map(|entries| Event::Snapshot {
+                    let entries = self.readable(entries);
+                    return Some(Ok(Event::Snapshot {
                         entries,
                         loaded,
                         synced,
@@ -153,6 +151,19 @@ impl<T: DeserializeOwned> Subscription<T> {
                 Found::Closed => return None,
             }
         }
+    }
+
+    /// The entries whose values are a `T`; the others come next, one by one, as errors.
+    fn readable(&mut self, entries: Vec<(Key, Bytes)>) -> Vec<(Key, T)> {
+        let mut readable = Vec::with_capacity(entries.len());
+        for (key, value) in entries {
+            match decode(&key, &value) {
+                Ok(decoded) => readable.push((key, decoded)),
+                Err(_) => self.ready.push((key, Some(value))),
+            }
+        }
+        self.ready.reverse();
+        readable
     }
 
     fn look(&mut self) -> Found {

@@ -204,3 +204,30 @@ async fn a_store_belongs_to_one_namespace() {
     // The failed opening released the store.
     open(url).await.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_value_of_another_type_hides_no_other_from_a_subscriber() {
+    let grid = open("memory:").await;
+    let texts = grid.map::<String>("m").unwrap();
+    let numbers = grid.map::<u32>("m").unwrap();
+    numbers.put("a", &1).await.unwrap();
+    texts.put("b", &"text".to_owned()).await.unwrap();
+    numbers.put("c", &3).await.unwrap();
+    let mut live = numbers.subscribe();
+    let Event::Snapshot { entries, .. } = live.next().await.unwrap().unwrap() else {
+        panic!("a snapshot comes first");
+    };
+    let found: Vec<_> = entries
+        .iter()
+        .map(|(key, value)| (key.as_str(), *value))
+        .collect();
+    assert_eq!(found, [("a", 1), ("c", 3)]);
+    let error = live.next().await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("key: b"), "{error}");
+    numbers.put("b", &2).await.unwrap();
+    let event = live.next().await.unwrap().unwrap();
+    assert!(
+        matches!(&event, Event::Changed { key, value: Some(2) } if key.as_str() == "b"),
+        "{event:?}"
+    );
+}
