@@ -15,12 +15,12 @@ use grid_core::{Error, ErrorKind, Result};
 use crate::connection_state::ConnectionState;
 use crate::engine::{Engine, Phase, Task, closed};
 use crate::settings::{
-    Backoff, CONNECT_TIMEOUT, FRAMES_AT_A_TIME, GOODBYE_TIMEOUT, MAX_UNSAVED_BYTES,
+    Backoff, CONNECT_TIMEOUT, FRAMES_AT_A_TIME, GOODBYE_TIMEOUT, MAX_UNSAVED_BYTES, STEADY_AFTER,
 };
 
 /// Where and how to connect.
-#[derive(Debug)]
 pub(crate) struct Link {
+    /// It may hold a password: it is neither logged nor shown.
     pub(crate) url: String,
     pub(crate) transport: Arc<dyn Transport>,
     /// The codecs beside the built-in one, best first.
@@ -56,25 +56,29 @@ impl Ended {
 pub(crate) async fn run(task: Task, link: Link) {
     let engine = &*task.engine;
     let mut failures = 0;
+    let mut waited = Duration::ZERO;
     loop {
         engine.state.send_replace(ConnectionState::Connecting);
+        let begun = engine.runtime.monotonic();
         let ended = connect(engine, &link).await;
+        let lasted = engine.runtime.monotonic().saturating_sub(begun);
         if disconnect(engine) != Phase::Open {
             return;
         }
-        tracing::debug!(url = link.url, error = %ended.error, "not connected");
+        tracing::debug!(error = %ended.error, "not connected");
         // A server that went away is tried again soon, one that misbehaves less and less often.
-        failures = if ended.welcomed && ended.error.kind() != ErrorKind::Corrupt {
+        let served = ended.welcomed && lasted > waited.min(STEADY_AFTER);
+        failures = if served && ended.error.kind() != ErrorKind::Corrupt {
             1
         } else {
             failures + 1
         };
         engine.state.send_replace(ended.state());
-        let wait = link.backoff.wait(failures, engine.runtime.random());
+        waited = link.backoff.wait(failures, engine.runtime.random());
         select_biased! {
             () = closing_of(engine).fuse() => return,
             () = engine.to_connect.notified().fuse() => failures = 0,
-            () = engine.runtime.sleep(wait).fuse() => {}
+            () = engine.runtime.sleep(waited).fuse() => {}
         }
     }
 }

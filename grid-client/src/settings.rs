@@ -16,6 +16,9 @@ pub(crate) const MAX_UNSAVED_BYTES: usize = 8 * 1024 * 1024;
 pub(crate) const FRAMES_AT_A_TIME: usize = 64;
 /// How long a connection may take to be made.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection that held for this long, or for longer than the wait before it, ends a row of
+/// failures: the next wait is the shortest again.
+pub(crate) const STEADY_AFTER: Duration = Duration::from_secs(2);
 /// How long the end of a connection may take: the last frame, and the closing.
 pub(crate) const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How many rows are read from the store at a time.

@@ -8,6 +8,7 @@ mod outbox;
 mod pausing_storage;
 mod policy;
 mod repairs;
+mod scripted;
 mod states;
 mod talking;
 mod world;
