@@ -6,9 +6,11 @@ mod support;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use grid_client::{ConnectionState, Event, Grid, GridBuilder};
 use grid_core::ErrorKind;
 use grid_core::limits::MAX_CBOR_DEPTH;
+use grid_core::traits::{Batch, Storage, Table, Write};
 use grid_storage_memory::MemoryStorage;
 use support::{FailingStorage, runtime};
 
@@ -230,4 +232,44 @@ async fn a_value_of_another_type_hides_no_other_from_a_subscriber() {
         matches!(&event, Event::Changed { key, value: Some(2) } if key.as_str() == "b"),
         "{event:?}"
     );
+}
+
+/// A store with these rows in the table of facts.
+async fn store_with(rows: &[(&'static str, &'static [u8])]) -> Arc<MemoryStorage> {
+    let storage = MemoryStorage::new();
+    let writes = rows.iter().map(|(key, value)| Write::Put {
+        table: Table::Meta,
+        key: Bytes::from_static(key.as_bytes()),
+        value: Bytes::from_static(value),
+    });
+    let batch = Batch {
+        precondition: None,
+        writes: writes.collect(),
+    };
+    storage.apply(batch).await.unwrap();
+    Arc::new(storage)
+}
+
+#[tokio::test]
+async fn a_store_of_a_later_program_is_refused_by_its_version_whatever_else_it_holds() {
+    // The rows before that of the layout, in the order of keys, have a form of their own.
+    let layout_2 = &[0x81, 2];
+    let storage = store_with(&[("clock", b"text"), ("cursor/", b""), ("format", layout_2)]).await;
+    let builder = GridBuilder::new().runtime(runtime());
+    let error = builder.storage_backend(storage).open().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Version, "{error}");
+    for version in ["layout 2", "layout 1"] {
+        assert!(error.message().contains(version), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_row_is_named_with_what_to_do() {
+    let storage = store_with(&[("clock", b"text"), ("format", &[0x81, 1])]).await;
+    let builder = GridBuilder::new().runtime(runtime());
+    let error = builder.storage_backend(storage).open().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    for part in ["restore the store", "table: meta", "key: clock"] {
+        assert!(error.to_string().contains(part), "{error}");
+    }
 }

@@ -6,7 +6,7 @@ use super::interval_set::IntervalSet;
 use super::log_position::LogPosition;
 use super::overlay::Overlaid;
 use super::replica::Replica;
-use super::row::{MetaRow, first_of_log_key, read_record_row};
+use super::row::{FORMAT_KEY, MetaRow, first_of_log_key, read_record_row};
 use crate::address::{MapName, Namespace};
 use crate::clock::Clock;
 use crate::codec::decode_ops;
@@ -17,6 +17,9 @@ use crate::traits::Entry;
 
 /// Takes the rows of a store, in any order within a table: all of `Meta` first, then those of
 /// `Log` and of the tables of records that [`Loader::maps`] names; then makes the replica.
+///
+/// The row of `Meta` under [`Loader::FORMAT_KEY`], if there is one, comes before all others: what
+/// the rows of a later program mean is not for this one to guess.
 #[derive(Debug)]
 pub struct Loader {
     replica: Replica,
@@ -29,6 +32,9 @@ pub struct Loader {
 }
 
 impl Loader {
+    /// The key of the row that tells which layout the store has.
+    pub const FORMAT_KEY: &'static [u8] = FORMAT_KEY;
+
     /// Starts with nothing; the store belongs to `namespace`.
     #[must_use]
     pub fn new(namespace: Namespace) -> Self {

@@ -17,7 +17,7 @@ use crate::traits::{Entry, Table, Write};
 /// The version of the layout of a store.
 const FORMAT: u64 = 1;
 
-const FORMAT_KEY: &[u8] = b"format";
+pub(super) const FORMAT_KEY: &[u8] = b"format";
 const NAMESPACE_KEY: &[u8] = b"namespace";
 const CLOCK_KEY: &[u8] = b"clock";
 const FATES_KEY: &[u8] = b"fates";
@@ -455,5 +455,8 @@ mod tests {
         };
         let error = MetaRow::decode(&Entry { key, value }).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Version);
+        for version in ["layout 2", "layout 1"] {
+            assert!(error.message().contains(version), "{error}");
+        }
     }
 }
