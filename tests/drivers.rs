@@ -71,6 +71,13 @@ fn an_unknown_scheme_lists_the_known_ones() {
     }
 }
 
+#[test]
+fn encryption_is_refused_with_what_to_do() {
+    let error = registry().find(DriverKind::Transport, "wss").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.message().contains("TLS is not built in"), "{error}");
+}
+
 #[cfg(feature = "tokio")]
 #[tokio::test]
 async fn urls_open_what_they_name() {

@@ -164,6 +164,10 @@ const KNOWN: &[Known] = &[
     },
 ];
 
+/// What to do where a URL asks for TLS.
+const NO_TLS: &str = "; TLS is not built in: use ws:// within a trusted network, or through a \
+                      tunnel or proxy that encrypts";
+
 /// The drivers that can be looked up: explicit ones first, then the facade's table, then what
 /// was submitted to the inventory.
 #[derive(Debug, Clone, Default)]
@@ -287,6 +291,7 @@ fn unknown(kind: DriverKind, scheme: &str, registry: &Registry) -> Error {
         .iter()
         .find(|entry| entry.kind == kind && entry.scheme == scheme)
         .map(|entry| format!("; enable the Cargo feature `{}` to add it", entry.feature))
+        .or_else(|| (kind == DriverKind::Transport && scheme == "wss").then(|| NO_TLS.to_owned()))
         .unwrap_or_default();
     Error::new(
         ErrorKind::Unsupported,

@@ -15,6 +15,7 @@ use grid_transport_websocket::WebSocketTransport;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 fn transport() -> WebSocketTransport {
     WebSocketTransport::new(Arc::new(TokioRuntime::current().unwrap()))
@@ -111,6 +112,43 @@ async fn a_frame_that_announces_too_much_is_refused_before_it_comes() {
     header.extend([0; 4]);
     raw.get_mut().write_all(&header).await.unwrap();
     assert_eq!(receive(&ours).await, Err(ErrorKind::TooLarge));
+}
+
+#[tokio::test]
+async fn a_message_in_pieces_with_a_ping_between_is_one_frame() {
+    let (listener, _) = listen(&transport()).await;
+    let (mut raw, ours) = raw_pair(&listener).await;
+    let pieces: [&[u8]; 3] = [
+        &[0x02, 0x82, 0, 0, 0, 0, b'a', b'b'],
+        &[0x89, 0x80, 0, 0, 0, 0],
+        &[0x80, 0x81, 0, 0, 0, 0, b'c'],
+    ];
+    raw.get_mut().write_all(&pieces.concat()).await.unwrap();
+    assert_eq!(receive(&ours).await, Ok(vec![Bytes::from("abc")]));
+}
+
+#[tokio::test]
+async fn why_the_peer_closed_is_told() {
+    let (listener, _) = listen(&transport()).await;
+    for (code, reason, told) in [
+        (1012, "restarting", "code 1012: restarting"),
+        (1008, "", "code 1008"),
+        (1000, "", "the connection is closed"),
+    ] {
+        let (mut raw, ours) = raw_pair(&listener).await;
+        let frame = CloseFrame {
+            code: code.into(),
+            reason: reason.into(),
+        };
+        let (closed, received) = tokio::join!(raw.close(Some(frame)), async {
+            let mut frames = Vec::new();
+            ours.receive(&mut frames, 1).await
+        });
+        closed.unwrap();
+        let error = received.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Closed);
+        assert!(error.to_string().contains(told), "{error}");
+    }
 }
 
 #[tokio::test]

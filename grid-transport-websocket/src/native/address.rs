@@ -25,6 +25,11 @@ impl Address {
                 "the URL of a WebSocket is ws://HOST:PORT",
             )
         };
+        if url.starts_with("wss:") {
+            let message = "TLS is not built in: use ws:// within a trusted network, or through a \
+                           tunnel or proxy that encrypts";
+            return Err(Error::new(ErrorKind::Unsupported, operation, message));
+        }
         let uri: Uri = url
             .parse()
             .map_err(|cause| invalid().with_source(Box::new(cause)))?;
@@ -95,8 +100,24 @@ mod tests {
     }
 
     #[test]
+    fn encryption_that_is_not_built_in_is_told_as_such() {
+        let error = Address::parse("test", "wss://me:secret@host:1").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.message().contains("TLS"), "{error}");
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+
+    #[test]
     fn a_password_is_never_shown() {
         let address = Address::parse("test", "ws://me:secret@host:1").unwrap();
         assert_eq!(address.to_string(), "host:1");
+        for url in [
+            "ws://me:secret@host:x",
+            "ws://me:secret@",
+            "ws://me:sec ret@h:1",
+        ] {
+            let error = Address::parse("test", url).unwrap_err();
+            assert!(!error.to_string().contains("ret"), "{error}");
+        }
     }
 }

@@ -82,13 +82,13 @@ impl WebSocketConnection {
                 ),
                 // The library answers pings while it is polled for what follows.
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
-                Some(Ok(Message::Close(_))) => {
+                Some(Ok(Message::Close(frame))) => {
                     // This step sends the answer; then the server's side ends the TCP
                     // connection, and the client's side need not wait for that.
                     if self.socket.poll_message(Side::Reader, context).is_ready() {
                         self.socket.release();
                     }
-                    error::closed("receive")
+                    error::closed_by_peer(frame)
                 }
                 Some(Ok(Message::Frame(_))) => {
                     Error::new(ErrorKind::Internal, "receive", "a raw frame was read")

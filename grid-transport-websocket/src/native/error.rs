@@ -6,6 +6,8 @@ use grid_core::{Error, ErrorKind};
 use tokio_tungstenite::tungstenite::Error as SocketError;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::http::StatusCode;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::address::Address;
 
@@ -79,6 +81,20 @@ pub(super) fn handshake_timeout(address: &Address) -> Error {
 /// The error of a connection that is over.
 pub(super) fn closed(operation: &'static str) -> Error {
     Error::new(ErrorKind::Closed, operation, "the connection is closed")
+}
+
+/// The error of a connection that the peer closed, with what it said of it.
+pub(super) fn closed_by_peer(frame: Option<CloseFrame>) -> Error {
+    let Some(frame) = frame.filter(|frame| frame.code != CloseCode::Normal) else {
+        return closed("receive");
+    };
+    let code = u16::from(frame.code);
+    let mut message = format!("the peer closed the connection with code {code}");
+    if !frame.reason.is_empty() {
+        message.push_str(": ");
+        message.extend(frame.reason.escape_debug());
+    }
+    Error::new(ErrorKind::Closed, "receive", message)
 }
 
 /// Why nothing more can be received.
