@@ -63,7 +63,7 @@ async fn device(store: &str) {
     assert_eq!(map.len(), OPS as usize);
     grid.flushed().await.unwrap();
     assert_eq!(map.get(&key(OPS - 1)).unwrap(), Some(customer(OPS - 1, 0)));
-    say("decided", grid.status().decided);
+    say("acked", grid.status().fates.acked);
     say("peak", peak_kib());
     grid.close().await.unwrap();
 }
@@ -167,7 +167,7 @@ async fn pitfall_06_a_million_pending_ops_survive_kill_9_and_arrive() {
     let address = format!("ws://{}", site.proxy.address());
     let mut third = Process::start(&store, Some(&address));
     assert_eq!(third.next("opened").await, OPS);
-    assert_eq!(third.next("decided").await, OPS);
+    assert_eq!(third.next("acked").await, OPS);
     peaks.push(third.next("peak").await);
     assert!(third.child.wait().await.unwrap().success());
     println!(
