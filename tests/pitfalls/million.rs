@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use grid_runtime_tokio::FileDisk;
 use grid_server::journal::{JournalOptions, LocalJournal};
@@ -10,13 +11,15 @@ use hybrid_grid::Grid;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-use crate::world::{Customer, Site, customer, flushed, soon};
+use crate::world::{Customer, Site, customer, flushed, within};
 
 const MAP: &str = "customers";
 const OPS: u32 = 1_000_000;
 const BATCH: u32 = 10_000;
 /// What the first process is killed after; it is in the middle of writing more then.
 const FIRST_KILL: u32 = 300_000;
+/// How long a process may take to open its store, or to push it all, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(170);
 /// Most memory that a process of the device may ever have used, in KiB.
 const MOST_MEMORY_KIB: u64 = 1_536 * 1024;
 /// Tells the test that it is to be the device, and where its store is.
@@ -103,7 +106,7 @@ impl Process {
     /// The number of the next line that says `what`; what was said before in other words is
     /// dropped.
     async fn next(&mut self, what: &str) -> u32 {
-        soon(what, async {
+        within(PATIENCE, what, async {
             loop {
                 let line = self.lines.next_line().await.unwrap();
                 let line = line.unwrap_or_else(|| panic!("it ended before it said `{what}`"));

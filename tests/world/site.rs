@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use super::clock::WrongClock;
 
 /// How long something that must happen may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(170);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Nobody listens there: what the proxy leads to before the server starts.
 const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9);
 
@@ -106,9 +106,14 @@ pub(crate) fn through(proxy: &Proxy) -> GridBuilder {
 
 /// Waits for something that must happen.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    within(PATIENCE, what, future).await
+}
+
+/// Waits for something that must happen in this time.
+pub(crate) async fn within<T>(limit: Duration, what: &str, future: impl Future<Output = T>) -> T {
     #[expect(clippy::disallowed_methods, reason = "real sockets take real time")]
-    let done = tokio::time::timeout(PATIENCE, future).await;
-    done.unwrap_or_else(|_| panic!("{what}: it did not happen in {PATIENCE:?}"))
+    let done = tokio::time::timeout(limit, future).await;
+    done.unwrap_or_else(|_| panic!("{what}: it did not happen in {limit:?}"))
 }
 
 /// Waits until nothing is pending and every open map is level.
