@@ -7,7 +7,7 @@ use grid_core::traits::Runtime;
 use grid_testkit::proxy::LinkState;
 use hybrid_grid::{Fate, Grid, Map};
 
-use crate::world::{Site, WrongClock, agree, contents, flushed, through};
+use crate::world::{Site, WrongClock, agree, contents, flushed, through, verdict};
 
 const MAP: &str = "notes";
 const TEN_MINUTES_MS: i64 = 600_000;
@@ -16,7 +16,7 @@ const ALLOWED_DRIFT_MS: u64 = 60_000;
 
 async fn put(map: &Map<String>, key: &str, value: &str) -> Fate {
     let put = map.put(key, &value.to_owned()).await.unwrap();
-    put.acked().await.unwrap()
+    verdict(put).await.unwrap()
 }
 
 async fn device(site: &Site, clock_ms: i64) -> Grid {
@@ -92,7 +92,7 @@ async fn pitfall_11_offline_edits_under_a_fast_clock_win_nothing_by_it() {
     line.set(LinkState::Up);
     fast.connect_now();
     for (key, write) in writes {
-        let fate = write.acked().await.unwrap();
+        let fate = verdict(write).await.unwrap();
         assert_eq!(fate == Fate::Acked, key == "own", "{key}: {fate:?}");
     }
     let level = agree::<String>(&[&fast, &right], MAP).await;

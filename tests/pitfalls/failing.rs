@@ -11,7 +11,7 @@ use grid_core::{Error, ErrorKind, PartitionId, Result, Sequence};
 use hybrid_grid::Fate;
 use tokio::sync::watch;
 
-use crate::world::{Site, agree, soon};
+use crate::world::{Site, agree, soon, verdict};
 
 const BAD: &str = "bad-map";
 const GOOD: [&str; 6] = ["good-map", "other", "a/b", "ключ", "o'neil", "m"];
@@ -109,20 +109,16 @@ async fn pitfall_08_a_storage_error_in_one_map_leaves_the_others_served() {
     let other = site.device().open().await.unwrap();
     let bad = device.map::<u32>(BAD).unwrap();
     let put = bad.put("k", &0).await.unwrap();
-    assert_eq!(soon("ack", put.acked()).await.unwrap(), Fate::Acked);
+    assert_eq!(verdict(put).await.unwrap(), Fate::Acked);
     Faulty::wait(&faulty.failures, 1, "the first failure").await;
     for (round, name) in (1..).zip(GOOD) {
         let map = device.map::<u32>(name).unwrap();
         for key in ["k", "with-hyphen"] {
             let put = map.put(key, &round).await.unwrap();
-            assert_eq!(
-                soon("ack", put.acked()).await.unwrap(),
-                Fate::Acked,
-                "{name}"
-            );
+            assert_eq!(verdict(put).await.unwrap(), Fate::Acked, "{name}");
         }
         let put = bad.put("k", &round).await.unwrap();
-        assert_eq!(soon("ack", put.acked()).await.unwrap(), Fate::Acked);
+        assert_eq!(verdict(put).await.unwrap(), Fate::Acked);
         assert_eq!(agree::<u32>(&[&device, &other], name).await.len(), 2);
         assert_eq!(agree::<u32>(&[&device, &other], BAD).await["k"], round);
     }

@@ -12,7 +12,7 @@ use grid_core::{
 use hybrid_grid::tokio_runtime::TokioRuntime;
 use hybrid_grid::{Grid, registry};
 
-use crate::world::{Site, agree, contents, flushed};
+use crate::world::{Site, agree, contents, flushed, soon};
 
 /// Names that differ in what databases, URLs, patterns and normal forms make of them.
 fn names() -> Vec<String> {
@@ -225,7 +225,8 @@ async fn end_to_end(storage: &str, database: &str) {
     let device = site.device().storage(storage).open().await.unwrap();
     for (name, entries) in expected() {
         let map = device.map::<String>(&name).unwrap();
-        let fate = map.put_all(entries).await.unwrap().acked().await.unwrap();
+        let batch = map.put_all(entries).await.unwrap();
+        let fate = soon("verdicts", batch.acked()).await.unwrap();
         assert_eq!((fate.superseded, fate.rejected.len()), (0, 0), "{name:?}");
     }
     flushed(&device).await;

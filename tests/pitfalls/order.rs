@@ -8,7 +8,7 @@ use grid_testkit::proxy::LinkState;
 use hybrid_grid::{Fate, Grid, NotAcked};
 
 use crate::world::{
-    Horizons, Site, WrongClock, address, agree, contents, flushed, offline, through,
+    Horizons, Site, WrongClock, address, agree, contents, flushed, offline, through, verdict,
 };
 
 const MAP: &str = "notes";
@@ -55,7 +55,7 @@ async fn pitfall_01_arrival_order_does_not_win_over_the_clock() {
     let now = site.device().open().await.unwrap();
     let notes = now.map::<String>(MAP).unwrap();
     let put = notes.put("both", &"now".to_owned()).await.unwrap();
-    assert_eq!(put.acked().await.unwrap(), Fate::Acked);
+    assert_eq!(verdict(put).await.unwrap(), Fate::Acked);
     // They come back one after the other, the oldest edits last.
     let later = site.device().storage(hour_ago).open().await.unwrap();
     agree::<String>(&[&later, &now], MAP).await;
@@ -88,10 +88,10 @@ async fn pitfall_01_an_edit_that_lost_is_told_what_it_lost_to() {
     let notes = here.map::<String>(MAP).unwrap();
     let put = notes.put("k", &"now".to_owned()).await.unwrap();
     let winner = put.op();
-    put.acked().await.unwrap();
+    verdict(put).await.unwrap();
     line.set(LinkState::Up);
     away.connect_now();
-    let fate = lost.acked().await.unwrap();
+    let fate = verdict(lost).await.unwrap();
     assert!(
         matches!(fate, Fate::Superseded { by } if by.op == winner),
         "{fate:?}"
@@ -122,7 +122,7 @@ async fn pitfall_02_a_deleted_entry_stays_deleted() {
 
     line.set(LinkState::Cut);
     offline(&away).await;
-    let fate = notes.remove("gone").await.unwrap().acked().await;
+    let fate = verdict(notes.remove("gone").await.unwrap()).await;
     assert_eq!(fate.unwrap(), Fate::Acked);
     // Everything the server knows afterwards comes from its database.
     server.shutdown().await.unwrap();
@@ -169,7 +169,7 @@ async fn pitfall_02_an_edit_of_what_was_deleted_long_ago_is_refused() {
     horizons.passed(&moved).await;
     line.set(LinkState::Up);
     away.connect_now();
-    let refused = match edit.acked().await {
+    let refused = match verdict(edit).await {
         Err(NotAcked::Rejected(refused)) => refused,
         other => panic!("{other:?}"),
     };

@@ -7,7 +7,7 @@ use grid_core::protocol::Message;
 use grid_testkit::proxy::LinkState;
 use hybrid_grid::{Event, Fate};
 
-use crate::world::{Direction, Site, Tap, agree, contents, flushed, soon, through};
+use crate::world::{Direction, Site, Tap, agree, contents, flushed, soon, through, verdict};
 
 const MAP: &str = "counters";
 const KEYS: u64 = 16;
@@ -61,7 +61,7 @@ async fn pitfall_07_pipelined_frames_take_effect_in_order() {
     .await;
     for batch in batches {
         let count = batch.ops().len();
-        let fate = batch.acked().await.unwrap();
+        let fate = soon("verdicts", batch.acked()).await.unwrap();
         assert_eq!(
             (fate.acked, fate.superseded, fate.rejected.len()),
             (count, 0, 0)
@@ -88,7 +88,7 @@ async fn pitfall_07_the_last_write_of_a_burst_is_the_one_that_stays() {
         handles.push(map.put("k", &number).await.unwrap());
     }
     for handle in handles {
-        assert_eq!(handle.acked().await.unwrap(), Fate::Acked);
+        assert_eq!(verdict(handle).await.unwrap(), Fate::Acked);
     }
     let level = agree::<u64>(&[&device, &other], MAP).await;
     assert_eq!(

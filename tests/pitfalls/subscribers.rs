@@ -3,7 +3,7 @@
 use grid_testkit::proxy::Proxy;
 use hybrid_grid::{Event, Fate, Map, Subscription};
 
-use crate::world::{Customer, Site, agree, customer, flushed, soon, through};
+use crate::world::{Customer, Site, agree, customer, flushed, soon, through, verdict};
 
 const ENTRIES: u32 = 1_000;
 const CHANGES: u32 = 50;
@@ -82,18 +82,18 @@ async fn pitfall_09_subscribers_get_the_changes_they_asked_for_and_nothing_else(
         // One by one, so that each is an event of its own, and of odd keys only.
         let id = 2 * change + 1;
         let put = busy.put(&key(id), &customer(id, 1)).await.unwrap();
-        assert_eq!(put.acked().await.unwrap(), Fate::Acked);
+        assert_eq!(verdict(put).await.unwrap(), Fate::Acked);
         until_seen(&mut live, &key(id), 1).await;
     }
     let seen = since(&whole, before.0);
     // What was queued for the others is sent before the answer to something of their own.
     let own = other.map::<Customer>("quiet").unwrap();
     let put = own.put(&key(1), &customer(1, 2)).await.unwrap();
-    put.acked().await.unwrap();
+    verdict(put).await.unwrap();
     flushed(&other).await;
     let of_other_maps = since(&quiet, before.2);
     let put = even.put(&key(2), &customer(2, 2)).await.unwrap();
-    put.acked().await.unwrap();
+    verdict(put).await.unwrap();
     flushed(&partial).await;
     let beside_prefix = since(&part, before.1);
     println!(

@@ -11,7 +11,7 @@ use grid_core::traits::{Decision, Policy, Principal};
 use grid_testkit::proxy::LinkState;
 use hybrid_grid::{Fate, NotAcked};
 
-use crate::world::{Site, agree, contents};
+use crate::world::{Site, agree, contents, soon, verdict};
 
 const MAP: &str = "notes";
 /// Fits into a client's outbox, and not into this server's values.
@@ -86,13 +86,13 @@ async fn pitfall_04_refused_ops_do_not_block_those_behind_them() {
     device.connect_now();
     let mut keys = Vec::new();
     for (key, write) in good {
-        assert_eq!(write.acked().await.unwrap(), Fate::Acked, "{key}");
+        assert_eq!(verdict(write).await.unwrap(), Fate::Acked, "{key}");
         keys.push(key);
     }
     let mut refused = BTreeSet::new();
     for (write, reason) in bad {
         let op = write.op();
-        match write.acked().await {
+        match verdict(write).await {
             Err(NotAcked::Rejected(rejected)) => {
                 assert_eq!((rejected.op, rejected.reason), (op, reason), "{rejected}");
                 refused.insert(op);
@@ -102,7 +102,8 @@ async fn pitfall_04_refused_ops_do_not_block_those_behind_them() {
     }
     // Whoever shows rejections to the user misses none.
     for _ in 0..30 {
-        assert!(refused.remove(&rejections.next().await.unwrap().op));
+        let next = soon("a rejection", rejections.next()).await;
+        assert!(refused.remove(&next.unwrap().op));
     }
     let level = agree::<String>(&[&device, &other], MAP).await;
     assert_eq!(device.status().pending, 0);

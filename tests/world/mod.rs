@@ -9,6 +9,8 @@ mod value;
 
 pub(crate) use clock::WrongClock;
 pub(crate) use horizon::Horizons;
-pub(crate) use site::{Site, address, agree, contents, flushed, offline, soon, through, within};
+pub(crate) use site::{
+    Site, address, agree, contents, flushed, offline, soon, through, verdict, within,
+};
 pub(crate) use tap::{Direction, Seen, Tap};
 pub(crate) use value::{Customer, customer};

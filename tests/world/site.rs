@@ -11,7 +11,7 @@ use futures::stream::FuturesUnordered;
 use grid_core::traits::{Journal, Persistence, Policy};
 use grid_server::{MemoryJournal, Server, Settings};
 use grid_testkit::proxy::Proxy;
-use hybrid_grid::{Backoff, Grid, GridBuilder, Map, registry};
+use hybrid_grid::{Backoff, Fate, Grid, GridBuilder, Map, NotAcked, WriteHandle, registry};
 use serde::de::DeserializeOwned;
 
 use super::clock::WrongClock;
@@ -114,6 +114,11 @@ pub(crate) async fn within<T>(limit: Duration, what: &str, future: impl Future<O
     #[expect(clippy::disallowed_methods, reason = "real sockets take real time")]
     let done = tokio::time::timeout(limit, future).await;
     done.unwrap_or_else(|_| panic!("{what}: it did not happen in {limit:?}"))
+}
+
+/// Waits for the server's verdict on a write.
+pub(crate) async fn verdict(write: WriteHandle) -> Result<Fate, NotAcked> {
+    soon("a verdict", write.acked()).await
 }
 
 /// Waits until nothing is pending and every open map is level.
