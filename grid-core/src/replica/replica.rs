@@ -43,8 +43,8 @@ pub struct Replica {
     /// The number of the next op of the run.
     pub(super) next_number: u64,
     pub(super) wants_run: bool,
-    /// Whether ops are on their way to the store.
-    pub(super) is_saving_ops: bool,
+    /// What is on its way to the store.
+    pub(super) saving: Option<Saving>,
     pub(super) outbox: Outbox,
     pub(super) maps: BTreeMap<MapName, MapState>,
     pub(super) data_set: Option<DataSet>,
@@ -54,6 +54,13 @@ pub struct Replica {
     pub(super) fates: FateCounts,
     pub(super) unsaved: Unsaved,
     pub(super) notes: Vec<Note>,
+}
+
+/// A batch on its way to the store.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Saving {
+    /// Whether ops are part of it.
+    pub(super) ops: bool,
 }
 
 /// What the server told and the store does not know yet.
@@ -98,7 +105,7 @@ impl Replica {
             ordinal: 0,
             next_number: 1,
             wants_run: false,
-            is_saving_ops: false,
+            saving: None,
             outbox: Outbox::new(),
             maps: BTreeMap::new(),
             data_set: None,
@@ -139,7 +146,8 @@ impl Replica {
     /// ops anew, and those of the next run have to come after them.
     #[must_use]
     pub fn wants_run(&self) -> bool {
-        self.wants_run && !self.is_saving_ops && self.outbox.is_finished(self.ordinal)
+        let saving_ops = self.saving.is_some_and(|saving| saving.ops);
+        self.wants_run && !saving_ops && self.outbox.is_finished(self.ordinal)
     }
 
     /// The present run.
@@ -301,10 +309,11 @@ impl Replica {
         self.outbox.len()
     }
 
-    /// Whether nothing is pending and every open map is level with the server.
+    /// Whether nothing is pending, every open map is level with the server, and the store knows.
     #[must_use]
     pub fn is_flushed(&self) -> bool {
         self.outbox.len() == 0
+            && self.saving.is_none()
             && self.unsaved.is_empty()
             && self.is_connected()
             && self

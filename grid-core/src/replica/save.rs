@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::log_position::LogPosition;
 use super::overlay::Overlaid;
-use super::replica::{Replica, map_entry};
+use super::replica::{Replica, Saving, map_entry};
 use super::row::{MetaRow, log_key};
 use crate::address::{Key, MapName};
 use crate::codec::{encode_ops, op_bound};
@@ -49,6 +49,8 @@ pub struct Save {
     /// The part of the batch that came from the server.
     confirmed: Vec<Write>,
     stored: Vec<Stored>,
+    /// Whether it makes settlements durable.
+    settled: bool,
 }
 
 impl Save {
@@ -117,7 +119,10 @@ impl Replica {
         if !rows.is_empty() && !self.outbox.is_recorded(self.ordinal) {
             local.push(MetaRow::Run(self.run, self.ordinal).put());
         }
-        self.is_saving_ops = !rows.is_empty();
+        self.saving = Some(Saving {
+            ops: !rows.is_empty(),
+        });
+        let settled = self.unsaved.settled;
         let confirmed = self.take_confirmed();
         let mut batch = Batch::default();
         batch.writes.clone_from(&confirmed);
@@ -128,12 +133,13 @@ impl Replica {
             rows,
             confirmed,
             stored: self.outbox.take_stored(),
+            settled,
         }))
     }
 
     /// The batch is durable: its writes show, and go to the server.
     pub fn saved(&mut self, save: Save) {
-        self.is_saving_ops = false;
+        self.saving = None;
         if !save.rows.is_empty() {
             self.outbox.set_recorded(save.ordinal);
         }
@@ -160,8 +166,10 @@ impl Replica {
     /// the next batch. Numbers and instants that the writes had are not used again, because a
     /// store that failed may have stored them all the same.
     pub fn failed(&mut self, save: Save) {
-        self.is_saving_ops = false;
+        self.saving = None;
         self.stored_clock = Hlc::ZERO;
+        self.unsaved.settled |= save.settled;
+        self.unsaved.bytes = 0;
         let later = std::mem::take(&mut self.unsaved.writes);
         for write in save.confirmed.into_iter().chain(later) {
             self.unsaved.push(write);

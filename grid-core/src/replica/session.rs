@@ -295,7 +295,8 @@ impl Replica {
         let Some(session) = self.session.as_mut().filter(|session| session.ready) else {
             return;
         };
-        if self.unsaved.settled {
+        if self.unsaved.settled || self.saving.is_some() {
+            // What looks finished may be pending again after a crash.
             return;
         }
         for (ordinal, run) in self.outbox.finished(self.ordinal) {

@@ -207,6 +207,57 @@ fn a_finished_run_is_released_until_a_heartbeat_proves_that_the_server_heard() {
 }
 
 #[test]
+fn a_run_is_not_released_before_the_store_knows_that_it_is_over() {
+    let mut world = World::new(1);
+    let op = world.put(0, &key(1), 1);
+    world.crash(0);
+    world.connect(0);
+    while world.devices[0].replica.pending() > 0 {
+        world.server.now_ms += 1;
+        while world.send(0) {}
+        world.deliver(0, false).unwrap();
+        world.deliver(0, true).unwrap();
+    }
+    // The store takes nothing of it, and then the connection is another.
+    let now_ms = world.now_ms();
+    world.devices[0].fail(Vec::new(), now_ms);
+    world.server.links.remove(&0);
+    world.devices[0].replica.disconnect();
+    let now = world.devices[0].now(now_ms);
+    let codecs = vec!["cbor".to_owned()];
+    let hello = world.devices[0].replica.connect(codecs, None, now);
+    world.server.handle(0, Message::Hello(hello));
+    while world.deliver(0, true).unwrap() || world.deliver(0, false).unwrap() || world.send(0) {}
+    assert!(world.devices[0].replica.is_connected());
+    assert!(!world.devices[0].replica.is_flushed());
+    assert_eq!(world.server.links[&0].released, [], "it may yet be pushed");
+    world.run();
+    assert_eq!(world.server.links[&0].released, [op.run]);
+    world.assert_level();
+}
+
+#[test]
+fn nothing_is_flushed_while_it_is_on_its_way_to_the_store() {
+    let mut world = World::connected(1);
+    let device = &mut world.devices[0];
+    let write = put(&world.map, &key(1), 1);
+    let save = device.replica.begin_save(vec![write], 0).unwrap().unwrap();
+    assert!(!device.replica.is_flushed(), "an op is about to be");
+    device.store.apply(save.batch.clone());
+    device.replica.saved(save);
+    world.run();
+    world.server_put(&key(2), 2);
+    while world.deliver(0, false).unwrap() {}
+    let device = &mut world.devices[0];
+    let save = device.replica.begin_save(Vec::new(), 0).unwrap().unwrap();
+    assert!(!device.replica.is_flushed(), "a record is about to be");
+    device.store.apply(save.batch.clone());
+    device.replica.saved(save);
+    world.run();
+    world.assert_level();
+}
+
+#[test]
 fn a_silent_server_counts_as_lost_after_three_heartbeats() {
     let mut world = World::connected(1);
     let start = world.now_ms();
