@@ -7,8 +7,7 @@ use grid_core::codec::CborCodec;
 use grid_core::limits::MAX_PARTITION_COUNT;
 use grid_core::partition::Rules;
 use grid_core::traits::{
-    Authenticator, Codec, Journal, LastWriterWins, Listener, Ownership, Persistence, Policy,
-    Resolver, Runtime,
+    Authenticator, Codec, Journal, Listener, Ownership, Persistence, Policy, Resolver, Runtime,
 };
 use grid_core::{Error, ErrorKind, Result};
 
@@ -121,7 +120,7 @@ impl ServerBuilder {
         self
     }
 
-    /// The merge rule of all maps.
+    /// The merge rule of all maps; without one the last writer wins.
     #[must_use]
     pub fn resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
         self.resolver = Some(resolver);
@@ -194,7 +193,7 @@ impl ServerBuilder {
             rules: Rules {
                 allowed_drift_ms: self.settings.allowed_drift_ms,
                 retention_ms: self.settings.retention_ms,
-                resolver: self.resolver.unwrap_or_else(|| Arc::new(LastWriterWins)),
+                resolver: self.resolver,
             },
             listeners: self.listeners,
             settings: Arc::new(self.settings),

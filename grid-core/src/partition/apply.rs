@@ -2,6 +2,7 @@
 
 use super::delta_log::Place;
 use super::effects::Effects;
+use super::lookup::{Sought, find_all};
 use super::machine::Partition;
 use super::map_state::Replaced;
 use crate::digest::EntryDigest;
@@ -40,12 +41,22 @@ impl Partition {
             .with("batch follows", effects.base));
         }
         let indexes: Vec<usize> = effects.maps.iter().map(|map| self.map_index(map)).collect();
+        let sought: Vec<Sought<'_>> = effects
+            .records
+            .iter()
+            .map(|each| Sought {
+                map: self.maps.get(indexes[each.map as usize]),
+                key: each.record.key.as_bytes(),
+            })
+            .collect();
+        let found = find_all(self.config.seed, &sought);
         let changes = effects
             .records
             .iter()
-            .map(|each| {
+            .zip(found)
+            .map(|(each, found)| {
                 let map = &mut self.maps[indexes[each.map as usize]];
-                map.put(&each.record)
+                map.put(found, &each.record)
                     .map(|Replaced { place, old, new }| Change { place, old, new })
             })
             .collect();

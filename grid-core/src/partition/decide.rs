@@ -7,10 +7,12 @@ use crate::protocol::{RejectReason, Verdict};
 use crate::record::{Record, Sequence};
 use crate::traits::Resolution;
 
+use super::case::Case;
 use super::draft::{Draft, Located};
 use super::effects::Effects;
 use super::machine::Partition;
 use super::proposal::{Confirmation, Farewell, Outcome, Proposal, ProposalBatch, Rules, Timing};
+use super::version::Version;
 
 /// What a batch comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,11 +29,10 @@ impl Partition {
     /// applied.
     #[must_use]
     pub fn decide(&self, batch: &ProposalBatch, now_ms: u64, rules: &Rules) -> Decided {
-        let mut draft = Draft::new(self, now_ms);
-        let outcomes = batch
-            .proposals
-            .iter()
-            .map(|proposal| self.decide_one(&mut draft, proposal, now_ms, rules))
+        let mut draft = Draft::new(self, now_ms, batch.proposals.len());
+        let outcomes = Case::all(self, &batch.proposals)
+            .into_iter()
+            .map(|case| self.decide_one(&mut draft, &case, now_ms, rules))
             .collect();
         let mut effects = draft.finish();
         effects.stored = self.confirmed(batch);
@@ -66,13 +67,14 @@ impl Partition {
         released.map(|said| said.run).collect()
     }
 
-    fn decide_one(
+    fn decide_one<'a>(
         &self,
-        draft: &mut Draft<'_>,
-        proposal: &Proposal,
+        draft: &mut Draft<'a>,
+        case: &Case<'a>,
         now_ms: u64,
         rules: &Rules,
     ) -> Outcome {
+        let Case { proposal, .. } = case;
         let op = &proposal.op;
         let run = draft.run(op.id.run, &proposal.principal);
         if run.principal != proposal.principal {
@@ -85,14 +87,14 @@ impl Partition {
             };
         }
         if let Some(verdict) = run.decided(op.id.number) {
-            let at = draft.locate(&proposal.address, &op.key);
-            let current = draft.current(at, &op.key);
+            let at = draft.locate(&proposal.address, case.hash);
+            let current = draft.current(at, &op.key, case.held);
             return Outcome {
                 verdict,
                 sequence: sequence_of(current.as_ref()),
             };
         }
-        let outcome = self.weigh(draft, proposal, now_ms, rules);
+        let outcome = self.weigh(draft, case, now_ms, rules);
         draft
             .run(op.id.run, &proposal.principal)
             .decide(op.id.number, &outcome.verdict);
@@ -100,19 +102,20 @@ impl Partition {
     }
 
     /// Decides an op that was not decided before.
-    fn weigh(
+    fn weigh<'a>(
         &self,
-        draft: &mut Draft<'_>,
-        proposal: &Proposal,
+        draft: &mut Draft<'a>,
+        case: &Case<'a>,
         now_ms: u64,
         rules: &Rules,
     ) -> Outcome {
+        let Case { proposal, .. } = case;
         let op = &proposal.op;
         if let Some(veto) = &proposal.veto {
             return rejected(veto.reason, veto.message.clone());
         }
-        let at = draft.locate(&proposal.address, &op.key);
-        let current = draft.current(at, &op.key);
+        let at = draft.locate(&proposal.address, case.hash);
+        let current = draft.current(at, &op.key, case.held);
         let (hlc, restamped) = final_hlc(draft, proposal, current.as_ref(), now_ms, rules);
         if let Some(refusal) = self.refuse(op, current.as_ref()) {
             return refusal;
@@ -134,10 +137,10 @@ impl Partition {
     }
 
     /// The conditions under which an op takes no effect whatever its stamp.
-    fn refuse(&self, op: &Op, current: Option<&Record>) -> Option<Outcome> {
+    fn refuse(&self, op: &Op, current: Option<&Version<'_>>) -> Option<Outcome> {
         if let Some(wanted) = op.if_version {
-            let live = current.filter(|record| !record.is_tombstone());
-            let found = live.map_or(Stamp::ZERO, |record| record.stamp);
+            let live = current.filter(|version| !version.is_tombstone());
+            let found = live.map_or(Stamp::ZERO, Version::stamp);
             if found != wanted {
                 return Some(rejected(
                     RejectReason::VersionMismatch,
@@ -163,8 +166,8 @@ fn rejected(reason: RejectReason, message: String) -> Outcome {
     }
 }
 
-fn sequence_of(record: Option<&Record>) -> Sequence {
-    record.map_or(Sequence::ZERO, |record| record.sequence)
+fn sequence_of(version: Option<&Version<'_>>) -> Sequence {
+    version.map_or(Sequence::ZERO, Version::sequence)
 }
 
 /// The final time of an op, and whether it is another than the op came with.
@@ -174,7 +177,7 @@ fn sequence_of(record: Option<&Record>) -> Sequence {
 fn final_hlc(
     draft: &mut Draft<'_>,
     proposal: &Proposal,
-    current: Option<&Record>,
+    current: Option<&Version<'_>>,
     now_ms: u64,
     rules: &Rules,
 ) -> (Hlc, bool) {
@@ -191,7 +194,7 @@ fn final_hlc(
                 Some(last).filter(|last| *last != Hlc::ZERO),
             );
             let rival = current
-                .map(|record| record.stamp.hlc)
+                .map(|version| version.stamp().hlc)
                 .filter(|rival| admitted.restamped && rival.millis() == now_ms)
                 .filter(|rival| admitted.hlc.millis() == now_ms && *rival >= admitted.hlc);
             (rival.map_or(admitted.hlc, Hlc::next), admitted.restamped)
@@ -222,27 +225,26 @@ fn merge(
     draft: &mut Draft<'_>,
     at: Located,
     incoming: Record,
-    current: Option<&Record>,
+    current: Option<&Version<'_>>,
     rules: &Rules,
     accepted: Verdict,
 ) -> Outcome {
-    let resolution = current.map_or(Resolution::TakeIncoming, |current| {
-        rules.resolver.resolve(current, &incoming)
-    });
+    let resolution = match (current, &rules.resolver) {
+        (None, _) => Resolution::TakeIncoming,
+        (Some(current), None) => Resolution::latest(current.merge_order(&incoming)),
+        (Some(current), Some(resolver)) => resolver.resolve(&current.record(), &incoming),
+    };
     let record = match (resolution, current) {
         (Resolution::TakeIncoming, _) | (Resolution::Combine(_), None) => incoming,
         (Resolution::KeepCurrent, current) => return kept(&incoming, current, accepted),
         (Resolution::Combine(value), Some(current)) => {
-            let later = if incoming.stamp > current.stamp {
-                &incoming
+            let later = if incoming.stamp > current.stamp() {
+                incoming.clone()
             } else {
-                current
+                current.record().into_owned()
             };
-            let combined = Record {
-                value,
-                ..later.clone()
-            };
-            if combined.merge_order(current).is_eq() {
+            let combined = Record { value, ..later };
+            if current.merge_order(&combined).is_eq() {
                 return kept(&incoming, Some(current), accepted);
             }
             combined
@@ -256,10 +258,10 @@ fn merge(
 
 /// The outcome of an op that changed nothing: superseded, unless it is the current version itself
 /// (pushed again after its run was forgotten).
-fn kept(incoming: &Record, current: Option<&Record>, accepted: Verdict) -> Outcome {
+fn kept(incoming: &Record, current: Option<&Version<'_>>, accepted: Verdict) -> Outcome {
     let verdict = match current {
-        Some(current) if !incoming.merge_order(current).is_eq() => {
-            Verdict::Superseded(current.stamp)
+        Some(current) if !current.merge_order(incoming).is_eq() => {
+            Verdict::Superseded(current.stamp())
         }
         _ => accepted,
     };

@@ -9,9 +9,9 @@ use hashbrown::HashTable;
 
 use super::effects::{EffectRecord, Effects};
 use super::machine::Partition;
-use super::map_state::MapState;
 use super::runs::{Run, RunUpdate};
 use super::slot::Slot;
+use super::version::Version;
 use crate::address::{Key, MapAddress};
 use crate::hlc::Hlc;
 use crate::op::RunId;
@@ -22,8 +22,6 @@ use crate::record::{Record, Sequence};
 pub(super) struct Draft<'a> {
     partition: &'a Partition,
     effects: Effects,
-    /// What the partition holds of each map of the effects.
-    states: Vec<Option<&'a MapState>>,
     /// The last effect of each key, by the key's hash: indexes into the effects' records.
     latest: HashTable<u32>,
     runs: BTreeMap<RunId, RunDraft<'a>>,
@@ -65,17 +63,18 @@ impl RunDraft<'_> {
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(partition: &'a Partition, now_ms: u64) -> Self {
+    /// A draft with room for `records` versions.
+    pub(super) fn new(partition: &'a Partition, now_ms: u64, records: usize) -> Self {
         Self {
             partition,
             effects: Effects {
                 at_ms: now_ms,
                 base: partition.sequence,
                 clock: partition.clock,
+                records: Vec::with_capacity(records),
                 ..Effects::default()
             },
-            states: Vec::new(),
-            latest: HashTable::new(),
+            latest: HashTable::with_capacity(records),
             runs: BTreeMap::new(),
             last_map: None,
         }
@@ -105,11 +104,11 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The number of a map within this batch, and the hash of a key.
-    pub(super) fn locate(&mut self, address: &MapAddress, key: &Key) -> Located {
+    /// The number of a map within this batch, with the hash of a key.
+    pub(super) fn locate(&mut self, address: &MapAddress, hash: u64) -> Located {
         Located {
             map: self.map(address),
-            hash: self.partition.config.seed.hash(key.as_bytes()),
+            hash,
         }
     }
 
@@ -124,7 +123,6 @@ impl<'a> Draft<'a> {
             });
         let map = known.unwrap_or_else(|| {
             maps.push(address.clone());
-            self.states.push(self.partition.map(address));
             #[expect(
                 clippy::cast_possible_truncation,
                 reason = "a batch has far fewer than 4 billion ops"
@@ -137,18 +135,22 @@ impl<'a> Draft<'a> {
         map
     }
 
-    /// The current version of a key, tombstones included.
-    pub(super) fn current(&self, at: Located, key: &Key) -> Option<Record> {
+    /// The current version of a key, tombstones included; `held` is what the partition has.
+    pub(super) fn current(
+        &self,
+        at: Located,
+        key: &Key,
+        held: Option<&'a Slot>,
+    ) -> Option<Version<'a>> {
         let effect = self.latest.find(at.hash, |index| {
             let effect = &self.effects.records[*index as usize];
             effect.map == at.map && effect.record.key == *key
         });
         if let Some(index) = effect {
-            return Some(self.effects.records[*index as usize].record.clone());
+            let drafted = &self.effects.records[*index as usize].record;
+            return Some(Version::Drafted(drafted.clone()));
         }
-        self.states[at.map as usize]?
-            .find(at.hash, key.as_bytes())
-            .map(Slot::record)
+        held.map(Version::Held)
     }
 
     /// Gives `record` the next sequence and makes it the key's current version.

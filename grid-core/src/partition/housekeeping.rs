@@ -22,9 +22,10 @@ impl Partition {
     /// order of [`Record::merge_order`], and loses to anything later.
     #[must_use]
     pub fn housekeeping(&self, now_ms: u64, rules: &Rules, stored: Sequence) -> Effects {
-        let mut draft = Draft::new(self, now_ms);
+        let mut draft = Draft::new(self, now_ms, 0);
         for (address, record) in self.due(now_ms) {
-            let at = draft.locate(address, &record.key);
+            let hash = self.config.seed.hash(record.key.as_bytes());
+            let at = draft.locate(address, hash);
             draft.write(at, record);
         }
         let mut effects = draft.finish();

@@ -6,6 +6,7 @@ use hashbrown::HashTable;
 
 use super::delta_log::{DeltaLog, Place};
 use super::key_hasher::TableSeed;
+use super::lookup::Found;
 use super::slot::Slot;
 use crate::address::{Key, MapAddress};
 use crate::digest::{DigestKey, EntryDigest};
@@ -67,17 +68,26 @@ impl MapState {
 
     /// The entry or tombstone of `key`; `hash` is the key's.
     pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<&Slot> {
-        let number = *self
-            .table
-            .find(hash, |number| self.key_of(*number) == Some(key))?;
-        self.slot(number)
+        self.slot(self.number(hash, key)?)
     }
 
-    fn slot(&self, number: u32) -> Option<&Slot> {
+    /// The number of the slot that holds `key`; `hash` is the key's.
+    pub(super) fn number(&self, hash: u64, key: &[u8]) -> Option<u32> {
+        self.table
+            .find(hash, |number| self.key_of(*number) == Some(key))
+            .copied()
+    }
+
+    /// The number of a slot whose key may have this hash; none only when no key has it.
+    pub(super) fn candidate(&self, hash: u64) -> Option<u32> {
+        self.table.find(hash, |_| true).copied()
+    }
+
+    pub(super) fn slot(&self, number: u32) -> Option<&Slot> {
         self.slots.get(number as usize)?.as_ref()
     }
 
-    fn key_of(&self, number: u32) -> Option<&[u8]> {
+    pub(super) fn key_of(&self, number: u32) -> Option<&[u8]> {
         self.slot(number).map(Slot::key)
     }
 
@@ -114,20 +124,18 @@ impl MapState {
             .filter_map(|(_, slot)| slot.digest(self.digest_key))
     }
 
-    /// Puts a version in place of what there is. A record whose sequence is not above the current
-    /// one changes nothing: it was loaded already.
-    pub(super) fn put(&mut self, record: &Record) -> Option<Replaced> {
-        let key = record.key.as_bytes();
-        let hash = self.seed.hash(key);
+    /// Puts a version in place of what there is, which is where `found` says unless the key was
+    /// added since. A record whose sequence is not above the current one changes nothing: it was
+    /// loaded already.
+    pub(super) fn put(&mut self, found: Found, record: &Record) -> Option<Replaced> {
         let slot = Slot::new(record);
         let new = slot.digest(self.digest_key);
-        let found = self
-            .table
-            .find(hash, |number| self.key_of(*number) == Some(key))
-            .copied();
-        let (number, old) = match found {
+        let number = found
+            .slot
+            .or_else(|| self.number(found.hash, record.key.as_bytes()));
+        let (number, old) = match number {
             Some(number) => (number, self.replace(number, slot)?),
-            None => (self.insert(hash, slot), None),
+            None => (self.insert(found.hash, slot), None),
         };
         match (old, new) {
             (None, None) => {}

@@ -6,6 +6,7 @@
 //! pure functions of the state. Time, chance and files are the caller's.
 
 mod apply;
+mod case;
 mod decide;
 mod delta_log;
 mod draft;
@@ -14,6 +15,7 @@ mod effects_codec;
 mod horizon;
 mod housekeeping;
 mod key_hasher;
+mod lookup;
 mod machine;
 mod map_state;
 mod proposal;
@@ -23,6 +25,7 @@ mod scan;
 mod slot;
 #[cfg(test)]
 mod tests;
+mod version;
 mod view;
 
 pub use apply::Applied;

@@ -7,7 +7,7 @@ use crate::limits::{DEFAULT_ALLOWED_DRIFT_MS, DEFAULT_RETENTION_MS};
 use crate::op::{Op, RunId};
 use crate::protocol::{RejectReason, Verdict};
 use crate::record::Sequence;
-use crate::traits::{LastWriterWins, Resolver};
+use crate::traits::Resolver;
 
 /// Whose clock an op was stamped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,8 +101,8 @@ pub struct Rules {
     pub allowed_drift_ms: u64,
     /// How long tombstones and released runs are kept, in milliseconds.
     pub retention_ms: u64,
-    /// How two versions of a key are merged.
-    pub resolver: Arc<dyn Resolver>,
+    /// How two versions of a key are merged; without one the last writer wins.
+    pub resolver: Option<Arc<dyn Resolver>>,
 }
 
 impl Default for Rules {
@@ -110,7 +110,7 @@ impl Default for Rules {
         Self {
             allowed_drift_ms: DEFAULT_ALLOWED_DRIFT_MS,
             retention_ms: DEFAULT_RETENTION_MS,
-            resolver: Arc::new(LastWriterWins),
+            resolver: None,
         }
     }
 }

@@ -19,6 +19,16 @@ pub enum Resolution {
     Combine(Option<Bytes>),
 }
 
+impl Resolution {
+    /// The later of two versions, of which the current one stands in `order` to the incoming one.
+    pub(crate) fn latest(order: Ordering) -> Self {
+        match order {
+            Ordering::Less => Self::TakeIncoming,
+            Ordering::Equal | Ordering::Greater => Self::KeepCurrent,
+        }
+    }
+}
+
 /// The merge rule of a map. It must be commutative, associative and idempotent.
 pub trait Resolver: MaybeSend + MaybeSync + fmt::Debug + 'static {
     /// The name under which configuration selects the rule.
@@ -38,9 +48,6 @@ impl Resolver for LastWriterWins {
     }
 
     fn resolve(&self, current: &Record, incoming: &Record) -> Resolution {
-        match current.merge_order(incoming) {
-            Ordering::Less => Resolution::TakeIncoming,
-            Ordering::Equal | Ordering::Greater => Resolution::KeepCurrent,
-        }
+        Resolution::latest(current.merge_order(incoming))
     }
 }

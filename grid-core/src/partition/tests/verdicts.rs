@@ -349,7 +349,7 @@ impl Resolver for Largest {
 #[test]
 fn a_resolver_may_combine_two_versions_under_the_later_stamp() {
     let mut world = World::new();
-    world.rules.resolver = Arc::new(Largest);
+    world.rules.resolver = Some(Arc::new(Largest));
     world.push_one(put(1, 1, 0, "k", 5));
     // Later and smaller: the value stays, the stamp moves on.
     let later = put(2, 1, 10, "k", 3);
