@@ -155,7 +155,6 @@ impl Bench {
             let change = self
                 .view
                 .advance(&self.partition, &decided.effects, &applied);
-            let records = change.iter().flat_map(|change| &change.places);
             let delta = Message::Delta(Delta {
                 view: ViewId(1),
                 partition: self.partition.id(),
@@ -163,9 +162,9 @@ impl Bench {
                 continued: false,
                 from: change.as_ref().map_or(Sequence::ZERO, |change| change.from),
                 to: self.partition.sequence(),
-                records: records
-                    .filter_map(|place| self.partition.record_at(&self.address, *place))
-                    .collect(),
+                records: change.map_or_else(Vec::new, |change| {
+                    change.records.into_iter().cloned().collect()
+                }),
                 root: Some(self.view.root()),
             });
             event.clear();

@@ -1,12 +1,11 @@
 //! A view: the entries of one map in one partition that a selector matches, and their root.
 
 use super::apply::Applied;
-use super::delta_log::Place;
 use super::effects::Effects;
 use super::machine::Partition;
 use crate::address::MapAddress;
 use crate::protocol::Selector;
-use crate::record::Sequence;
+use crate::record::{Record, Sequence};
 
 /// What subscribers of a view are level with: its root, and where it changed last.
 ///
@@ -22,7 +21,7 @@ pub struct View {
 
 /// How one batch changed a view.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ViewChange {
+pub struct ViewChange<'a> {
     /// Where the view changed before.
     pub from: Sequence,
     /// The partition's sequence now.
@@ -30,7 +29,7 @@ pub struct ViewChange {
     /// The root now.
     pub root: u128,
     /// The versions that stand now, in the order of their sequences, each key once.
-    pub places: Vec<Place>,
+    pub records: Vec<&'a Record>,
 }
 
 impl Partition {
@@ -88,16 +87,16 @@ impl View {
 
     /// Follows a batch that was just applied to `partition`; `None` when it did not change the
     /// view.
-    pub fn advance(
+    pub fn advance<'a>(
         &mut self,
         partition: &Partition,
-        effects: &Effects,
+        effects: &'a Effects,
         applied: &Applied,
-    ) -> Option<ViewChange> {
+    ) -> Option<ViewChange<'a>> {
         let index = effects.maps.iter().position(|map| *map == self.address)?;
         let map = partition.map(&self.address)?;
         let from = self.last;
-        let mut places = Vec::new();
+        let mut records = Vec::new();
         for (each, change) in effects.records.iter().zip(&applied.changes) {
             if each.map as usize != index || !self.selector.matches(&each.record.key) {
                 continue;
@@ -109,14 +108,14 @@ impl View {
                 .wrapping_add(change.new.map_or(0, |entry| entry.digest));
             self.last = change.place.sequence;
             if map.at(change.place).is_some() {
-                places.push(change.place);
+                records.push(&each.record);
             }
         }
         (self.last > from).then(|| ViewChange {
             from,
             to: partition.sequence(),
             root: self.root,
-            places,
+            records,
         })
     }
 }

@@ -183,12 +183,7 @@ impl Server {
                     let change = each.view.advance(partition, effects, applied);
                     let Some(change) = change else { continue };
                     each.told = change.to;
-                    let map = each.view.address();
-                    let records = change
-                        .places
-                        .iter()
-                        .filter_map(|place| partition.record_at(map, *place))
-                        .collect();
+                    let records = change.records.into_iter().cloned().collect();
                     events.push((
                         *to,
                         event(*view, at, change.from, change.to, records, change.root),

@@ -258,8 +258,7 @@ impl Server {
                     continue;
                 };
                 changed.insert(*view);
-                let places = change.places.iter();
-                let records = places.filter_map(|at| partition.record_at(state.address(), *at));
+                let records = change.records.into_iter().cloned();
                 let head = Head {
                     view: *view,
                     partition: id,

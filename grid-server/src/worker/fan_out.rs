@@ -91,12 +91,12 @@ fn tell(
     id: ViewId,
     followed: &mut Followed,
     partition: &Partition,
-    change: &ViewChange,
+    change: &ViewChange<'_>,
     codecs: &Codecs,
 ) {
-    let Followed { view, subscribers } = followed;
     let mut event: Option<Encoded> = None;
-    for subscriber in subscribers.values_mut().filter(|each| each.is_live()) {
+    let subscribers = followed.subscribers.values_mut();
+    for subscriber in subscribers.filter(|each| each.is_live()) {
         let event = event.get_or_insert_with(|| {
             let head = DeltaHead {
                 view: id,
@@ -106,11 +106,7 @@ fn tell(
                 to: change.to,
                 root: change.root,
             };
-            let records = change
-                .places
-                .iter()
-                .filter_map(|place| partition.record_at(view.address(), *place))
-                .collect();
+            let records = change.records.iter().map(|each| (*each).clone()).collect();
             Encoded::new(codecs, head.split(records))
         });
         let frames = event.frames(subscriber.session.codec());

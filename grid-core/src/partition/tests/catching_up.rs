@@ -195,7 +195,8 @@ fn a_view_tells_where_it_changed_and_its_root_then() {
         .advance(&world.partition, &decided.effects, &applied)
         .unwrap();
     assert_eq!((change.from, change.to), (sequence(1), sequence(4)));
-    assert_eq!(change.places.len(), 1);
+    assert_eq!(change.records.len(), 1);
+    assert_eq!(change.records[0].key, key("a/2"));
     assert_eq!(
         change.root,
         world.partition.open_view(&address("m"), &prefix).root()

@@ -222,9 +222,8 @@ proptest! {
                 let Some(change) = change else { continue };
                 prop_assert!(change.from <= cursors[at] && cursors[at] < change.to);
                 cursors[at] = change.to;
-                for place in change.places {
-                    let record = world.partition.record_at(&address("m"), place).unwrap();
-                    held[at].insert(record.key.clone(), record);
+                for record in change.records {
+                    held[at].insert(record.key.clone(), record.clone());
                 }
                 let truth = world.partition.changes(
                     &address("m"), view.selector(), Sequence::ZERO, Sequence::ZERO, everything(),
