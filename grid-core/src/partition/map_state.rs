@@ -128,8 +128,8 @@ impl MapState {
     /// added since. A record whose sequence is not above the current one changes nothing: it was
     /// loaded already.
     pub(super) fn put(&mut self, found: Found, record: &Record) -> Option<Replaced> {
-        let slot = Slot::new(record);
-        let new = slot.digest(self.digest_key);
+        let new = self.digest_key.record(record);
+        let slot = Slot::new(record, new);
         let number = found
             .slot
             .or_else(|| self.number(found.hash, record.key.as_bytes()));
@@ -196,7 +196,8 @@ impl MapState {
         let key = record.key.as_bytes();
         let hash = self.seed.hash(key);
         if self.find(hash, key).is_none() {
-            self.insert(hash, Slot::new(record));
+            let digest = self.digest_key.record(record);
+            self.insert(hash, Slot::new(record, digest));
         }
     }
 

@@ -19,11 +19,13 @@ pub(super) struct Slot {
     pub(super) stamp: Stamp,
     pub(super) sequence: Sequence,
     expires_at_ms: Option<NonZeroU64>,
+    /// The digest of a live entry, kept because taking it again would fetch the value's memory.
+    digest: u128,
 }
 
 impl Slot {
-    /// Copies `record`.
-    pub(super) fn new(record: &Record) -> Self {
+    /// Copies `record`, whose digest is `digest`.
+    pub(super) fn new(record: &Record, digest: Option<EntryDigest>) -> Self {
         let key = record.key.as_bytes();
         let value = record.value.as_deref().unwrap_or_default();
         let mut payload = BytesMut::with_capacity(key.len() + value.len());
@@ -41,6 +43,7 @@ impl Slot {
             stamp: record.stamp,
             sequence: record.sequence,
             expires_at_ms: record.expires_at_ms.and_then(NonZeroU64::new),
+            digest: digest.map_or(0, |entry| entry.digest),
         }
     }
 
@@ -61,12 +64,9 @@ impl Slot {
 
     /// The digest; `None` for a tombstone.
     pub(super) fn digest(&self, key: DigestKey) -> Option<EntryDigest> {
-        self.live.then(|| {
-            key.entry(
-                self.key(),
-                &self.stamp,
-                &self.payload[usize::from(self.key_len)..],
-            )
+        self.live.then(|| EntryDigest {
+            key_hash: key.key_hash(self.key()),
+            digest: self.digest,
         })
     }
 
