@@ -62,6 +62,11 @@ impl Record {
         self.value.is_none()
     }
 
+    /// Bytes of key and value.
+    pub(crate) fn size(&self) -> usize {
+        self.key.as_bytes().len() + self.value.as_ref().map_or(0, Bytes::len)
+    }
+
     /// Whether the entry has ceased to exist at `now_ms` (milliseconds since 1970) though nobody
     /// has removed it yet.
     #[must_use]

@@ -23,8 +23,7 @@ pub fn op_bound(op: &Op) -> usize {
 /// An upper bound of the encoded length of `record`, in bytes.
 #[must_use]
 pub fn record_bound(record: &Record) -> usize {
-    let value = record.value.as_ref().map_or(0, |value| value.len());
-    ITEM_OVERHEAD_BYTES + record.key.as_bytes().len() + value
+    ITEM_OVERHEAD_BYTES + record.size()
 }
 
 /// An upper bound of the encoded length of `exception`, in bytes.

@@ -16,6 +16,10 @@ const BATCH_VERSION: u8 = 1;
 const FIELDS: usize = 11;
 /// Fewest bytes of one record with its map.
 const LEAST_RECORD_BYTES: usize = 10;
+/// What a record takes beside its key and value, mostly.
+const RECORD_OVERHEAD_BYTES: usize = 24;
+/// What a batch takes beside its records, mostly.
+const BATCH_OVERHEAD_BYTES: usize = 256;
 /// Fewest bytes of what a batch adds to a run.
 const LEAST_RUN_BYTES: usize = 6;
 /// Fewest bytes of an exception: its array's head, its number, its verdict.
@@ -25,7 +29,7 @@ impl Effects {
     /// The journal batch: a version byte, then one positional CBOR array.
     #[must_use]
     pub fn encode(&self) -> Bytes {
-        let mut buffer = BytesMut::new();
+        let mut buffer = BytesMut::with_capacity(self.encoded_bytes());
         buffer.extend_from_slice(&[BATCH_VERSION]);
         let mut writer = Writer::new(&mut buffer);
         writer.tuple(FIELDS);
@@ -54,6 +58,12 @@ impl Effects {
             writer.hlc(highest);
         });
         buffer.freeze()
+    }
+
+    /// About how many bytes the journal batch has; one that is longer costs a reallocation.
+    fn encoded_bytes(&self) -> usize {
+        let record = |each: &EffectRecord| RECORD_OVERHEAD_BYTES + each.record.size();
+        BATCH_OVERHEAD_BYTES + self.records.iter().map(record).sum::<usize>()
     }
 
     /// The effects in a journal batch; keys and values share its memory.
