@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, oneshot};
 
 use crate::gateway::Dispatch;
 use crate::layer::route::Router;
-use crate::worker::{Mailboxes, Origin, PushWork, WorkerMessage, closed};
+use crate::worker::{Mailboxes, Origin, PushWork, closed};
 
 /// The program's own way into its server, without a socket. Clones share one run of ops.
 ///
@@ -144,10 +144,7 @@ impl Handle {
                 ops: vec![(partition, address.clone(), op, None)],
             };
             let worker = inner.mailboxes.worker_of(partition);
-            inner
-                .mailboxes
-                .send(worker, WorkerMessage::Push(push))
-                .await?;
+            inner.mailboxes.push(worker, push).await?;
         }
         let outcome = answer.await.map_err(|_| closed())??;
         match outcome.verdict {

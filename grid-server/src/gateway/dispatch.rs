@@ -103,9 +103,7 @@ impl Dispatch {
                 first,
                 ops,
             };
-            self.mailboxes
-                .send(worker, WorkerMessage::Push(push))
-                .await?;
+            self.mailboxes.push(worker, push).await?;
         }
         Ok(())
     }

@@ -4,17 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use grid_core::PartitionId;
-use grid_core::op::{Action, RunId};
+use grid_core::op::RunId;
 use grid_core::partition::{Confirmation, Farewell, Proposal, ProposalBatch, Timing};
 use grid_core::protocol::Stored;
 use grid_core::traits::{Epoch, Principal};
 
-use super::message::{Origin, PushWork};
+use super::message::{Origin, PushWork, op_bytes};
 use crate::partition_service::{PartWork, Work, WorkBatch};
 use crate::sessions::Session;
-
-/// Bytes that an op counts for beside its key and value.
-const OP_OVERHEAD_BYTES: usize = 64;
 
 /// A batch in the making.
 #[derive(Debug, Default)]
@@ -55,10 +52,7 @@ impl Batch {
         let (name, author, timing) = identity(&push.origin);
         for (partition, address, op, veto) in push.ops {
             self.items += 1;
-            self.bytes += OP_OVERHEAD_BYTES + op.key.as_bytes().len();
-            if let Action::Put { value, .. } = &op.action {
-                self.bytes += value.len();
-            }
+            self.bytes += op_bytes(&op);
             let part = self.parts.entry(partition).or_default();
             part.batch.proposals.push(Proposal {
                 principal: name.clone(),

@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
-use grid_core::op::{Op, RunId};
+use grid_core::op::{Action, Op, RunId};
 use grid_core::partition::{KeyPage, Outcome, Veto};
 use grid_core::protocol::{ReadTarget, Repair, Selector, Stored, ViewId};
 use grid_core::traits::Principal;
 use grid_core::{Error, ErrorKind, History, MapAddress, PartitionId, Result, Sequence};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::sessions::{MergeId, Session, SessionId};
 
 /// One message to a worker.
 #[derive(Debug)]
 pub(crate) enum WorkerMessage {
-    Push(PushWork),
+    /// Ops, and the room that they take up until they are gathered.
+    Push(PushWork, OwnedSemaphorePermit),
     /// Verdicts that a client has stored.
     Stored(Arc<Session>, Vec<Stored>),
     /// A run that will push nothing more.
@@ -39,6 +40,18 @@ pub(crate) struct PushWork {
     /// The first op number of the whole push, of which this worker may have only a part.
     pub(crate) first: u64,
     pub(crate) ops: Vec<(PartitionId, MapAddress, Op, Option<Veto>)>,
+}
+
+/// Bytes that an op counts for beside its key and value.
+const OP_OVERHEAD_BYTES: usize = 64;
+
+/// The bytes that an op counts for.
+pub(super) fn op_bytes(op: &Op) -> usize {
+    let value = match &op.action {
+        Action::Put { value, .. } => value.len(),
+        Action::Remove => 0,
+    };
+    OP_OVERHEAD_BYTES + op.key.as_bytes().len() + value
 }
 
 /// Who pushes, and how it is told.
@@ -76,13 +89,28 @@ pub(crate) struct ReadWork {
     pub(crate) reply: oneshot::Sender<KeyPage>,
 }
 
+/// Bytes of ops that may wait for one worker; then connections are read more slowly.
+const MAILBOX_BYTES: u32 = 64 * 1024 * 1024;
+
+/// The way to one worker.
+#[derive(Debug)]
+struct Mailbox {
+    sender: mpsc::Sender<WorkerMessage>,
+    /// One permit for each byte of ops that may still be put in.
+    room: Arc<Semaphore>,
+}
+
 /// The mailboxes of all workers.
 #[derive(Debug, Clone)]
-pub(crate) struct Mailboxes(Arc<[mpsc::Sender<WorkerMessage>]>);
+pub(crate) struct Mailboxes(Arc<[Mailbox]>);
 
 impl Mailboxes {
     pub(crate) fn new(senders: Vec<mpsc::Sender<WorkerMessage>>) -> Self {
-        Self(senders.into())
+        let mailboxes = senders.into_iter().map(|sender| Mailbox {
+            sender,
+            room: Arc::new(Semaphore::new(MAILBOX_BYTES as usize)),
+        });
+        Self(mailboxes.collect())
     }
 
     /// How many workers there are.
@@ -113,7 +141,20 @@ impl Mailboxes {
     /// # Errors
     /// `Closed` when the server is shutting down.
     pub(crate) async fn send(&self, worker: usize, message: WorkerMessage) -> Result<()> {
-        self.0[worker].send(message).await.map_err(|_| closed())
+        let sent = self.0[worker].sender.send(message).await;
+        sent.map_err(|_| closed())
+    }
+
+    /// Puts ops into a worker's mailbox, once there is room for as many bytes.
+    ///
+    /// # Errors
+    /// `Closed` when the server is shutting down.
+    pub(crate) async fn push(&self, worker: usize, push: PushWork) -> Result<()> {
+        let bytes: usize = push.ops.iter().map(|(_, _, op, _)| op_bytes(op)).sum();
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(MAILBOX_BYTES);
+        let room = self.0[worker].room.clone();
+        let taken = room.acquire_many_owned(bytes).await.map_err(|_| closed())?;
+        self.send(worker, WorkerMessage::Push(push, taken)).await
     }
 
     /// Tells all workers.
@@ -135,4 +176,63 @@ pub(crate) fn closed() -> Error {
         "ask worker",
         "the server is shutting down; connect again later",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use futures::FutureExt;
+    use grid_core::op::OpId;
+    use grid_core::{Hlc, Key, MapName, Namespace};
+
+    use super::*;
+    use crate::sessions::Session;
+
+    fn push(session: &Arc<Session>, number: u64) -> PushWork {
+        let map = MapName::new("m").unwrap();
+        let address = MapAddress {
+            namespace: Namespace::default(),
+            map: map.clone(),
+        };
+        let op = Op {
+            id: OpId {
+                run: RunId(7),
+                number,
+            },
+            hlc: Hlc::ZERO,
+            map,
+            key: Key::new("k").unwrap(),
+            action: Action::Put {
+                value: Bytes::from(vec![0; 1_000_000]),
+                ttl_ms: None,
+            },
+            base: Hlc::ZERO,
+            if_version: None,
+            schema: 0,
+        };
+        PushWork {
+            origin: Origin::Session(session.clone()),
+            run: RunId(7),
+            first: number,
+            ops: vec![(PartitionId(0), address, op, None)],
+        }
+    }
+
+    #[test]
+    fn what_waits_for_a_worker_is_bounded_in_bytes() {
+        let (sender, mut mailbox) = mpsc::channel(1024);
+        let mailboxes = Mailboxes::new(vec![sender]);
+        let session = Session::for_tests();
+        let put = |number| mailboxes.push(0, push(&session, number)).now_or_never();
+        let taken = (1..200).take_while(|number| put(*number).is_some()).count();
+        assert_eq!(taken, 67, "64 MiB are 67 ops of a million bytes");
+        assert!(put(300).is_none());
+        drop(mailbox.try_recv().unwrap());
+        assert!(put(301).is_some(), "the worker has taken one");
+        // A worker that is gone holds nobody up.
+        let waiting = mailboxes.push(0, push(&session, 302));
+        drop(mailbox);
+        let error = waiting.now_or_never().unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Closed);
+    }
 }

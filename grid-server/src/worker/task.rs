@@ -157,7 +157,7 @@ impl Worker {
         deferrals: &mut Deferrals,
     ) {
         match message {
-            WorkerMessage::Push(push) => {
+            WorkerMessage::Push(push, _room) => {
                 if self.admits(&push, deferrals) {
                     batch.push(push);
                 }
@@ -252,7 +252,7 @@ impl Worker {
             WorkerMessage::Leave(session) => self.subscribers.leave(session),
             WorkerMessage::Stop(stopped) => return Some(stopped),
             // These were put into the batch.
-            WorkerMessage::Push(_) | WorkerMessage::Stored(..) | WorkerMessage::Release(..) => {}
+            WorkerMessage::Push(..) | WorkerMessage::Stored(..) | WorkerMessage::Release(..) => {}
         }
         None
     }
