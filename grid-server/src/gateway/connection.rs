@@ -33,14 +33,16 @@ pub(super) async fn serve(context: GatewayContext, connection: Arc<dyn Connectio
         let timeout = context
             .runtime
             .sleep(Duration::from_millis(context.settings.handshake_timeout_ms));
-        futures::pin_mut!(introduction);
-        match select(introduction, timeout).await {
+        let draining = context.lifecycle.reached(Phase::Draining);
+        futures::pin_mut!(introduction, draining);
+        match select(introduction, select(timeout, draining)).await {
             Either::Left((introduced, _)) => introduced,
-            Either::Right(_) => Err(Error::new(
+            Either::Right((Either::Left(_), _)) => Err(Error::new(
                 ErrorKind::Timeout,
                 "handshake",
                 "the client did not say who it is in time",
             )),
+            Either::Right((Either::Right(_), _)) => Err(shutting_down()),
         }
     };
     match introduced {
@@ -226,10 +228,14 @@ impl Reader<'_> {
     /// The server is ending: nothing more is read, and what was read gets its answers.
     async fn drain(&mut self) -> Result<()> {
         self.context.lifecycle.reached(Phase::Drained).await;
-        Err(Error::new(
-            ErrorKind::Closed,
-            "serve",
-            "the server is shutting down; connect again later",
-        ))
+        Err(shutting_down())
     }
+}
+
+fn shutting_down() -> Error {
+    Error::new(
+        ErrorKind::Closed,
+        "serve",
+        "the server is shutting down; connect again later",
+    )
 }

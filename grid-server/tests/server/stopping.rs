@@ -40,6 +40,22 @@ fn a_shutdown_answers_what_was_taken_stores_it_and_says_goodbye() {
 }
 
 #[test]
+fn a_client_that_has_not_said_who_it_is_does_not_delay_a_shutdown() {
+    run(|world| async move {
+        let server = world.start().await;
+        let mut silent = world.connect().await;
+        world.client().await;
+        let before = world.now_ms();
+        server.shutdown().await.unwrap();
+        assert!(world.now_ms() - before < 1_000);
+        let Some(Message::Refused(refused)) = silent.farewell().await else {
+            panic!("not told why");
+        };
+        assert!(refused.retryable && refused.code == 4, "{refused:?}");
+    });
+}
+
+#[test]
 fn a_dropped_server_lets_go_of_its_address_and_connections() {
     run(|world| async move {
         let server = world.start().await;
