@@ -100,10 +100,15 @@ impl Flusher {
                 outcome = outcome.and(self.flush_one(partition, plan).await);
             }
         }
-        if flushed && self.persistence.capabilities().survives_process {
+        if flushed && self.stores_for_good() {
             outcome = outcome.and(self.identity.move_on().await);
         }
         outcome
+    }
+
+    /// Whether the journal may forget what was stored: it promised to survive a power cut.
+    fn stores_for_good(&self) -> bool {
+        self.persistence.capabilities().survives_power_loss
     }
 
     fn plan(&self, partition: PartitionId) -> Option<Plan> {
@@ -146,7 +151,7 @@ impl Flusher {
             self.persistence.collect(partition, horizon).await?;
         }
         self.stored(partition, &plan);
-        if self.persistence.capabilities().survives_process {
+        if self.stores_for_good() {
             self.journal.truncate(partition, plan.position).await?;
         }
         Ok(())

@@ -84,11 +84,13 @@ impl Journal for FaultyJournal {
     }
 }
 
-/// A persistence whose stores fail while it is told so, and that says it survives the process.
+/// A persistence whose stores fail while it is told so, and that says it survives a power cut.
 #[derive(Debug, Default)]
 pub(crate) struct FaultyPersistence {
     inner: MemoryPersistence,
     pub(crate) fails: AtomicBool,
+    /// It says that it survives the process only.
+    pub(crate) is_lazy: AtomicBool,
     /// The stores that succeed before all fail; 0 means all.
     pub(crate) succeeds: AtomicU64,
     pub(crate) stores: AtomicU64,
@@ -107,6 +109,7 @@ impl Persistence for FaultyPersistence {
     fn capabilities(&self) -> PersistenceCapabilities {
         PersistenceCapabilities {
             survives_process: true,
+            survives_power_loss: !self.is_lazy.load(Ordering::SeqCst),
             ..self.inner.capabilities()
         }
     }

@@ -41,6 +41,22 @@ fn changes_are_coalesced_by_key_and_let_the_journal_forget() {
     });
 }
 
+#[test]
+fn pitfall_10_the_journal_keeps_what_a_power_cut_would_take_from_the_database() {
+    run(|mut world| async move {
+        let persistence = with_persistence(&mut world);
+        persistence.is_lazy.store(true, Ordering::SeqCst);
+        let _server = world.start().await;
+        let mut client = world.client().await;
+        client.push(vec![world.put(9, 1, "m", "k", b"v")]).await;
+        let partition = client.acks(1).await[0].partition;
+        client.answer_pings(Duration::from_secs(3)).await;
+        assert_eq!(persistence.records.load(Ordering::SeqCst), 1);
+        let extent = world.journal.extent(partition).await.unwrap();
+        assert_eq!((extent.truncated.0, extent.tail.0), (0, 1));
+    });
+}
+
 /// All that a server holds, as a subscriber and the system of record would see it.
 async fn everything(world: &World, server: &grid_server::Server) -> Vec<grid_core::Record> {
     let map = address("m");
