@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt, select_biased};
+use grid_core::partition::MAX_EXPIRIES_PER_BATCH;
 use grid_core::protocol::{Repair, ViewId};
 use grid_core::traits::{Epoch, Runtime};
 use grid_core::{Error, PartitionId};
@@ -58,6 +59,9 @@ enum Event {
     OthersRan,
 }
 
+/// The wait between two batches of what is due by time, when one was not enough.
+const BETWEEN: Duration = Duration::from_millis(1);
+
 /// Messages that are handled after the batch that they arrived with.
 type Later = Vec<WorkerMessage>;
 
@@ -102,8 +106,10 @@ impl Worker {
             };
             match event {
                 Event::Due => {
-                    due = self.context.runtime.sleep(period).fuse();
-                    self.keep_house().await;
+                    let more = self.keep_house().await;
+                    // What came meanwhile has its turn in between.
+                    let wait = if more { BETWEEN } else { period };
+                    due = self.context.runtime.sleep(wait).fuse();
                 }
                 Event::Message(message) => {
                     if let Some(stopped) = self.turn(message).await {
@@ -222,8 +228,8 @@ impl Worker {
         results
     }
 
-    /// Does what is due by time.
-    async fn keep_house(&mut self) {
+    /// Does what is due by time; returns whether that was not all of it.
+    async fn keep_house(&mut self) -> bool {
         let parts = {
             let partitions = self.context.shard.lock();
             partitions
@@ -238,7 +244,12 @@ impl Worker {
                 .collect()
         };
         let results = self.serve(WorkBatch { parts }).await;
+        let more = results
+            .iter()
+            .filter_map(|part| part.result.as_ref().ok())
+            .any(|committed| committed.effects.records().len() >= MAX_EXPIRIES_PER_BATCH);
         self.tell(results, &std::collections::BTreeMap::new(), Vec::new());
+        more
     }
 
     /// Handles a message that commits nothing.

@@ -149,6 +149,34 @@ fn entries_expire_and_subscribers_are_told() {
 }
 
 #[test]
+fn many_entries_that_are_due_together_expire_together() {
+    run(|mut world| async move {
+        world.settings.map_spread = 1;
+        world.settings.housekeeping_ms = 60_000;
+        let server = world.start().await;
+        let mut client = world.client().await;
+        let expiring = |number: u64| {
+            let mut op = world.put(9, number, "m", &format!("k{number}"), b"v");
+            op.action = Action::Put {
+                value: cbor(b"v"),
+                ttl_ms: Some(10_000),
+            };
+            op
+        };
+        for first in (1..=5_000).step_by(500) {
+            client
+                .push((first..first + 500).map(expiring).collect())
+                .await;
+            client.acks(500).await;
+        }
+        client.answer_pings(Duration::from_secs(62)).await;
+        let map = address("m");
+        let page = server.handle().page(&map, &Selector::All, None, 10).await;
+        assert_eq!(page.unwrap().records.len(), 0);
+    });
+}
+
+#[test]
 fn a_released_run_is_forgotten_after_the_retention() {
     run(|mut world| async move {
         world.settings.retention_ms = 20_000;
