@@ -2,6 +2,7 @@
 
 pub mod block_on;
 pub mod conformance;
+pub mod history;
 pub mod model_disk;
 pub mod process;
 pub mod proxy;

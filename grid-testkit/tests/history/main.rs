@@ -1,0 +1,12 @@
+//! The history checkers pass what is right and name what is wrong.
+
+mod brute_force;
+mod convergence;
+mod fixtures;
+mod linearizable;
+mod outcomes;
+mod recording;
+mod register_runs;
+
+mod script;
+mod sessions;
