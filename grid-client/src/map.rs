@@ -15,7 +15,7 @@ use crate::engine::{Engine, closed};
 use crate::grid::Handle;
 use crate::settings::MAX_WRITES_PER_SAVE;
 use crate::subscription::Subscription;
-use crate::value::{decode, encode};
+use crate::value::{check, decode, encode};
 use crate::write_handle::{BatchHandle, WriteHandle};
 
 /// A map of entries that are held on this device, by key, with values of type `T`.
@@ -156,16 +156,13 @@ impl<T> Map<T> {
     /// # Errors
     /// As [`Map::put`]; `Invalid` when the bytes are not one CBOR item.
     pub async fn put_bytes(&self, key: &str, value: Bytes) -> Result<WriteHandle> {
-        grid_core::codec::validate(
-            &value,
-            grid_core::limits::MAX_CBOR_DEPTH,
-            grid_core::limits::MAX_ITEMS_PER_MESSAGE,
-        )?;
+        let key = Key::new(key)?;
+        check(&key, &value)?;
         let action = Action::Put {
             value,
             ttl_ms: None,
         };
-        self.write(Key::new(key)?, action, None).await
+        self.write(key, action, None).await
     }
 
     /// Removes `key`; an absent one is fine. Returns when that is durable on this device.

@@ -18,14 +18,18 @@ pub(crate) fn encode<T: Serialize + ?Sized>(key: &Key, value: &T) -> Result<Byte
         .with("key", key)
         .with("cause", error)
     })?;
-    // What every server refuses is better refused before it is an op. Its bytes bound its items.
-    validate(&bytes, MAX_CBOR_DEPTH, bytes.len()).map_err(|error| {
+    check(key, &bytes)?;
+    Ok(bytes.into())
+}
+
+/// What every server refuses is better refused before it is an op. Its bytes bound its items.
+pub(crate) fn check(key: &Key, value: &[u8]) -> Result<()> {
+    validate(value, MAX_CBOR_DEPTH, value.len()).map_err(|error| {
         let message = format!("the value must be CBOR of at most {MAX_CBOR_DEPTH} levels");
         Error::new(error.kind(), "encode value", message)
             .with("key", key)
             .with_source(error)
-    })?;
-    Ok(bytes.into())
+    })
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(key: &Key, value: &Bytes) -> Result<T> {

@@ -10,6 +10,9 @@ pub const MAX_NAMESPACE_BYTES: usize = 128;
 pub const DEFAULT_MAX_VALUE_BYTES: usize = 256 * 1024;
 /// Largest frame on any transport, in bytes. Room for one value of the default bound and more.
 pub const MAX_FRAME_BYTES: usize = 1024 * 1024;
+/// Largest value that can be configured, in bytes of CBOR: what is left of a frame beside a key and
+/// the fields of an op.
+pub const LARGEST_VALUE_BYTES: usize = MAX_FRAME_BYTES - 16 * 1024;
 /// The size at which a sender closes a frame and starts the next one, in bytes.
 pub const TARGET_FRAME_BYTES: usize = 64 * 1024;
 /// Most ops, records or other items in one message.

@@ -8,6 +8,7 @@ use super::view::{Follow, View};
 use crate::address::{Key, MapAddress, MapName, PartitionId, Placement};
 use crate::digest::DigestKey;
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits::LARGEST_VALUE_BYTES;
 use crate::protocol::{
     Message, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, Refused, Selector, Subscribe,
     SubscribeRefused, Subscribed, ViewId, Welcome,
@@ -98,7 +99,7 @@ impl Replica {
             .cast_signed()
             .wrapping_sub(here_ms.cast_signed());
         self.correction_ms = self.correction_ms.map(|_| self.offset_ms);
-        self.max_value_bytes = self.max_value_bytes.min(welcome.max_value_bytes as usize);
+        self.server_value_bytes = (welcome.max_value_bytes as usize).min(LARGEST_VALUE_BYTES);
         self.meet_data_set(welcome);
         self.notes.push(Note::Welcomed);
         // Whether the last connection took them to the server is not known.

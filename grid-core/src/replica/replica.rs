@@ -49,7 +49,10 @@ pub struct Replica {
     pub(super) maps: BTreeMap<MapName, MapState>,
     pub(super) data_set: Option<DataSet>,
     pub(super) session: Option<Session>,
-    pub(super) max_value_bytes: usize,
+    /// The largest value that the store takes, in bytes.
+    pub(super) store_value_bytes: usize,
+    /// The largest value that the server said it takes, in bytes; the default before it said so.
+    pub(super) server_value_bytes: usize,
     /// Settled ops, over all openings of the store.
     pub(super) fates: FateCounts,
     pub(super) unsaved: Unsaved,
@@ -110,7 +113,8 @@ impl Replica {
             maps: BTreeMap::new(),
             data_set: None,
             session: None,
-            max_value_bytes: DEFAULT_MAX_VALUE_BYTES,
+            store_value_bytes: usize::MAX,
+            server_value_bytes: DEFAULT_MAX_VALUE_BYTES,
             fates: FateCounts::default(),
             unsaved: Unsaved::default(),
             notes: Vec::new(),

@@ -66,12 +66,12 @@ impl Replica {
     /// # Errors
     /// `TooLarge` when the value exceeds the bound.
     pub fn check(&self, write: &LocalWrite) -> Result<()> {
+        let most = self.store_value_bytes.min(self.server_value_bytes);
         match &write.action {
-            Action::Put { value, .. } if value.len() > self.max_value_bytes => {
+            Action::Put { value, .. } if value.len() > most => {
                 let message = format!(
-                    "the value has {} bytes; at most {} are allowed: split it",
-                    value.len(),
-                    self.max_value_bytes
+                    "the value has {} bytes; at most {most} are allowed: split it",
+                    value.len()
                 );
                 Err(Error::new(ErrorKind::TooLarge, "put", message).with("key", &write.key))
             }
@@ -79,9 +79,9 @@ impl Replica {
         }
     }
 
-    /// Bounds values to `bytes`, if that is less than the bound so far: what the store can hold.
+    /// Bounds values to `bytes`, what the store can hold, whatever the server takes.
     pub fn limit_values(&mut self, bytes: usize) {
-        self.max_value_bytes = self.max_value_bytes.min(bytes);
+        self.store_value_bytes = bytes;
     }
 
     /// Whether the server told things that the store does not know yet.

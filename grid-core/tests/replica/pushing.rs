@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use grid_core::limits::LARGEST_VALUE_BYTES;
+use grid_core::op::Action;
 use grid_core::protocol::{Ack, Message, NumberRange, Verdict};
 use grid_core::{ErrorKind, PartitionId, RunId, Sequence};
 
@@ -204,6 +206,37 @@ fn a_finished_run_is_released_until_a_heartbeat_proves_that_the_server_heard() {
     world.connect(0);
     world.run();
     assert!(!world.server.links[&0].released.contains(&op.run));
+}
+
+#[test]
+fn values_are_bounded_by_what_the_server_says_now_and_by_the_store() {
+    let mut world = World::connected(1);
+    let largest = |world: &mut World, server: Option<u32>| {
+        if let Some(bytes) = server {
+            world.server.max_value_bytes = bytes;
+            world.connect(0);
+            world.run();
+        }
+        let fits = |bytes: usize| {
+            let mut write = put(&world.map, &key(1), 1);
+            write.action = Action::Put {
+                value: vec![0; bytes].into(),
+                ttl_ms: None,
+            };
+            world.devices[0].replica.check(&write).is_ok()
+        };
+        let bounds = [10, 1_000, 256 * 1024, 500_000, LARGEST_VALUE_BYTES];
+        let taken = bounds.into_iter().filter(|bytes| fits(*bytes)).max();
+        assert!(!fits(LARGEST_VALUE_BYTES + 1), "no frame holds it");
+        taken.unwrap()
+    };
+    assert_eq!(largest(&mut world, None), 256 * 1024);
+    assert_eq!(largest(&mut world, Some(1_000)), 1_000);
+    assert_eq!(largest(&mut world, Some(500_000)), 500_000);
+    assert_eq!(largest(&mut world, Some(u32::MAX)), LARGEST_VALUE_BYTES);
+    world.devices[0].replica.limit_values(1_000);
+    assert_eq!(largest(&mut world, None), 1_000);
+    assert_eq!(largest(&mut world, Some(10)), 10);
 }
 
 #[test]

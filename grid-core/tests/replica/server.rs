@@ -59,6 +59,7 @@ pub(crate) struct Server {
     /// How many of the next pushes are refused as retryable.
     pub(crate) deferrals: usize,
     pub(crate) push_window: u32,
+    pub(crate) max_value_bytes: u32,
     pub(crate) now_ms: u64,
     writes: u64,
 }
@@ -93,6 +94,7 @@ impl Server {
             hidden: BTreeSet::new(),
             deferrals: 0,
             push_window: 16,
+            max_value_bytes: 256 * 1024,
             now_ms: 1_000_000_000,
             writes: 0,
         }
@@ -155,7 +157,7 @@ impl Server {
                     history: self.history,
                     partition_count: PARTITIONS,
                     digest_key: self.digest_key.0,
-                    max_value_bytes: 256 * 1024,
+                    max_value_bytes: self.max_value_bytes,
                     push_window: self.push_window,
                     heartbeat_ms: 1_000,
                 };

@@ -104,7 +104,7 @@ macro_rules! setting {
 }
 
 /// The largest value that leaves room for its key and envelope in one frame.
-const LARGEST_VALUE_BYTES: u64 = limits::MAX_FRAME_BYTES as u64 - 16 * 1024;
+const LARGEST_VALUE_BYTES: u64 = limits::LARGEST_VALUE_BYTES as u64;
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// Every setting of the server.
