@@ -7,6 +7,8 @@ mod linearizable;
 mod outcomes;
 mod recording;
 mod register_runs;
+mod replica_plants;
+mod replica_runs;
 
 mod script;
 mod sessions;

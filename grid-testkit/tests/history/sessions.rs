@@ -181,6 +181,17 @@ fn what_was_removed_does_not_come_back() {
 }
 
 #[test]
+fn nothing_and_the_tombstone_of_a_removal_are_the_same() {
+    let script = Script::default();
+    let removal = script.durable("phone", remove("k"), op(1, 2));
+    script.end(&removal, acked(2));
+    script.read("phone", LOCAL, "k", Seen::absent());
+    script.read("phone", LOCAL, "k", Seen::absent().at(version(2)));
+    script.read("phone", LOCAL, "k", Seen::absent());
+    passes(&script);
+}
+
+#[test]
 fn an_own_removal_hides_the_entry_until_it_is_refused() {
     let script = Script::default();
     script.done("phone", put("k", 1), acked(1));
@@ -197,6 +208,19 @@ fn an_own_removal_hides_the_entry_until_it_is_refused() {
     kept.durable("laptop", remove("k"), op(2, 1));
     kept.read("laptop", LOCAL, "k", Seen::value(1));
     fails(&kept, Guarantee::ReadYourWrites, 3);
+}
+
+#[test]
+fn an_own_removal_that_lost_hides_the_entry_until_the_copy_catches_up() {
+    let script = Script::default();
+    script.done("phone", put("k", 1), acked(1));
+    script.read("laptop", LOCAL, "k", Seen::value(1));
+    let removal = script.durable("laptop", remove("k"), op(2, 1));
+    let by = Some(version(5));
+    script.end(&removal, Outcome::Superseded { by });
+    script.read("laptop", LOCAL, "k", Seen::absent());
+    script.read("laptop", LOCAL, "k", Seen::value(1));
+    passes(&script);
 }
 
 #[test]

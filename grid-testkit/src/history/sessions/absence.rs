@@ -20,10 +20,12 @@ fn might_follow(operations: &Operations<'_>, removal: usize, before: &Item, read
         return false;
     };
     let own = op.session == reader.session;
+    // A client shows its own removal until it learns that it was refused; one that lost, until
+    // its copy has come to what it lost against.
     if op.is_rejected() || op.is_superseded() {
-        // A client shows its own removal until it learns that it came to nothing.
         let learned = op.end().map_or(usize::MAX, |(moment, _)| moment);
-        return own && op.called < read.returned && learned > read.called;
+        let shows = op.is_superseded() || learned > read.called;
+        return own && op.called < read.returned && shows;
     }
     let versions = (operations.version(removal), before.version);
     let older = matches!(versions, (Some(removed), Some(seen)) if removed < seen);

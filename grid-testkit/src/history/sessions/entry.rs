@@ -123,6 +123,7 @@ impl<'o, 'h> Entry<'o, 'h> {
                 self.check_absence(before, read)?;
             } else if let Some((known, by)) = self.first.get(&identity)
                 && *known < before.called
+                && !self.may_be_one(before, identity)
             {
                 return Err(self.went_back(before, read, &[*by]));
             }
@@ -134,6 +135,13 @@ impl<'o, 'h> Entry<'o, 'h> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether `before` saw nothing, and may have seen just what this removal left.
+    fn may_be_one(&self, before: &Item, identity: Identity) -> bool {
+        let write = self.operations.write_of(identity);
+        let op = write.and_then(|write| self.operations.all.get(write));
+        before.identity == Some(Identity::Absent) && op.is_none_or(Operation::is_removal)
     }
 
     fn check_absence(&self, before: &Item, read: &Item) -> Result<(), Violation> {
