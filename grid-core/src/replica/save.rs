@@ -22,6 +22,9 @@ pub const MAX_OPS_PER_ROW: usize = 1_000;
 /// The size at which a packed row of the outbox is closed, in bytes.
 pub const TARGET_ROW_BYTES: usize = 256 * 1024;
 
+/// More than a row takes beside its value: key, map and fields of an op or record.
+const ROW_OVERHEAD_BYTES: usize = 1024;
+
 /// A write of the application that is not durable yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalWrite {
@@ -79,9 +82,10 @@ impl Replica {
         }
     }
 
-    /// Bounds values to `bytes`, what the store can hold, whatever the server takes.
+    /// Bounds values so that their rows fit into a store whose largest value is `bytes`, whatever
+    /// the server takes: one row too large would fail the batch, and all others with it.
     pub fn limit_values(&mut self, bytes: usize) {
-        self.store_value_bytes = bytes;
+        self.store_value_bytes = bytes.saturating_sub(ROW_OVERHEAD_BYTES);
     }
 
     /// Whether the server told things that the store does not know yet.

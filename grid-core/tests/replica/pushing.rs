@@ -6,7 +6,8 @@ use std::time::Duration;
 use grid_core::limits::LARGEST_VALUE_BYTES;
 use grid_core::op::Action;
 use grid_core::protocol::{Ack, Message, NumberRange, Verdict};
-use grid_core::{ErrorKind, PartitionId, RunId, Sequence};
+use grid_core::traits::Write;
+use grid_core::{ErrorKind, Key, MapName, PartitionId, RunId, Sequence};
 
 use crate::device::put;
 use crate::world::{World, key};
@@ -234,9 +235,35 @@ fn values_are_bounded_by_what_the_server_says_now_and_by_the_store() {
     assert_eq!(largest(&mut world, Some(1_000)), 1_000);
     assert_eq!(largest(&mut world, Some(500_000)), 500_000);
     assert_eq!(largest(&mut world, Some(u32::MAX)), LARGEST_VALUE_BYTES);
-    world.devices[0].replica.limit_values(1_000);
+    world.devices[0].replica.limit_values(2_100);
     assert_eq!(largest(&mut world, None), 1_000);
     assert_eq!(largest(&mut world, Some(10)), 10);
+}
+
+#[test]
+fn a_value_that_is_taken_fits_into_a_row_of_the_store() {
+    const MOST: usize = 50_000;
+    let mut world = World::connected(1);
+    world.map = MapName::new("m".repeat(128)).unwrap();
+    world.devices[0].replica.limit_values(MOST);
+    let longest = Key::new(&"k".repeat(512)).unwrap();
+    let mut write = put(&world.map, &longest, 1);
+    let largest = (0..=MOST).rev().find(|bytes| {
+        write.action = Action::Put {
+            value: vec![0; *bytes].into(),
+            ttl_ms: Some(u64::MAX),
+        };
+        world.devices[0].replica.check(&write).is_ok()
+    });
+    assert!(largest.unwrap() > MOST - 2_000);
+    write.if_version = Some(world.server.write(&world.map.clone(), &longest, None));
+    let save = world.devices[0].replica.begin_save(vec![write], u64::MAX);
+    let save = save.unwrap().unwrap();
+    for row in &save.batch.writes {
+        if let Write::Put { value, .. } = row {
+            assert!(value.len() <= MOST, "{}", value.len());
+        }
+    }
 }
 
 #[test]
