@@ -1,6 +1,6 @@
 //! The overlay of one map: its pending ops by key, laid over the confirmed state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
@@ -40,9 +40,11 @@ impl Overlaid {
 }
 
 /// Pending ops of one map by key, those of one key in log order.
+///
+/// A key may have any number of them, and they mostly go in the order in which they came.
 #[derive(Debug, Default)]
 pub(super) struct Overlay {
-    keys: BTreeMap<Key, Vec<Overlaid>>,
+    keys: BTreeMap<Key, VecDeque<Overlaid>>,
     /// Ops of all keys.
     count: usize,
 }
@@ -57,22 +59,29 @@ impl Overlay {
         self.count
     }
 
-    /// Adds an op that comes after all others of its key.
+    /// Adds an op at its place in the order.
     pub(super) fn push(&mut self, key: &Key, overlaid: Overlaid) {
-        self.count += 1;
-        match self.keys.get_mut(key) {
-            Some(ops) => ops.push(overlaid),
-            None => {
-                self.keys.insert(key.clone(), vec![overlaid]);
+        if !self.keys.contains_key(key) {
+            self.keys.insert(key.clone(), VecDeque::with_capacity(1));
+        }
+        let Some(ops) = self.keys.get_mut(key) else {
+            return;
+        };
+        match ops.binary_search_by_key(&overlaid.position, |op| op.position) {
+            Ok(index) => ops[index] = overlaid,
+            Err(index) => {
+                ops.insert(index, overlaid);
+                self.count += 1;
             }
         }
     }
 
     pub(super) fn remove(&mut self, key: &Key, position: LogPosition) {
-        if let Some(ops) = self.keys.get_mut(key) {
-            let before = ops.len();
-            ops.retain(|op| op.position != position);
-            self.count -= before - ops.len();
+        if let Some(ops) = self.keys.get_mut(key)
+            && let Ok(index) = ops.binary_search_by_key(&position, |op| op.position)
+        {
+            ops.remove(index);
+            self.count -= 1;
             if ops.is_empty() {
                 self.keys.remove(key);
             }
@@ -81,14 +90,16 @@ impl Overlay {
 
     /// The op that decides what is seen of `key`.
     pub(super) fn last(&self, key: &Key) -> Option<&Overlaid> {
-        self.keys.get(key)?.last()
+        self.keys.get(key)?.back()
     }
 
     /// The server gave an op its final stamp: that is what later ops on the key rest on.
     pub(super) fn accepted(&mut self, key: &Key, position: LogPosition, stamp: Hlc) {
-        let ops = self.keys.get_mut(key).into_iter().flatten();
-        for op in ops.filter(|op| op.position == position && op.value.is_some()) {
-            op.rests_on = stamp;
+        if let Some(ops) = self.keys.get_mut(key)
+            && let Ok(index) = ops.binary_search_by_key(&position, |op| op.position)
+            && ops[index].value.is_some()
+        {
+            ops[index].rests_on = stamp;
         }
     }
 
@@ -96,6 +107,78 @@ impl Overlay {
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Key, &Overlaid)> {
         self.keys
             .iter()
-            .filter_map(|(key, ops)| Some((key, ops.last()?)))
+            .filter_map(|(key, ops)| Some((key, ops.back()?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{MapName, OpId, RunId};
+
+    fn position(number: u64) -> LogPosition {
+        LogPosition { ordinal: 1, number }
+    }
+
+    fn overlaid(key: &Key, number: u64) -> Overlaid {
+        let op = Op {
+            id: OpId {
+                run: RunId(1),
+                number,
+            },
+            hlc: Hlc::new(number, 0),
+            map: MapName::new("m").unwrap(),
+            key: key.clone(),
+            action: Action::Put {
+                value: Bytes::from(number.to_be_bytes().to_vec()),
+                ttl_ms: None,
+            },
+            base: Hlc::ZERO,
+            if_version: None,
+            schema: 0,
+        };
+        Overlaid::new(position(number), &op)
+    }
+
+    /// Each step looked at every op of the key once: that took minutes.
+    #[test]
+    fn a_key_that_was_edited_very_often_settles_in_time_that_grows_with_the_edits() {
+        const EDITS: u64 = 200_000;
+        let key = Key::new("k").unwrap();
+        let mut overlay = Overlay::default();
+        for number in 1..=EDITS {
+            overlay.push(&key, overlaid(&key, number));
+        }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a test that takes minutes has failed"
+        )]
+        let start = std::time::Instant::now();
+        for number in 1..=EDITS {
+            assert_eq!(overlay.last(&key).unwrap().position, position(EDITS));
+            overlay.accepted(&key, position(number), Hlc::new(number, 1));
+            overlay.remove(&key, position(number));
+            assert_eq!(overlay.len() as u64, EDITS - number);
+        }
+        assert!(overlay.is_empty());
+        assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn ops_go_in_any_order_and_the_last_one_that_is_left_decides() {
+        let key = Key::new("k").unwrap();
+        let mut overlay = Overlay::default();
+        for number in [2, 5, 9, 5] {
+            overlay.push(&key, overlaid(&key, number));
+        }
+        assert_eq!(overlay.len(), 3, "an op is there once");
+        overlay.accepted(&key, position(9), Hlc::new(77, 0));
+        assert_eq!(overlay.last(&key).unwrap().rests_on, Hlc::new(77, 0));
+        for (gone, left) in [(5, Some(9)), (9, Some(2)), (3, Some(2)), (2, None)] {
+            overlay.remove(&key, position(gone));
+            let last = overlay.last(&key).map(|op| op.position);
+            assert_eq!(last, left.map(position));
+        }
+        assert_eq!(overlay.len(), 0);
     }
 }
