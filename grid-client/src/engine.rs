@@ -292,6 +292,12 @@ impl Drop for Task {
     fn drop(&mut self) {
         self.engine.tasks.send_modify(|tasks| *tasks -= 1);
         self.engine.to_save.notify_one();
+        // A task ends when it is told to. One that ended by a panic, or with its runtime, leaves
+        // nobody to answer those who wait, so nobody may wait any more.
+        if self.engine.lock().phase == Phase::Open {
+            tracing::error!("a background task ended early; the grid is closed");
+            self.engine.enter(Phase::Closed);
+        }
     }
 }
 

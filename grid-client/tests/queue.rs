@@ -7,7 +7,8 @@ mod support;
 use std::sync::Arc;
 
 use futures::FutureExt;
-use grid_client::{Grid, GridBuilder};
+use grid_client::{ConnectionState, Grid, GridBuilder};
+use grid_core::ErrorKind;
 use grid_storage_memory::MemoryStorage;
 use support::{FailingStorage, runtime};
 
@@ -62,4 +63,37 @@ async fn writes_that_nobody_waits_for_any_more_still_count_until_they_are_stored
         taken <= BOUND,
         "{taken} were taken; at most {BOUND} may wait"
     );
+}
+
+#[tokio::test]
+async fn a_store_that_panics_ends_the_grid_instead_of_every_answer() {
+    let storage = store();
+    let grid = open(storage.clone()).await;
+    let map = grid.map::<u32>("m").unwrap();
+    map.put("k", &1).await.unwrap();
+    let mut live = map.subscribe();
+    live.next().await.unwrap().unwrap();
+    storage.panic();
+    // Two at once: the one that meets the bug, and one behind it.
+    let (first, second) = futures::join!(map.put("k", &2), map.put("k", &3));
+    for result in [first, second, map.put("k", &4).await] {
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::Closed);
+    }
+    assert!(live.next().await.is_none());
+    assert_eq!(grid.connection_state(), ConnectionState::Closed);
+    assert_eq!(grid.flushed().await.unwrap_err().kind(), ErrorKind::Closed);
+    grid.close().await.unwrap();
+}
+
+#[test]
+fn a_grid_whose_runtime_is_gone_says_that_it_is_closed() {
+    let tokio = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let grid = tokio.block_on(open(store()));
+    let map = grid.map::<u32>("m").unwrap();
+    drop(tokio);
+    let put = map.put("k", &1).now_or_never().expect("it does not wait");
+    assert_eq!(put.unwrap_err().kind(), ErrorKind::Closed);
 }

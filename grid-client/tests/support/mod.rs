@@ -21,6 +21,7 @@ pub(crate) fn runtime() -> Arc<dyn Runtime> {
 pub(crate) struct FailingStorage {
     inner: MemoryStorage,
     failing: AtomicBool,
+    panicking: AtomicBool,
     batches: AtomicUsize,
     gate: Semaphore,
 }
@@ -31,6 +32,7 @@ impl FailingStorage {
         Self {
             inner,
             failing: AtomicBool::new(false),
+            panicking: AtomicBool::new(false),
             batches: AtomicUsize::new(0),
             gate: Semaphore::new(1),
         }
@@ -38,6 +40,11 @@ impl FailingStorage {
 
     pub(crate) fn fail(&self, failing: bool) {
         self.failing.store(failing, Ordering::SeqCst);
+    }
+
+    /// The next batch meets a bug.
+    pub(crate) fn panic(&self) {
+        self.panicking.store(true, Ordering::SeqCst);
     }
 
     /// Lets every batch wait until the returned value is dropped.
@@ -66,6 +73,7 @@ impl Storage for FailingStorage {
 
     async fn apply(&self, batch: Batch) -> Result<()> {
         let _gate = self.gate.acquire().await.unwrap();
+        assert!(!self.panicking.load(Ordering::SeqCst), "a bug of a store");
         if self.failing.load(Ordering::SeqCst) {
             return Err(Error::new(ErrorKind::Full, "apply", "no room left"));
         }
