@@ -50,6 +50,8 @@ async fn a_second_one_on_the_same_folder_is_refused_by_name() {
     let output = refused(&["--data-dir", path, "--listen", "127.0.0.1:0"]).await;
     assert_eq!(output.status.code(), Some(1));
     let said = said(&output);
+    let holder = format!("process: {}", server.pid().unwrap());
+    assert!(said.contains(&holder), "{said}");
     assert!(
         said.contains(path) && said.contains("another grid-server"),
         "{said}"

@@ -1,6 +1,7 @@
 //! The lock that keeps a file to one opening, and ends with its process.
 
 use std::fs::{OpenOptions, TryLockError};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use grid_core::{Error, ErrorKind, Result};
@@ -13,7 +14,11 @@ use crate::error;
 )]
 type File = std::fs::File;
 
-/// A lock on `FILE.lock`, held until dropped. The file stays: removing it would let two in.
+/// The longest number of a process that is read, in bytes.
+const MAX_PID_BYTES: u64 = 20;
+
+/// A lock on `FILE.lock`, held until dropped. The file stays: removing it would let two in. It
+/// holds the number of the process that has, or had, the lock.
 #[derive(Debug)]
 pub(crate) struct FileLock {
     _file: File,
@@ -23,15 +28,22 @@ impl FileLock {
     /// Locks the database at `path`.
     pub(crate) fn take(path: &Path) -> Result<Self> {
         let lock_path = lock_path(path);
-        let file = OpenOptions::new()
+        let mut file = OpenOptions::new()
             .create(true)
+            .read(true)
             .write(true)
             .truncate(false)
             .open(&lock_path)
             .map_err(|error| error::from_io("lock sqlite", &lock_path, error))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(locked(path)),
+            Ok(()) => {
+                // It only helps people to find the process: a full disk is no reason to fail.
+                let _told = file
+                    .set_len(0)
+                    .and_then(|()| write!(file, "{}", std::process::id()));
+                Ok(Self { _file: file })
+            }
+            Err(TryLockError::WouldBlock) => Err(locked(path, &mut file)),
             Err(TryLockError::Error(error)) => {
                 Err(error::from_io("lock sqlite", &lock_path, error))
             }
@@ -45,11 +57,17 @@ fn lock_path(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn locked(path: &Path) -> Error {
-    Error::new(
+fn locked(path: &Path, file: &mut File) -> Error {
+    let error = Error::new(
         ErrorKind::Locked,
         "open sqlite",
         "another process, or another part of this one, has the file open; close it there first",
     )
-    .with("path", path.display())
+    .with("path", path.display());
+    let mut holder = String::new();
+    // Not everywhere can a locked file be read.
+    match file.take(MAX_PID_BYTES).read_to_string(&mut holder) {
+        Ok(_) if !holder.is_empty() => error.with("process", holder),
+        _ => error,
+    }
 }

@@ -1,7 +1,7 @@
 //! The data folder: made if need be, and this process's alone.
 
 use std::fs::{OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use grid_core::{Error, ErrorKind, Result};
@@ -11,6 +11,9 @@ use grid_core::{Error, ErrorKind, Result};
     reason = "a lock of the operating system needs a real file"
 )]
 type File = std::fs::File;
+
+/// The longest number of a process that is read, in bytes.
+const MAX_PID_BYTES: u64 = 20;
 
 /// A data folder, locked until dropped. The lock dies with the process.
 #[derive(Debug)]
@@ -39,8 +42,16 @@ impl DataDir {
             }
             _ => {}
         }
-        let file = OpenOptions::new()
+        if !path.is_dir() {
+            return Err(failed(
+                ErrorKind::Invalid,
+                path,
+                "a file stands there; name a folder with --data-dir",
+            ));
+        }
+        let mut file = OpenOptions::new()
             .create(true)
+            .read(true)
             .write(true)
             .truncate(false)
             .open(path.join("lock"))
@@ -48,16 +59,17 @@ impl DataDir {
                 failed(ErrorKind::Io, path, "it cannot be written to").with_source(error)
             })?;
         match file.try_lock() {
-            Ok(()) => Ok(Self {
-                path: path.to_owned(),
-                _lock: file,
-            }),
-            Err(TryLockError::WouldBlock) => Err(failed(
-                ErrorKind::Locked,
-                path,
-                "another grid-server runs on it; stop that one, or name another folder with \
-                 --data-dir",
-            )),
+            Ok(()) => {
+                // It only helps people to find the process: a full disk is no reason to fail.
+                let _told = file
+                    .set_len(0)
+                    .and_then(|()| write!(file, "{}", std::process::id()));
+                Ok(Self {
+                    path: path.to_owned(),
+                    _lock: file,
+                })
+            }
+            Err(TryLockError::WouldBlock) => Err(locked(path, &mut file)),
             Err(TryLockError::Error(error)) => {
                 Err(failed(ErrorKind::Io, path, "it cannot be locked").with_source(error))
             }
@@ -86,6 +98,20 @@ impl DataDir {
     }
 }
 
+fn locked(path: &Path, file: &mut File) -> Error {
+    let error = failed(
+        ErrorKind::Locked,
+        path,
+        "another grid-server runs on it; stop that one, or name another folder with --data-dir",
+    );
+    let mut holder = String::new();
+    // Not everywhere can a locked file be read.
+    match file.take(MAX_PID_BYTES).read_to_string(&mut holder) {
+        Ok(_) if !holder.is_empty() => error.with("process", holder),
+        _ => error,
+    }
+}
+
 fn failed(kind: ErrorKind, path: &Path, message: &str) -> Error {
     Error::new(kind, "open data folder", message).with("path", path.display())
 }
@@ -102,6 +128,8 @@ mod tests {
         let error = DataDir::take(&path).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Locked);
         assert!(error.to_string().contains("data"), "{error}");
+        let holder = format!("process: {}", std::process::id());
+        assert!(error.to_string().contains(&holder), "{error}");
         drop(first);
         DataDir::take(&path).unwrap();
     }
@@ -115,6 +143,7 @@ mod tests {
         let file = parent.path().join("file");
         std::fs::write(&file, "x").unwrap();
         let error = DataDir::take(&file).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Io);
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().contains("--data-dir"), "{error}");
     }
 }
