@@ -198,7 +198,7 @@ impl Registry {
         url: &str,
         runtime: Arc<dyn Runtime>,
     ) -> Result<Arc<dyn Storage>> {
-        let driver = self.find(DriverKind::Storage, scheme_of(url)?)?;
+        let driver = self.find(DriverKind::Storage, scheme_of(DriverKind::Storage, url)?)?;
         open_with(driver.storage, DriverKind::Storage)?(url.to_owned(), runtime).await
     }
 
@@ -211,7 +211,10 @@ impl Registry {
         url: &str,
         runtime: Arc<dyn Runtime>,
     ) -> Result<Arc<dyn Persistence>> {
-        let driver = self.find(DriverKind::Persistence, scheme_of(url)?)?;
+        let driver = self.find(
+            DriverKind::Persistence,
+            scheme_of(DriverKind::Persistence, url)?,
+        )?;
         open_with(driver.persistence, DriverKind::Persistence)?(url.to_owned(), runtime).await
     }
 
@@ -220,7 +223,10 @@ impl Registry {
     /// # Errors
     /// `Unsupported` when no driver serves the scheme.
     pub fn transport(&self, url: &str, runtime: Arc<dyn Runtime>) -> Result<Arc<dyn Transport>> {
-        let driver = self.find(DriverKind::Transport, scheme_of(url)?)?;
+        let driver = self.find(
+            DriverKind::Transport,
+            scheme_of(DriverKind::Transport, url)?,
+        )?;
         Ok(open_with(driver.transport, DriverKind::Transport)?(runtime))
     }
 
@@ -263,14 +269,18 @@ fn open_with<T>(opener: Option<T>, kind: DriverKind) -> Result<T> {
 }
 
 /// The scheme of a URL: what stands before the first `:`.
-fn scheme_of(url: &str) -> Result<&str> {
+fn scheme_of(kind: DriverKind, url: &str) -> Result<&str> {
     match url.split_once(':') {
         Some((scheme, _)) if !scheme.is_empty() => Ok(scheme),
-        _ => Err(Error::new(
-            ErrorKind::Invalid,
-            "select driver",
-            "a URL starts with its scheme, as in sqlite://notes.db",
-        )),
+        _ => {
+            let example = match kind {
+                DriverKind::Storage | DriverKind::Persistence => "sqlite://notes.db",
+                DriverKind::Transport => "ws://127.0.0.1:7171",
+                DriverKind::Codec => "cbor:",
+            };
+            let message = format!("`{url}` is no URL of a {kind}: that starts as in {example}");
+            Err(Error::new(ErrorKind::Invalid, "select driver", message))
+        }
     }
 }
 

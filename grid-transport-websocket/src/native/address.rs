@@ -22,7 +22,7 @@ impl Address {
             Error::new(
                 ErrorKind::Invalid,
                 operation,
-                "the URL of a WebSocket is ws://HOST:PORT",
+                "the URL of a WebSocket is ws://HOST:PORT, with a port up to 65535",
             )
         };
         if url.starts_with("wss:") {
