@@ -34,6 +34,7 @@ impl Layers {
             .with_source(error)
         })?;
         for (name, value) in &table {
+            let setting = find(name)?;
             let text = match value {
                 toml::Value::String(text) => text.clone(),
                 toml::Value::Integer(number) => number.to_string(),
@@ -46,7 +47,7 @@ impl Layers {
                     .with("value", other));
                 }
             };
-            find(name)?.apply(&mut self.0, &text)?;
+            setting.apply(&mut self.0, &text)?;
         }
         Ok(self)
     }
@@ -142,6 +143,9 @@ mod tests {
         assert!(error("workers = 1.5").contains("whole number"));
         assert!(error("listen = \"\"").contains("`listen`"));
         assert!(error("= 5").contains("not TOML"));
+        let table = error("[server]\nworkers = 2");
+        assert!(table.contains("no setting `server`"), "{table}");
+        assert!(error("[workers]\nmost = 2").contains("`workers` must be a text or a whole"));
         let variable = Layers::defaults()
             .environment(|name| (name == "GRID_WORKERS").then(|| "many".to_owned()))
             .unwrap_err()

@@ -77,13 +77,14 @@ fn settings(matches: &ArgMatches) -> Result<Settings> {
     let mut layers = Layers::defaults();
     if let Some(path) = matches.get_one::<PathBuf>(CONFIG) {
         let text = std::fs::read_to_string(path).map_err(|error| {
-            Error::new(
-                ErrorKind::NotFound,
-                "configure",
-                "the configuration file cannot be read",
-            )
-            .with("path", path.display())
-            .with_source(error)
+            let kind = match error.kind() {
+                std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+                std::io::ErrorKind::InvalidData => ErrorKind::Invalid,
+                _ => ErrorKind::Io,
+            };
+            Error::new(kind, "configure", "the configuration file cannot be read")
+                .with("path", path.display())
+                .with_source(error)
         })?;
         layers = layers
             .file(&text)

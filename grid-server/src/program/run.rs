@@ -24,6 +24,9 @@ const DRIVERS: &[&Driver] = &[
     &grid_transport_websocket::DRIVER,
 ];
 
+/// Where clients look for a server unless told otherwise.
+const DEFAULT_PORT: u16 = 7171;
+
 /// Wrong usage or settings.
 const USAGE: u8 = 2;
 
@@ -84,12 +87,15 @@ fn tokio_runtime() -> Result<tokio::runtime::Runtime> {
         })
 }
 
-/// Where to listen, as a URL; `host:port` means a WebSocket there.
+/// Where to listen, as a URL; `host:port` means a WebSocket there, and `host` one at the port at
+/// which clients look for it.
 fn listen_url(listen: &str) -> String {
     if listen.contains("://") {
         listen.to_owned()
-    } else {
+    } else if listen.contains(':') && !listen.ends_with(']') {
         format!("ws://{listen}")
+    } else {
+        format!("ws://{listen}:{DEFAULT_PORT}")
     }
 }
 
@@ -167,6 +173,9 @@ mod tests {
     fn an_address_without_a_scheme_is_a_websocket() {
         assert_eq!(listen_url("127.0.0.1:0"), "ws://127.0.0.1:0");
         assert_eq!(listen_url("ws://[::1]:7171"), "ws://[::1]:7171");
+        assert_eq!(listen_url("[::1]:9"), "ws://[::1]:9");
+        assert_eq!(listen_url("0.0.0.0"), "ws://0.0.0.0:7171");
+        assert_eq!(listen_url("[::1]"), "ws://[::1]:7171");
     }
 
     #[test]
