@@ -214,6 +214,20 @@ impl<T: Serialize> Map<T> {
         self.write(key, action, None).await
     }
 
+    /// Whether [`Map::put`] would take this key and value: to find out before anything is written.
+    ///
+    /// # Errors
+    /// `Invalid` or `TooLarge` when key or value cannot be.
+    pub fn check(&self, key: &str, value: &T) -> Result<()> {
+        let key = Key::new(key)?;
+        let action = Action::Put {
+            value: encode(&key, value)?,
+            ttl_ms: None,
+        };
+        let write = self.local_write(key, action, None);
+        self.engine().lock().replica.check(&write)
+    }
+
     /// As [`Map::put`], for an entry that ceases to exist `ttl_ms` milliseconds after the server
     /// took it.
     ///

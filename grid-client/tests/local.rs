@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use grid_client::{ConnectionState, Event, Grid, GridBuilder};
 use grid_core::ErrorKind;
-use grid_core::limits::MAX_CBOR_DEPTH;
+use grid_core::limits::{DEFAULT_MAX_VALUE_BYTES, MAX_CBOR_DEPTH};
 use grid_core::traits::{Batch, Storage, Table, Write};
 use grid_storage_memory::MemoryStorage;
 use support::{FailingStorage, runtime};
@@ -131,6 +131,15 @@ async fn a_value_that_every_server_refuses_is_refused_here() {
         said.contains("64 levels") && said.contains("deep"),
         "{said}"
     );
+    let refused = |key: &str, value: &_| map.check(key, value).unwrap_err().kind();
+    map.check("k", &nested(MAX_CBOR_DEPTH)).unwrap();
+    assert_eq!(
+        refused("k", &nested(MAX_CBOR_DEPTH + 1)),
+        ErrorKind::TooLarge
+    );
+    assert_eq!(refused("", &nested(1)), ErrorKind::Invalid);
+    let long = serde_json::json!("x".repeat(DEFAULT_MAX_VALUE_BYTES));
+    assert_eq!(refused("k", &long), ErrorKind::TooLarge);
     // Many items of one byte each are within every bound.
     let many = serde_json::json!(vec![1; 200_000]);
     map.put("many", &many).await.unwrap();
