@@ -3,6 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use hybrid_grid::Key;
+use hybrid_grid::core::MapName;
+
+use crate::exit::{Result, Stop};
 
 /// A client of the hybrid grid: a local-first device in your terminal.
 #[derive(Debug, Parser)]
@@ -52,7 +56,8 @@ pub(crate) struct Args {
     pub(crate) json: bool,
 
     /// How long to wait for the server, in seconds [default: 30; sync: 120; watch: for ever].
-    #[arg(long, global = true, value_name = "S", value_parser = seconds)]
+    #[arg(long, global = true, value_name = "S", value_parser = seconds,
+        allow_negative_numbers = true)]
     pub(crate) timeout: Option<f64>,
 
     /// What to do.
@@ -63,10 +68,11 @@ pub(crate) struct Args {
 const EXIT_CODES: &str = "Exit codes:
   0  done (put, rm, import: the server has it; sync: nothing pending and caught up;
      with --offline: durable on this device)
-  1  an error
+  1  an error, or the server rejected the write
   2  bad usage
   3  kept on this device, and still pending when the time was up
-  4  get: there is no such entry";
+  4  get: there is no such entry
+130  interrupted; what was written is kept on this device";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -77,7 +83,7 @@ pub(crate) enum Command {
         map: String,
         /// The key.
         key: String,
-        /// The value, as JSON.
+        /// The value, as JSON; `-` reads it from standard input.
         #[arg(value_name = "JSON", allow_hyphen_values = true)]
         value: String,
     },
@@ -134,6 +140,33 @@ pub(crate) enum Command {
     Status,
 }
 
+impl Command {
+    /// Checks the names of maps and keys.
+    ///
+    /// # Errors
+    /// [`Stop::Usage`] when one cannot be.
+    pub(crate) fn check_names(&self) -> Result<()> {
+        let (maps, key) = match self {
+            Self::Put { map, key, .. } | Self::Get { map, key } | Self::Rm { map, key } => {
+                (std::slice::from_ref(map), Some(key))
+            }
+            Self::Ls { map }
+            | Self::Watch { map }
+            | Self::Import { map, .. }
+            | Self::Export { map, .. } => (std::slice::from_ref(map), None),
+            Self::Sync { maps } => (maps.as_slice(), None),
+            Self::Status => (&[] as &[String], None),
+        };
+        for map in maps {
+            MapName::new(map.as_str()).map_err(Stop::Usage)?;
+        }
+        if let Some(key) = key {
+            Key::new(key).map_err(Stop::Usage)?;
+        }
+        Ok(())
+    }
+}
+
 fn seconds(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value.is_finite() && (0.0..=1e9).contains(&value) => Ok(value),
@@ -165,6 +198,10 @@ mod tests {
             super::Args::try_parse_from(line.split(' ')).unwrap();
         }
         assert!(super::Args::try_parse_from(["grid", "sync"]).is_err());
-        assert!(super::Args::try_parse_from(["grid", "--timeout", "x", "status"]).is_err());
+        for wrong in ["x", "-1", "nan"] {
+            let line = ["grid", "--timeout", wrong, "status"];
+            let error = super::Args::try_parse_from(line).unwrap_err().to_string();
+            assert!(error.contains("number of seconds"), "{error}");
+        }
     }
 }

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::Args;
-use crate::exit::Outcome;
+use crate::exit::Stop;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -23,14 +23,16 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: cannot start the runtime: {error}");
-            return Outcome::Failed.into();
+            return ExitCode::FAILURE;
         }
     };
-    let outcome = runtime
-        .block_on(commands::run(&args))
-        .unwrap_or_else(|error| {
-            eprintln!("error: {error}");
-            Outcome::Failed
-        });
-    outcome.into()
+    match runtime.block_on(commands::run(&args)) {
+        Ok(outcome) => outcome.into(),
+        Err(stop) => {
+            if !matches!(stop, Stop::ReaderGone) {
+                eprintln!("error: {stop}");
+            }
+            stop.code()
+        }
+    }
 }

@@ -3,14 +3,55 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::{Either, select};
-use hybrid_grid::{ConnectionState, Error, ErrorKind, Grid, Map, Result};
+use hybrid_grid::{ConnectionState, Error, ErrorKind, Grid, Map, Rejected};
 use serde_json::Value;
 
-use crate::args::Args;
+use crate::args::{Args, Command};
+use crate::exit::{Result, Stop};
 
 /// How long a command waits for the server unless told otherwise.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How many rejections are told one by one.
+const TOLD_REJECTIONS: usize = 20;
+
+/// How a command wants its device.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wish<'a> {
+    args: &'a Args,
+    offline: bool,
+    timeout: Duration,
+}
+
+impl<'a> Wish<'a> {
+    /// As the command line says.
+    pub(crate) fn of(args: &'a Args) -> Self {
+        Self {
+            args,
+            offline: args.offline,
+            timeout: DEFAULT_TIMEOUT,
+        }
+    }
+
+    /// On its store alone, whatever the command line says.
+    pub(crate) fn offline(mut self) -> Self {
+        self.offline = true;
+        self
+    }
+
+    /// Whether the command goes on until the user ends it.
+    pub(crate) fn is_endless(&self) -> bool {
+        matches!(self.args.command, Command::Watch { .. })
+    }
+
+    /// With this time for the server, unless the command line names another.
+    pub(crate) fn patient(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+}
 
 /// An open device.
 #[derive(Debug)]
@@ -26,7 +67,8 @@ pub(crate) struct Session {
 
 impl Session {
     /// Opens the device's store and, unless it is to be offline, starts to connect.
-    pub(crate) async fn open(args: &Args, default_timeout: Option<Duration>) -> Result<Self> {
+    pub(crate) async fn open(wish: Wish<'_>) -> Result<Self> {
+        let args = wish.args;
         let store = match &args.store {
             Some(url) => url.clone(),
             None => default_store()?,
@@ -34,22 +76,23 @@ impl Session {
         let mut builder = Grid::builder()
             .storage(&store)
             .namespace(args.namespace.as_str());
-        if !args.offline {
+        if !wish.offline {
             builder = builder.server(&args.server);
         }
         if let Some(token) = &args.token {
             builder = builder.token(token);
         }
-        let timeout = args
-            .timeout
-            .map(Duration::from_secs_f64)
-            .or(default_timeout);
+        let opened = builder.open().await.map_err(|error| match error.kind() {
+            // A URL or a name of the command line that cannot be.
+            ErrorKind::Invalid | ErrorKind::Unsupported => Stop::Usage(error),
+            _ => Stop::Failed(error),
+        });
         Ok(Self {
-            grid: builder.open().await?,
+            grid: opened?,
             store,
             server: args.server.clone(),
-            offline: args.offline,
-            timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
+            offline: wish.offline,
+            timeout: args.timeout.map_or(wish.timeout, Duration::from_secs_f64),
         })
     }
 
@@ -60,7 +103,7 @@ impl Session {
 
     /// A map of JSON values.
     pub(crate) fn map(&self, name: &str) -> Result<Map<Value>> {
-        self.grid.map(name)
+        Ok(self.grid.map(name)?)
     }
 
     /// Waits until nothing is pending and the open maps are level with the server; false when the
@@ -70,8 +113,8 @@ impl Session {
         let refused = std::pin::pin!(self.refused());
         let work = std::pin::pin!(async {
             match select(flushed, refused).await {
-                Either::Left((flushed, _)) => flushed,
-                Either::Right((error, _)) => Err(error),
+                Either::Left((flushed, _)) => flushed.map_err(Stop::from),
+                Either::Right((refused, _)) => Err(refused),
             }
         });
         match within(self.timeout, work).await {
@@ -91,7 +134,7 @@ impl Session {
         let reason = match select(reached, unreachable).await {
             Either::Left((Ok(true), _)) => return Ok(()),
             Either::Left((Ok(false), _)) => "the time is up".to_owned(),
-            Either::Left((Err(error), _)) => return Err(error),
+            Either::Left((Err(stop), _)) => return Err(stop),
             Either::Right((reason, _)) => reason,
         };
         eprintln!(
@@ -99,6 +142,59 @@ impl Session {
             self.server
         );
         Ok(())
+    }
+
+    /// The writes that the server rejected since the device was opened, in their order.
+    pub(crate) fn rejected(&self) -> Vec<Rejected> {
+        let mut rejections = self.grid.rejections();
+        std::iter::from_fn(|| rejections.next().now_or_never().flatten()).collect()
+    }
+
+    /// Tells which writes the server rejected: also those of earlier commands, whose users learn
+    /// it nowhere else.
+    pub(crate) fn tell_rejections(&self) {
+        let rejected = self.rejected();
+        for one in rejected.iter().take(TOLD_REJECTIONS) {
+            eprintln!("rejected: {one}");
+        }
+        if rejected.len() > TOLD_REJECTIONS {
+            eprintln!("rejected: {} more", rejected.len() - TOLD_REJECTIONS);
+        }
+    }
+
+    /// Tells what waits for the server, if anything.
+    pub(crate) fn tell_pending(&self, why: &str) {
+        let pending = self.grid.status().pending;
+        if pending > 0 {
+            eprintln!("{why}: {pending} pending; `grid sync MAP` sends them");
+        } else {
+            eprintln!("{why}");
+        }
+    }
+
+    /// Tells on standard error when the server cannot be reached; completes when it refuses this
+    /// device for good.
+    pub(crate) async fn tell_connection(&self) -> Stop {
+        let tell = std::pin::pin!(async {
+            let mut watch = self.grid.connection();
+            let mut told = None;
+            loop {
+                match watch.changed().await {
+                    ConnectionState::Offline {
+                        reason: Some(reason),
+                    } if told.as_ref() != Some(&reason) => {
+                        eprintln!("not level with {}: {reason}", self.server);
+                        told = Some(reason);
+                    }
+                    ConnectionState::Closed => std::future::pending().await,
+                    _ => {}
+                }
+            }
+        });
+        match select(tell, std::pin::pin!(self.refused())).await {
+            Either::Left((never, _)) => never,
+            Either::Right((refused, _)) => refused,
+        }
     }
 
     /// Why nothing went out in time, for people.
@@ -139,7 +235,7 @@ impl Session {
     }
 
     /// Completes when the server refuses this device for good.
-    async fn refused(&self) -> Error {
+    async fn refused(&self) -> Stop {
         let mut watch = self.grid.connection();
         let state = watch
             .until(|state| {
@@ -153,9 +249,10 @@ impl Session {
             })
             .await;
         match state {
-            ConnectionState::Refused { message, .. } => {
-                Error::new(ErrorKind::Unauthorized, "connect", message).with("server", &self.server)
-            }
+            ConnectionState::Refused { message, .. } => Stop::Refused {
+                server: self.server.clone(),
+                message,
+            },
             _ => std::future::pending().await,
         }
     }
@@ -172,7 +269,7 @@ pub(crate) async fn within<T>(limit: Duration, future: impl Future<Output = T>) 
 }
 
 /// The store in the user's data directory, which is made if need be.
-fn default_store() -> Result<String> {
+fn default_store() -> hybrid_grid::Result<String> {
     let folder = data_folder().ok_or_else(|| {
         Error::new(
             ErrorKind::NotFound,

@@ -3,11 +3,11 @@
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use hybrid_grid::{Error, ErrorKind, Result};
+use hybrid_grid::{Error, ErrorKind};
 use serde_json::json;
 
-use crate::exit::Outcome;
-use crate::output::Output;
+use crate::exit::{Outcome, Result, Stop};
+use crate::output::{Output, write_failed};
 use crate::session::Session;
 
 /// Prints the value of an entry.
@@ -52,9 +52,7 @@ pub(crate) async fn export(session: &Session, map: &str, out: Option<&Path>) -> 
         None => Box::new(io::stdout()),
     };
     let mut target = BufWriter::new(target);
-    let failed = |error: io::Error| {
-        Error::new(ErrorKind::Io, "export", "cannot write all entries").with_source(error)
-    };
+    let failed = |error| write_failed("export", "cannot write all entries", error);
     for entry in entries.iter() {
         let (key, value) = entry?;
         let line = json!({ "key": key.as_str(), "value": value });
@@ -70,8 +68,10 @@ pub(crate) async fn export(session: &Session, map: &str, out: Option<&Path>) -> 
 )]
 fn create(path: &Path) -> Result<std::fs::File> {
     std::fs::File::create(path).map_err(|error| {
-        Error::new(ErrorKind::Io, "export", "cannot write the file")
-            .with("file", path.display())
-            .with_source(error)
+        Stop::Failed(
+            Error::new(ErrorKind::Io, "export", "cannot write the file")
+                .with("file", path.display())
+                .with_source(error),
+        )
     })
 }

@@ -1,9 +1,9 @@
 //! `grid status`.
 
-use hybrid_grid::{MapStatus, Result, Status};
+use hybrid_grid::{MapStatus, Status};
 use serde_json::{Value, json};
 
-use crate::exit::Outcome;
+use crate::exit::{Outcome, Result};
 use crate::output::Output;
 use crate::session::Session;
 

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use hybrid_grid::{Error, ErrorKind, Result};
 use serde_json::json;
 
-use crate::exit::Outcome;
+use crate::exit::{Outcome, Result};
 use crate::output::Output;
 use crate::session::Session;
 
@@ -14,16 +13,13 @@ pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Pushes what is pending and catches up with the maps.
 pub(crate) async fn sync(session: &Session, output: Output, maps: &[String]) -> Result<Outcome> {
-    if session.is_offline() {
-        let message = "it needs the server: leave out --offline";
-        return Err(Error::new(ErrorKind::Invalid, "sync", message));
-    }
     // Kept open until the end, so that they are followed.
     let open = maps
         .iter()
         .map(|map| session.map(map))
         .collect::<Result<Vec<_>>>()?;
     let done = session.flushed().await?;
+    let rejected = session.rejected();
     for map in &open {
         let (name, entries, synced) = (map.name().as_str(), map.len(), map.is_synced());
         let state = if synced {
@@ -31,7 +27,16 @@ pub(crate) async fn sync(session: &Session, output: Output, maps: &[String]) -> 
         } else {
             "not level yet"
         };
-        let line = json!({ "map": name, "entries": entries, "synced": synced });
+        let rejected = rejected
+            .iter()
+            .filter(|rejected| rejected.map == *map.name())
+            .count();
+        let line = json!({
+            "map": name,
+            "entries": entries,
+            "synced": synced,
+            "rejected": rejected,
+        });
         output.result(&format!("{name}: {entries} entries, {state}"), &line)?;
     }
     if done {

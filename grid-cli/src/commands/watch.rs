@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use futures::future::{Either, select};
-use hybrid_grid::{Event, Result};
+use hybrid_grid::Event;
 
-use crate::exit::Outcome;
+use crate::exit::{Outcome, Result, Stop};
 use crate::output::Output;
 use crate::session::{Session, within};
 
@@ -17,11 +17,11 @@ pub(crate) async fn watch(
     timeout: Option<f64>,
 ) -> Result<Outcome> {
     let follow = std::pin::pin!(follow(session, output, map));
-    let interrupt = std::pin::pin!(tokio::signal::ctrl_c());
+    let connection = std::pin::pin!(session.tell_connection());
     let work = async {
-        match select(follow, interrupt).await {
+        match select(follow, connection).await {
             Either::Left((ended, _)) => ended,
-            Either::Right(_) => Ok(()),
+            Either::Right((refused, _)) => Err(refused),
         }
     };
     match timeout {
@@ -34,11 +34,19 @@ pub(crate) async fn watch(
     Ok(Outcome::Done)
 }
 
+/// To be interrupted is the usual end of watching.
+pub(crate) fn ended(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Interrupted => Outcome::Done,
+        other => other,
+    }
+}
+
 async fn follow(session: &Session, output: Output, map: &str) -> Result<()> {
     let entries = session.map(map)?;
     let mut events = entries.subscribe();
     while let Some(event) = events.next().await {
-        match event? {
+        match event.map_err(Stop::from)? {
             Event::Snapshot {
                 entries, loaded, ..
             } => {

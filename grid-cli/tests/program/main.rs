@@ -1,0 +1,13 @@
+//! The program `grid` as its user meets it: every exit code, and what it says.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test of real processes panics when something fails, and waits in real time"
+)]
+
+mod device;
+mod exit_codes;
+mod files;
+mod interruptions;
+mod refusals;
