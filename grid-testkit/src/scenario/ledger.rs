@@ -1,24 +1,13 @@
-//! What every device was told about every write, and what must follow from it at the end.
+//! What every device was told about every write, and what must follow from it in the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use grid_core::{OpId, Stamp};
+use bytes::Bytes;
+use grid_core::protocol::{Ack, Push, Verdict};
+use grid_core::{Hlc, OpId, Stamp};
 
-/// What is known of a write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Told {
-    /// The device lost its power before the call returned: anything may have happened.
-    Unknown,
-    /// It was durable on the device.
-    Durable,
-    /// The server took it.
-    Acked,
-    /// The server had a later version.
-    Superseded,
-    /// The server refused it.
-    Rejected,
-}
+use super::event::Told;
 
 /// One write of one device.
 #[derive(Debug, Clone)]
@@ -27,146 +16,241 @@ pub(super) struct Entry {
     pub(super) map: String,
     pub(super) key: String,
     /// The value that was put; none for a removal.
-    pub(super) value: Option<u64>,
+    pub(super) value: Option<Bytes>,
     pub(super) op: Option<OpId>,
     pub(super) told: Told,
     /// The device's wall clock before the call, in milliseconds.
     pub(super) from_ms: u64,
     /// Whether the device's clock was never far off, so that its stamps stand as they are.
     pub(super) fair_clock: bool,
+    /// Whether it was to happen only if nobody else had written meanwhile.
+    pub(super) conditional: bool,
 }
 
-/// All writes, in the order in which they were begun.
+/// All writes, in the order in which they were begun, and the servers' verdicts.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Ledger(Arc<Mutex<Vec<Entry>>>);
+pub(super) struct Ledger(Arc<Mutex<Book>>);
 
-/// The entries of all maps at the end: value and version by map and key.
-pub(super) type FinalState = BTreeMap<(String, String), (u64, Stamp)>;
+#[derive(Debug, Default)]
+struct Book {
+    entries: Vec<Entry>,
+    /// Whether a server refused an op, as far as it said.
+    refused: BTreeMap<OpId, bool>,
+    /// Ops whose device had never seen their key.
+    creations: BTreeSet<OpId>,
+}
+
+/// A value and its version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versioned {
+    /// The value, as CBOR.
+    pub value: Bytes,
+    /// The version.
+    pub stamp: Stamp,
+}
+
+/// The entries of all maps in the end, by map and key.
+pub type FinalState = BTreeMap<(String, String), Versioned>;
+
+/// How far two fair clocks may be apart, in milliseconds, with the time that a call takes.
+const CLOCK_SLACK_MS: u64 = 5000;
 
 impl Ledger {
-    fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
+    fn lock(&self) -> MutexGuard<'_, Book> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that a write begins, and returns its number, which is its value as well.
-    pub(super) fn begin(&self, entry: impl FnOnce(u64) -> Entry) -> u64 {
-        let mut entries = self.lock();
-        let number = u64::try_from(entries.len()).unwrap_or(u64::MAX);
-        entries.push(entry(number));
-        number
+    /// Notes that a write begins, and returns its number.
+    pub(super) fn begin(&self, entry: Entry) -> usize {
+        let entries = &mut self.lock().entries;
+        entries.push(entry);
+        entries.len() - 1
     }
 
-    fn change(&self, number: u64, change: impl FnOnce(&mut Entry)) {
-        let mut entries = self.lock();
-        let index = usize::try_from(number).unwrap_or(usize::MAX);
-        if let Some(entry) = entries.get_mut(index) {
-            change(entry);
+    /// Notes what a device was told about a write.
+    pub(super) fn told(&self, number: usize, op: Option<OpId>, told: Told) {
+        if let Some(entry) = self.lock().entries.get_mut(number) {
+            entry.op = op.or(entry.op);
+            entry.told = told;
         }
     }
 
-    /// How many writes this device began.
-    pub(super) fn written_by(&self, device: usize) -> usize {
-        self.lock()
+    /// Notes what a device pushes.
+    pub(super) fn pushed(&self, push: &Push) {
+        let creations = push.ops.iter().filter(|op| op.base == Hlc::ZERO);
+        self.lock().creations.extend(creations.map(|op| op.id));
+    }
+
+    /// Notes the verdicts that a server sends.
+    pub(super) fn verdicts(&self, ack: &Ack) {
+        let refused = &mut self.lock().refused;
+        let op = |number| OpId {
+            run: ack.run,
+            number,
+        };
+        for range in &ack.accepted {
+            let numbers = range.first..range.first.saturating_add(range.count);
+            refused.extend(numbers.map(|number| (op(number), false)));
+        }
+        for exception in &ack.exceptions {
+            let is_refusal = matches!(exception.verdict, Verdict::Rejected { .. });
+            refused.insert(op(exception.number), is_refusal);
+        }
+    }
+
+    /// The keys that were written, by map.
+    pub(super) fn keys(&self) -> Vec<(String, String)> {
+        let mut keys: Vec<(String, String)> = self
+            .lock()
+            .entries
             .iter()
-            .filter(|entry| entry.device == device)
-            .count()
+            .map(|entry| (entry.map.clone(), entry.key.clone()))
+            .collect();
+        keys.sort();
+        keys.dedup();
+        keys
     }
 
-    /// Notes that a write is durable on its device.
-    pub(super) fn durable(&self, number: u64, op: OpId) {
-        self.change(number, |entry| {
-            entry.op = Some(op);
-            entry.told = Told::Durable;
-        });
-    }
-
-    /// Notes what the server said.
-    pub(super) fn told(&self, number: u64, told: Told) {
-        self.change(number, |entry| entry.told = told);
-    }
-
-    /// How many writes were begun.
-    pub(super) fn len(&self) -> usize {
-        self.lock().len()
-    }
-
-    /// Checks the final state, which all parties share, against what was told.
-    pub(super) fn check(&self, state: &FinalState, forbidden: &str) -> Result<(), String> {
-        let entries = self.lock();
-        for ((map, key), (value, stamp)) in state {
-            check_winner(&entries, map, key, *value, *stamp)?;
-            if key.starts_with(forbidden) {
-                return Err(format!("{map}/{key}: a forbidden write left a trace"));
-            }
+    /// Checks the final state, which all parties share, against what was told. `forgets` says
+    /// that removals were forgotten in the run.
+    pub(super) fn check(&self, state: &FinalState, forgets: bool) -> Result<(), String> {
+        let book = self.lock();
+        let entries = &book.entries;
+        for ((map, key), found) in state {
+            check_winner(entries, map, key, found)?;
         }
-        for entry in entries.iter() {
-            let refused = entry.told == Told::Rejected;
-            if refused != entry.key.starts_with(forbidden)
-                && !matches!(entry.told, Told::Unknown | Told::Durable)
-            {
-                return Err(format!("{entry:?}: wrong verdict"));
-            }
-            if !refused && entry.told != Told::Unknown && !entry.key.starts_with(forbidden) {
-                check_not_lost(&entries, entry, state)?;
+        for entry in entries {
+            match &entry.told {
+                Told::Rejected(_) => check_no_trace(entry, state)?,
+                Told::Unknown | Told::Failed(_) => {}
+                // Its device lost its power before it was told; what the server said stands.
+                Told::Durable => match entry.op.and_then(|op| book.refused.get(&op)) {
+                    None => return Err(format!("never decided: {}", describe(entry))),
+                    Some(true) => check_no_trace(entry, state)?,
+                    Some(false) => check_not_lost(&book, entry, state, forgets)?,
+                },
+                _ => check_not_lost(&book, entry, state, forgets)?,
             }
         }
         Ok(())
     }
 }
 
-/// The version that won was written by somebody, with this value.
-fn check_winner(
-    entries: &[Entry],
-    map: &str,
-    key: &str,
-    value: u64,
-    stamp: Stamp,
-) -> Result<(), String> {
-    let writer = entries.iter().find(|entry| entry.value == Some(value));
-    match writer {
-        Some(writer) if writer.map != map || writer.key != key => {
-            Err(format!("{map}/{key} holds the value of {writer:?}"))
-        }
-        Some(writer) if writer.op.is_some_and(|op| op != stamp.op) => Err(format!(
-            "{map}/{key} is at {stamp}, but its value is of {writer:?}"
-        )),
-        Some(writer) if writer.told == Told::Superseded => {
-            Err(format!("{map}/{key}: a superseded write won: {writer:?}"))
-        }
-        Some(_) => Ok(()),
-        None => Err(format!("{map}/{key} holds {value}, which nobody wrote")),
+fn describe(entry: &Entry) -> String {
+    let what = match &entry.value {
+        Some(value) => format!("put {}", shown(value)),
+        None => "removal".to_owned(),
+    };
+    let op = entry.op.map(|op| format!(" (op {op})")).unwrap_or_default();
+    let condition = if entry.conditional {
+        "conditional "
+    } else {
+        ""
+    };
+    format!(
+        "the {condition}{what} of {}/{} by device {}{op}, told {:?}",
+        entry.map, entry.key, entry.device, entry.told
+    )
+}
+
+/// A CBOR value in short.
+pub(super) fn shown(value: &[u8]) -> String {
+    match ciborium::from_reader::<ciborium::Value, _>(value) {
+        Ok(ciborium::Value::Integer(number)) => i128::from(number).to_string(),
+        Ok(ciborium::Value::Text(text)) => format!("{text:?}"),
+        Ok(value) => format!("{value:?}"),
+        Err(_) => format!("{} bytes", value.len()),
     }
 }
 
-/// A write that reached its device's store is the winner, or lost against one that was stamped
-/// later than this one can have been.
-fn check_not_lost(entries: &[Entry], entry: &Entry, state: &FinalState) -> Result<(), String> {
-    if !entry.fair_clock {
+/// The version that won was written by somebody, with this value, and nobody was told otherwise.
+fn check_winner(entries: &[Entry], map: &str, key: &str, found: &Versioned) -> Result<(), String> {
+    let here = |entry: &&Entry| entry.map == map && entry.key == key;
+    let by_id = entries.iter().find(|e| e.op == Some(found.stamp.op));
+    if let Some(writer) = by_id {
+        if !here(&writer) || writer.value.as_ref() != Some(&found.value) {
+            let value = shown(&found.value);
+            return Err(format!(
+                "{map}/{key} holds {value} under the version of {}",
+                describe(writer)
+            ));
+        }
+        return match writer.told {
+            Told::Superseded | Told::Rejected(_) | Told::Failed(_) => {
+                Err(format!("it won all the same: {}", describe(writer)))
+            }
+            _ => Ok(()),
+        };
+    }
+    // Only a write whose call never returned can have won without a name.
+    let nameless =
+        |entry: &&Entry| entry.op.is_none() && entry.value.as_ref() == Some(&found.value);
+    if entries.iter().filter(here).any(|entry| nameless(&entry)) {
         return Ok(());
     }
-    match state.get(&(entry.map.clone(), entry.key.clone())) {
-        Some((value, stamp))
-            if entry.value != Some(*value) && stamp.hlc.millis() < entry.from_ms =>
-        {
-            return Err(format!("{entry:?} lost against the older {stamp}"));
-        }
-        Some(_) => {}
-        None if entry.value.is_some() => {
-            let removed = entries.iter().any(|other| {
-                other.value.is_none()
-                    && other.map == entry.map
-                    && other.key == entry.key
-                    && other.told != Told::Rejected
-                    && (!other.fair_clock || other.from_ms + CLOCK_SLACK_MS >= entry.from_ms)
-            });
-            if !removed {
-                return Err(format!("{entry:?} is gone, and nobody removed it later"));
-            }
-        }
-        None => {}
-    }
-    Ok(())
+    Err(format!(
+        "{map}/{key} holds {} at {}, which nobody wrote",
+        shown(&found.value),
+        found.stamp
+    ))
 }
 
-/// How far two fair clocks may be apart, in milliseconds, with the time that a call takes.
-const CLOCK_SLACK_MS: u64 = 5000;
+fn check_no_trace(entry: &Entry, state: &FinalState) -> Result<(), String> {
+    let found = state.get(&(entry.map.clone(), entry.key.clone()));
+    match found {
+        Some(found) if Some(found.stamp.op) == entry.op => {
+            Err(format!("it left a trace: {}", describe(entry)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A write that the server took is the winner, or lost against one that was stamped later than this
+/// one can have been; or the key was removed, the removal forgotten, and somebody who never saw the
+/// key created it.
+fn check_not_lost(
+    book: &Book,
+    entry: &Entry,
+    state: &FinalState,
+    forgets: bool,
+) -> Result<(), String> {
+    let entries = &book.entries;
+    let removes = |other: &Entry| {
+        other.value.is_none()
+            && other.map == entry.map
+            && other.key == entry.key
+            && !matches!(other.told, Told::Rejected(_) | Told::Failed(_))
+    };
+    let found = state.get(&(entry.map.clone(), entry.key.clone()));
+    match found {
+        Some(found) if Some(found.stamp.op) == entry.op => Ok(()),
+        Some(found) => {
+            let created_anew =
+                forgets && book.creations.contains(&found.stamp.op) && entries.iter().any(removes);
+            let is_older = found.stamp.hlc.millis() < entry.from_ms;
+            if entry.fair_clock && is_older && !created_anew {
+                return Err(format!(
+                    "it lost against the older {}: {}",
+                    found.stamp,
+                    describe(entry)
+                ));
+            }
+            Ok(())
+        }
+        None if entry.value.is_some() => {
+            let later = |other: &Entry| {
+                !entry.fair_clock
+                    || !other.fair_clock
+                    || other.from_ms + CLOCK_SLACK_MS >= entry.from_ms
+            };
+            if entries.iter().any(|other| removes(other) && later(other)) {
+                return Ok(());
+            }
+            Err(format!(
+                "it is gone, and nobody removed it later: {}",
+                describe(entry)
+            ))
+        }
+        None => Ok(()),
+    }
+}

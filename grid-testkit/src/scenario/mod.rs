@@ -1,15 +1,66 @@
-//! Whole runs of the simulator: the client and the server that ship, under faults drawn from one
-//! seed, and what must hold in the end.
+//! Whole runs of the simulator: the client and the server that ship, under faults, in one thread
+//! and from one seed.
 //!
-//! Three phases: devices write while the plan's faults happen; everything heals; all parties must
-//! agree within a bounded time, and the final state must follow from what every device was told.
-//! A write whose device lost its power before the call returned is unknown, never assumed absent.
+//! A run has three phases. Devices' users work while the plan's faults happen; everything heals;
+//! all parties must agree within a bounded time, and the final state must follow from what every
+//! device was told. What is an app's own plugs in: [`Workload`]s, [`Invariant`]s, stores, policies,
+//! merge rules, codecs, layers.
+//!
+//! ```
+//! use grid_testkit::scenario::Simulation;
+//!
+//! let outcome = Simulation::new("example").ops_per_device(10).run(42);
+//! assert!(outcome.failure.is_none(), "{outcome}");
+//! assert!(outcome.counts.steps > 100);
+//! ```
+//!
+//! Of a failure [`Simulation::sweep`] keeps the smallest plan that still fails, with the line that
+//! replays it.
 
+mod agree;
+mod check;
+mod database;
+mod device;
+mod device_store;
+mod devices;
+mod diagram;
+mod direct;
+mod disk;
+mod event;
+mod fault;
+mod invariant;
+mod invariants;
 mod ledger;
+mod medium;
+mod mixed_writes;
+mod outcome;
 mod plan;
-mod run;
+mod server_side;
+mod shrink;
+mod simulation;
 mod storage;
+mod sweep;
+mod timeline;
+mod tokens;
+mod users;
+mod workload;
 mod world;
 
-pub use plan::{Fault, Plan};
-pub use run::{Options, Outcome, run};
+pub use check::{check, report};
+pub use database::{Database, MemoryDatabase};
+pub use device::{Device, Turn};
+pub use device_store::{DeviceStore, MemoryDeviceStore};
+pub use diagram::render as render_diagram;
+pub use event::{Event, TimedEvent, Told};
+pub use fault::{Fault, FaultKind};
+pub use invariant::{Invariant, View};
+pub use ledger::{FinalState, Versioned};
+pub use mixed_writes::{FORBIDDEN_PREFIX, MixedWrites, NoForbiddenKeys};
+pub use outcome::{Counts, Outcome};
+pub use plan::{Plan, TimedFault};
+pub use shrink::Shrunk;
+pub use simulation::Simulation;
+pub use sweep::{KEPT_FAILURES, Summary};
+pub use timeline::render as render_timeline;
+pub use workload::{Check, Workload};
+pub use world::{DIRECTOR, device_party, name_of, server_party};

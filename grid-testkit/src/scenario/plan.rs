@@ -1,137 +1,212 @@
-//! What goes wrong in a run, and when: faults as data, drawn from the run's seed.
+//! What a run is made of, as data: who does what, and what goes wrong when.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
 
-use crate::sim::{Executor, LinkFaults};
+use serde::{Deserialize, Serialize};
 
-/// One fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// Frames from one device to the server, or back, vanish without a word.
-    Cut {
-        /// The device, counted from 0.
-        device: usize,
-        /// Whether the way to the server is cut.
-        up: bool,
-        /// Whether the way to the device is cut.
-        down: bool,
-    },
-    /// All cuts end, and links are healthy again.
-    Heal,
-    /// All links treat frames like this.
-    Links(LinkFaults),
-    /// The server loses its power, with what its disk had not synced, and comes back.
-    CrashServer {
-        /// Whether the devices are not told.
-        silent: bool,
-        /// How long it is gone, in milliseconds.
-        down_ms: u64,
-    },
-    /// A device loses its power and comes back.
-    CrashDevice {
-        /// The device, counted from 0.
-        device: usize,
-        /// How long it is gone, in milliseconds.
-        down_ms: u64,
-    },
-    /// A device's wall clock is wrong from now on.
-    Clock {
-        /// The device, counted from 0.
-        device: usize,
-        /// By how much, in milliseconds.
-        offset_ms: i64,
-    },
+use super::fault::{Cast, Fault, FaultKind};
+use crate::sim::{Executor, Stream};
+
+/// A fault and when it happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimedFault {
+    /// When, in milliseconds since the world began.
+    pub at_ms: u64,
+    /// What.
+    pub fault: Fault,
 }
 
-/// Faults and when they happen, in order of time.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// A run beside its seed. Everything of it can be left out, and what is left still happens: that is
+/// how failures shrink.
+///
+/// Written as JSON, for the replay line and for files that keep a bug from coming back.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Plan {
-    /// Time since the world began, and what happens then.
-    pub faults: Vec<(Duration, Fault)>,
+    /// In which order tasks run that could run at the same time, beside the seed.
+    #[serde(default)]
+    pub order: u64,
+    /// The operations that each device's user performs, by device, by their numbers. What an
+    /// operation does, and when, follows from the seed, the device and the number.
+    #[serde(with = "numbers")]
+    pub ops: BTreeMap<usize, Vec<u32>>,
+    /// What goes wrong, in order of time.
+    pub faults: Vec<TimedFault>,
+}
+
+/// What plans are drawn from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Draw<'a> {
+    pub(super) cast: Cast,
+    pub(super) ops: u32,
+    /// The least number of faults; at most twice as many happen.
+    pub(super) faults: usize,
+    /// Those that happen in every run.
+    pub(super) always: &'a [FaultKind],
+    pub(super) kinds: &'a [(FaultKind, u32)],
+    pub(super) span_ms: u64,
+}
+
+impl Plan {
+    /// The plan of a seed.
+    pub(super) fn draw(seed: u64, draw: &Draw<'_>) -> Self {
+        let chance = Executor::new(seed);
+        let below = |bound: u64| chance.below(Stream::Plan, bound);
+        let least = draw.faults as u64;
+        let count = least + below(least + 1);
+        let mut kinds = draw.always.to_vec();
+        let total: u64 = draw
+            .kinds
+            .iter()
+            .map(|(_, weight)| u64::from(*weight))
+            .sum();
+        while total > 0 && (kinds.len() as u64) < count {
+            let mut roll = below(total);
+            let kind = draw.kinds.iter().find(|(_, weight)| {
+                let hit = roll < u64::from(*weight);
+                roll = roll.saturating_sub(u64::from(*weight));
+                hit
+            });
+            kinds.extend(kind.map(|(kind, _)| *kind));
+        }
+        let mut faults: Vec<TimedFault> = kinds
+            .into_iter()
+            .map(|kind| TimedFault {
+                at_ms: below(draw.span_ms.max(1)),
+                fault: kind.draw(&chance, draw.cast),
+            })
+            .collect();
+        faults.sort_by_key(|fault| fault.at_ms);
+        let ops = (0..draw.cast.devices)
+            .map(|device| (device, (0..draw.ops).collect()))
+            .collect();
+        Self {
+            order: 0,
+            ops,
+            faults,
+        }
+    }
+
+    /// Its size: devices, operations and faults.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ops.len() + self.op_count() + self.faults.len()
+    }
+
+    /// Whether nothing happens.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many operations there are.
+    #[must_use]
+    pub fn op_count(&self) -> usize {
+        self.ops.values().map(Vec::len).sum()
+    }
+
+    /// As JSON, in one line.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // Numbers, strings and lists: there is nothing that JSON cannot say.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// From JSON.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn from_json(text: &str) -> Result<Self, String> {
+        serde_json::from_str(text).map_err(|error| format!("this is no plan of a run: {error}"))
+    }
+}
+
+impl Plan {
+    /// From JSON, or from the file that `text` names.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn from_text_or_file(text: &str) -> Result<Self, String> {
+        if text.trim_start().starts_with('{') {
+            return Self::from_json(text);
+        }
+        let content = std::fs::read_to_string(text);
+        let content = content.map_err(|error| format!("cannot read the plan {text}: {error}"))?;
+        Self::from_json(&content)
+    }
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, fault) in &self.faults {
-            writeln!(f, "  {:>8.3} s  {fault:?}", at.as_secs_f64())?;
+        for (device, ops) in &self.ops {
+            writeln!(f, "  device {device} performs {} operations", ops.len())?;
+        }
+        for fault in &self.faults {
+            writeln!(f, "  {:>7} ms  {:?}", fault.at_ms, fault.fault)?;
         }
         Ok(())
     }
 }
 
-impl Plan {
-    /// Between `least` and twice as many faults within `span`, among them at least one crash of
-    /// the server and one cut.
-    #[must_use]
-    pub fn draw(world: &Executor, devices: usize, least: usize, span: Duration) -> Self {
-        let count = least + index(world, least + 1);
-        let mut faults = vec![crash_server(world), cut(world, devices)];
-        while faults.len() < count.max(2) {
-            faults.push(match world.below(10) {
-                0 => crash_server(world),
-                1 | 2 => Fault::CrashDevice {
-                    device: index(world, devices),
-                    down_ms: world.below(2000),
-                },
-                3 | 4 => cut(world, devices),
-                5 | 6 => Fault::Links(links(world)),
-                7 => Fault::Clock {
-                    device: index(world, devices),
-                    offset_ms: clock(world),
-                },
-                _ => Fault::Heal,
-            });
-        }
-        let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX).max(1);
-        let mut faults: Vec<(Duration, Fault)> = faults
-            .into_iter()
-            .map(|fault| (Duration::from_millis(world.below(millis)), fault))
+/// Lists of numbers as `0-34` and `3,7,9-11`: a plan has to fit into one line.
+mod numbers {
+    use std::collections::BTreeMap;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        ops: &BTreeMap<usize, Vec<u32>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let texts: BTreeMap<usize, String> = ops
+            .iter()
+            .map(|(device, numbers)| (*device, ranges(numbers)))
             .collect();
-        faults.sort_by_key(|(at, _)| *at);
-        Self { faults }
+        texts.serialize(serializer)
     }
-}
 
-fn index(world: &Executor, bound: usize) -> usize {
-    let bound = u64::try_from(bound).unwrap_or(u64::MAX).max(1);
-    usize::try_from(world.below(bound)).unwrap_or(0)
-}
-
-fn crash_server(world: &Executor) -> Fault {
-    Fault::CrashServer {
-        silent: world.chance(40),
-        down_ms: world.below(1500),
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<usize, Vec<u32>>, D::Error> {
+        let texts = BTreeMap::<usize, String>::deserialize(deserializer)?;
+        let parsed = texts.into_iter().map(|(device, text)| {
+            let numbers = parse(&text).ok_or_else(|| {
+                D::Error::custom(format!("`{text}` is no list such as `3,7,9-11`"))
+            })?;
+            Ok((device, numbers))
+        });
+        parsed.collect()
     }
-}
 
-fn cut(world: &Executor, devices: usize) -> Fault {
-    let up = world.chance(70);
-    Fault::Cut {
-        device: index(world, devices),
-        up,
-        down: !up || world.chance(60),
+    fn ranges(numbers: &[u32]) -> String {
+        let mut parts: Vec<(u32, u32)> = Vec::new();
+        for number in numbers {
+            match parts.last_mut() {
+                Some((_, last)) if last.checked_add(1) == Some(*number) => *last = *number,
+                _ => parts.push((*number, *number)),
+            }
+        }
+        let parts = parts.into_iter().map(|(first, last)| match last - first {
+            0 => first.to_string(),
+            _ => format!("{first}-{last}"),
+        });
+        parts.collect::<Vec<_>>().join(",")
     }
-}
 
-/// Ten minutes fast, ten minutes slow, or a little off.
-fn clock(world: &Executor) -> i64 {
-    match world.below(4) {
-        0 => 600_000,
-        1 => -600_000,
-        _ => i64::try_from(world.below(2000)).unwrap_or(0) - 1000,
-    }
-}
+    /// The most numbers in one list.
+    const MOST: u32 = 1_000_000;
 
-fn links(world: &Executor) -> LinkFaults {
-    LinkFaults {
-        delay: (
-            Duration::from_millis(world.below(5)),
-            Duration::from_millis(5 + world.below(300)),
-        ),
-        drop_percent: world.below(8),
-        duplicate_percent: world.below(8),
-        reorder_percent: world.below(8),
-        reset_percent: world.below(4),
+    fn parse(text: &str) -> Option<Vec<u32>> {
+        let mut numbers = Vec::new();
+        for part in text.split(',').filter(|part| !part.is_empty()) {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
+            if last.checked_sub(first)? >= MOST {
+                return None;
+            }
+            numbers.extend(first..=last);
+        }
+        Some(numbers)
     }
 }

@@ -1,235 +1,419 @@
-//! The stage of a run: a server with its disk and database, devices with their stores, and the
-//! network between them.
+//! The stage of a run: servers with their disks and their database, devices with their stores, and
+//! the network between them.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use grid_client::{Grid, GridBuilder};
-use grid_core::op::Op;
-use grid_core::traits::{Decision, Policy, Principal, Runtime, Transport};
-use grid_core::{Error, MapName, Result};
-use grid_server::journal::{JournalOptions, LocalJournal};
-use grid_server::{Server, Settings};
-use grid_storage_memory::{MemoryPersistence, MemoryStorage};
+use grid_core::codec::CborCodec;
+use grid_core::traits::{Codec, CodecLimits, Runtime};
 
-use super::storage::SlowStorage;
+use super::database::Database;
+use super::devices::DeviceSide;
+use super::event::{Event, TimedEvent};
+use super::ledger::Ledger;
+use super::medium::{Medium, Power};
+use super::server_side::{ServerSide, Shared, Start};
+use super::simulation::Simulation;
+use super::storage::SimStorage;
+use super::tokens::Tokens;
 use crate::ModelDisk;
-use crate::sim::{Executor, Network, PartyId, SimRuntime};
+use crate::sim::{
+    Executor, FrameFate, FrameSeen, FrameWatch, Network, PartyId, SimRuntime, Stream,
+    WORLD_BEGINS_MS,
+};
 
-/// The server.
-pub(super) const SERVER: PartyId = PartyId(0);
 /// The party of the run itself, which never crashes.
-pub(super) const DIRECTOR: PartyId = PartyId(u16::MAX - 1);
-const URL: &str = "sim://server";
-/// Small, so that segments turn over within a run.
-const SEGMENT_BYTES: u64 = 16 * 1024;
-/// Keys that the policy keeps everybody from writing start with this.
-pub(super) const FORBIDDEN: &str = "no/";
+pub const DIRECTOR: PartyId = PartyId(u16::MAX - 1);
+/// The first party that is a device.
+const FIRST_DEVICE: u16 = 16;
+/// How far a clock may be off and still count as right, in milliseconds.
+const FAIR_CLOCK_MS: i64 = 2000;
 
-/// What of the server outlives its crashes, and the server while it is up.
-struct ServerSide {
-    disk: ModelDisk,
-    persistence: Arc<MemoryPersistence>,
-    running: Option<Server>,
-}
-
-/// What of a device outlives its crashes, and its grid while it is up.
-struct DeviceSide {
-    store: Arc<MemoryStorage>,
-    grid: Option<Grid>,
-    clock_was_off: bool,
-}
-
-/// One world.
-#[derive(Clone)]
-pub(super) struct World {
-    pub(super) executor: Executor,
-    pub(super) network: Network,
-    server: Arc<Mutex<ServerSide>>,
-    devices: Arc<Vec<Mutex<DeviceSide>>>,
-    failure: Arc<Mutex<Option<String>>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// The party of a server.
+#[must_use]
+pub fn server_party(server: usize) -> PartyId {
+    PartyId(u16::try_from(server).unwrap_or(FIRST_DEVICE - 1))
 }
 
 /// The party of a device.
-pub(super) fn party(device: usize) -> PartyId {
-    PartyId(u16::try_from(device + 1).unwrap_or(u16::MAX - 2))
+#[must_use]
+pub fn device_party(device: usize) -> PartyId {
+    PartyId(FIRST_DEVICE + u16::try_from(device).unwrap_or(u16::MAX / 2))
+}
+
+/// What a party is called: `server 0`, `device 2`.
+#[must_use]
+pub fn name_of(party: PartyId) -> String {
+    match party {
+        DIRECTOR => "director".to_owned(),
+        PartyId(number) => match number.checked_sub(FIRST_DEVICE) {
+            Some(device) => format!("device {device}"),
+            None => format!("server {number}"),
+        },
+    }
+}
+
+fn url(server: usize) -> String {
+    format!("sim://server-{server}")
+}
+
+pub(super) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A crash that waits for its input or output.
+#[derive(Debug, Clone, Copy)]
+struct Doomed {
+    party: PartyId,
+    silent: bool,
+    down_ms: u64,
+}
+
+/// The crashes that wait, each with the input and output that still passes before it.
+#[derive(Debug, Default)]
+struct Fuses(Mutex<Vec<(Doomed, AtomicU32)>>);
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) simulation: Simulation,
+    pub(super) executor: Executor,
+    pub(super) network: Network,
+    pub(super) tokens: Tokens,
+    pub(super) ledger: Ledger,
+    servers: Vec<Mutex<ServerSide>>,
+    shared: Option<Shared>,
+    database: Mutex<Box<dyn Database>>,
+    devices: Vec<Mutex<DeviceSide>>,
+    fuses: Arc<Fuses>,
+    /// Parties whose power went in the middle of input or output, and that are not yet seen to.
+    fallen: Arc<Mutex<Vec<Doomed>>>,
+    events: Arc<Mutex<Vec<TimedEvent>>>,
+    failure: Mutex<Option<String>>,
+}
+
+/// One world. Clones are one and the same.
+#[derive(Debug, Clone)]
+pub(super) struct World(Arc<Inner>);
+
+impl std::ops::Deref for World {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+/// Cuts the power of parties in the middle of their input and output.
+#[derive(Debug)]
+struct FusedPower {
+    executor: Executor,
+    fuses: Arc<Fuses>,
+    fallen: Arc<Mutex<Vec<Doomed>>>,
+}
+
+impl Power for FusedPower {
+    fn goes(&self, party: PartyId) -> bool {
+        let mut fuses = lock(&self.fuses.0);
+        let blown = fuses.iter().position(|(doomed, left)| {
+            doomed.party == party && left.fetch_sub(1, Ordering::Relaxed) <= 1
+        });
+        let Some(blown) = blown else { return false };
+        let (doomed, _) = fuses.swap_remove(blown);
+        drop(fuses);
+        // Nothing of the party runs from here on; the rest is done between two steps.
+        self.executor.crash(party);
+        lock(&self.fallen).push(doomed);
+        true
+    }
 }
 
 impl World {
-    pub(super) fn new(seed: u64, devices: usize) -> Self {
-        let executor = Executor::new(seed);
-        let device = |_| {
+    pub(super) fn new(simulation: &Simulation, seed: u64, order: u64) -> Self {
+        let executor = Executor::with_order(seed, order);
+        let events: Arc<Mutex<Vec<TimedEvent>>> = Arc::default();
+        let (fuses, fallen): (Arc<Fuses>, Arc<Mutex<Vec<Doomed>>>) = Default::default();
+        let medium = |party| {
+            let power = FusedPower {
+                executor: executor.clone(),
+                fuses: fuses.clone(),
+                fallen: fallen.clone(),
+            };
+            Medium::new(&executor, party, Arc::new(power))
+        };
+        let servers = (0..simulation.servers).map(|server| {
+            let party = server_party(server);
+            let disk = ModelDisk::new(executor.random(Stream::Device(party)));
+            disk.ignore_sync(simulation.forget_sync);
+            Mutex::new(ServerSide {
+                disk,
+                disk_medium: medium(party),
+                database_medium: medium(party),
+                running: None,
+            })
+        });
+        let devices = (0..simulation.devices).map(|device| {
             Mutex::new(DeviceSide {
-                store: Arc::new(MemoryStorage::new()),
+                store: (simulation.store)(device),
+                medium: medium(device_party(device)),
                 grid: None,
+                begun: 0,
                 clock_was_off: false,
             })
-        };
-        Self {
-            network: Network::new(&executor),
-            server: Arc::new(Mutex::new(ServerSide {
-                disk: ModelDisk::new(executor.random()),
-                persistence: Arc::new(MemoryPersistence::new()),
-                running: None,
-            })),
-            devices: Arc::new((0..devices).map(device).collect()),
-            failure: Arc::default(),
+        });
+        Self(Arc::new(Inner {
+            network: Network::watched(&executor, watch(&executor, &events, simulation)),
+            tokens: Tokens::new(simulation.devices),
+            ledger: Ledger::default(),
+            servers: servers.collect(),
+            shared: (simulation.servers > 1).then(Shared::new),
+            database: Mutex::new((simulation.database)()),
+            devices: devices.collect(),
+            fuses,
+            fallen,
+            events,
+            failure: Mutex::default(),
+            simulation: simulation.clone(),
             executor,
-        }
+        }))
     }
 
-    /// Notes that something failed in the background; the first one is what the run failed of.
-    pub(super) fn fail(&self, failure: String) {
-        lock(&self.failure).get_or_insert(failure);
+    /// Notes that something failed; the first failure is what the run failed of.
+    pub(super) fn fail(&self, failure: impl Into<String>) {
+        lock(&self.failure).get_or_insert(failure.into());
     }
 
     pub(super) fn failure(&self) -> Option<String> {
         lock(&self.failure).clone()
     }
 
+    /// Notes that something happened.
+    pub(super) fn emit(&self, event: Event) {
+        let at = self.executor.now();
+        lock(&self.events).push(TimedEvent { at, event });
+    }
+
+    /// What happened since the last call.
+    pub(super) fn take_events(&self) -> Vec<TimedEvent> {
+        std::mem::take(&mut lock(&self.events))
+    }
+
+    /// The true wall clock at `now`, in milliseconds since 1970.
+    pub(super) fn true_ms(&self, now: Duration) -> u64 {
+        WORLD_BEGINS_MS + u64::try_from(now.as_millis()).unwrap_or(u64::MAX / 2)
+    }
+
     pub(super) fn runtime(&self, party: PartyId) -> SimRuntime {
         SimRuntime::new(&self.executor, party)
+    }
+
+    pub(super) fn server_count(&self) -> usize {
+        self.servers.len()
     }
 
     pub(super) fn device_count(&self) -> usize {
         self.devices.len()
     }
 
-    /// The server's disk, for faults that a plan does not know.
-    pub(super) fn disk(&self) -> ModelDisk {
-        lock(&self.server).disk.clone()
+    /// What is under a server; none if there is no such server.
+    pub(super) fn with_server<T>(
+        &self,
+        server: usize,
+        with: impl FnOnce(&mut ServerSide) -> T,
+    ) -> Option<T> {
+        self.servers.get(server).map(|side| with(&mut lock(side)))
     }
 
-    /// Starts the server on what is left of its disk and database.
-    pub(super) async fn start_server(&self) -> Result<()> {
-        let (disk, persistence) = {
-            let mut side = lock(&self.server);
-            side.persistence = Arc::new(side.persistence.take_over());
-            (side.disk.clone(), side.persistence.clone())
-        };
-        let runtime: Arc<dyn Runtime> = Arc::new(self.runtime(SERVER));
-        let options = JournalOptions {
-            segment_bytes: SEGMENT_BYTES,
-            ..JournalOptions::default()
-        };
-        let journal = LocalJournal::open(Arc::new(disk), Arc::clone(&runtime), options).await?;
-        let listener = self.network.transport(SERVER).listen(URL).await?;
-        let settings = Settings {
-            workers: 2,
-            partition_count: 7,
-            map_spread: 3,
-            heartbeat_ms: 500,
-            ..Settings::default()
-        };
-        let server = Server::builder()
-            .runtime(runtime)
-            .journal(Arc::new(journal))
-            .persistence(persistence)
-            .policy(Arc::new(NoForbiddenKeys))
-            .listen(listener)
-            .settings(settings)
-            .start()
-            .await?;
-        lock(&self.server).running = Some(server);
+    /// What is under a device; none if there is no such device.
+    pub(super) fn with_device<T>(
+        &self,
+        device: usize,
+        with: impl FnOnce(&mut DeviceSide) -> T,
+    ) -> Option<T> {
+        self.devices.get(device).map(|side| with(&mut lock(side)))
+    }
+
+    /// Starts a server on what is left of its disk and of the database.
+    pub(super) async fn start_server(&self, server: usize) -> Result<(), String> {
+        let party = server_party(server);
+        let listener = self.network.transport(party).listen(&url(server)).await;
+        let listener = listener.map_err(|error| error.to_string())?;
+        let start = self.with_server(server, |side| Start {
+            name: format!("node-{server}"),
+            runtime: Arc::new(self.runtime(party)),
+            listener,
+            disk: side.disk.clone(),
+            disk_medium: side.disk_medium.clone(),
+            database_medium: side.database_medium.clone(),
+            shared: self.shared.clone(),
+            tokens: self.tokens.clone(),
+        });
+        let start = start.ok_or("there is no such server")?;
+        let running = start.run(&self.simulation, &self.database).await?;
+        self.with_server(server, |side| side.running = Some(running));
+        self.emit(Event::Up(party));
         Ok(())
     }
 
-    /// Cuts the server's power.
-    pub(super) fn crash_server(&self, silent: bool) {
-        self.network.crash(SERVER, silent);
-        self.executor.crash(SERVER);
-        let mut side = lock(&self.server);
-        let gone = side.running.take();
-        side.disk.crash();
-        drop(side);
+    /// Cuts a server's power.
+    pub(super) fn crash_server(&self, server: usize, silent: bool) {
+        let party = server_party(server);
+        self.forget_fuses(party);
+        self.network.crash(party, silent);
+        self.executor.crash(party);
+        let gone = self.with_server(server, |side| {
+            side.disk.crash();
+            side.running.take()
+        });
         drop(gone);
-    }
-
-    pub(super) fn server_is_up(&self) -> bool {
-        lock(&self.server).running.is_some()
-    }
-
-    /// The server's own way in.
-    pub(super) fn server_handle(&self) -> Option<grid_server::Handle> {
-        lock(&self.server).running.as_ref().map(Server::handle)
+        self.emit(Event::Down(party));
     }
 
     /// Opens a device on what its store holds.
-    pub(super) async fn start_device(&self, device: usize) -> Result<Grid> {
-        let store = {
-            let mut side = lock(&self.devices[device]);
-            side.store = Arc::new(side.store.take_over());
-            side.store.clone()
-        };
-        let runtime = self.runtime(party(device));
-        let transport: Arc<dyn Transport> = self.network.transport(party(device));
-        let grid = GridBuilder::new()
-            .runtime(Arc::new(runtime.clone()))
-            .storage_backend(Arc::new(SlowStorage::new(store, runtime)))
-            .transport(transport)
-            .server(URL)
-            .open()
-            .await?;
-        lock(&self.devices[device]).grid = Some(grid.clone());
+    pub(super) async fn start_device(&self, device: usize) -> Result<Grid, String> {
+        let party = device_party(device);
+        let runtime = self.runtime(party);
+        let opened = self.with_device(device, |side| {
+            let store = side.store.open(&runtime)?;
+            Ok::<_, String>(SimStorage::new(store, side.medium.clone()))
+        });
+        let store = opened.ok_or("there is no such device")??;
+        // Devices of a run with several servers live near different ones.
+        let server = device % self.server_count();
+        let mut builder = GridBuilder::new()
+            .runtime(Arc::new(runtime))
+            .storage_backend(Arc::new(store))
+            .transport((self.simulation.transport)(self.network.transport(party)))
+            .token(self.tokens.of(device))
+            .server(url(server));
+        for codec in &self.simulation.codecs {
+            builder = builder.codec(codec.clone());
+        }
+        let grid = builder.open().await.map_err(|error| error.to_string())?;
+        self.with_device(device, |side| side.grid = Some(grid.clone()));
+        self.emit(Event::Up(party));
         Ok(grid)
     }
 
     /// Cuts a device's power.
-    pub(super) fn crash_device(&self, device: usize) {
-        self.network.crash(party(device), self.executor.chance(50));
-        self.executor.crash(party(device));
-        let gone = lock(&self.devices[device]).grid.take();
+    pub(super) fn crash_device(&self, device: usize, silent: bool) {
+        let party = device_party(device);
+        self.forget_fuses(party);
+        self.network.crash(party, silent);
+        self.executor.crash(party);
+        let gone = self.with_device(device, |side| {
+            side.store.power_cut();
+            side.grid.take()
+        });
         drop(gone);
+        self.emit(Event::Down(party));
+    }
+
+    /// Cuts the power of `party` in the middle of one of its next inputs or outputs.
+    pub(super) fn crash_at_io(&self, party: PartyId, after_io: u32, silent: bool, down_ms: u64) {
+        let doomed = Doomed {
+            party,
+            silent,
+            down_ms,
+        };
+        lock(&self.fuses.0).push((doomed, AtomicU32::new(after_io)));
+    }
+
+    fn forget_fuses(&self, party: PartyId) {
+        lock(&self.fuses.0).retain(|(doomed, _)| doomed.party != party);
+    }
+
+    /// Takes the power cuts that still wait: whose, whether silently, and for how long.
+    pub(super) fn take_fuses(&self) -> Vec<(PartyId, bool, u64)> {
+        let fuses = std::mem::take(&mut *lock(&self.fuses.0));
+        let parts = fuses.into_iter();
+        parts
+            .map(|(doomed, _)| (doomed.party, doomed.silent, doomed.down_ms))
+            .collect()
+    }
+
+    /// The parties whose power went in the middle of something: server or device, whether
+    /// silently, and for how long.
+    pub(super) fn take_fallen(&self) -> Vec<(PartyId, bool, u64)> {
+        let fallen = std::mem::take(&mut *lock(&self.fallen));
+        let parts = fallen.into_iter();
+        parts
+            .map(|doomed| (doomed.party, doomed.silent, doomed.down_ms))
+            .collect()
+    }
+
+    /// The way into a server that is up.
+    pub(super) fn server_handle(&self, server: usize) -> Option<grid_server::Handle> {
+        self.with_server(server, |side| {
+            side.running.as_ref().map(grid_server::Server::handle)
+        })?
     }
 
     /// The grid of a device that is up.
     pub(super) fn grid(&self, device: usize) -> Option<Grid> {
-        lock(&self.devices[device]).grid.clone()
+        self.with_device(device, |side| side.grid.clone())?
     }
 
-    pub(super) fn set_clock(&self, device: usize, offset_ms: i64) {
-        self.executor.set_clock_offset_ms(party(device), offset_ms);
+    pub(super) fn set_clock(&self, device: usize, offset_ms: i64, drift_ppm: i64) {
+        let party = device_party(device);
+        self.executor.set_clock(party, offset_ms, drift_ppm);
         if offset_ms.abs() > FAIR_CLOCK_MS {
-            lock(&self.devices[device]).clock_was_off = true;
+            self.with_device(device, |side| side.clock_was_off = true);
         }
     }
 
+    /// Whether a device's clock was ever far off.
     pub(super) fn clock_was_off(&self, device: usize) -> bool {
-        lock(&self.devices[device]).clock_was_off
+        self.with_device(device, |side| side.clock_was_off)
+            .unwrap_or_default()
+    }
+
+    /// A device's wall clock, in milliseconds since 1970.
+    pub(super) fn device_ms(&self, device: usize) -> u64 {
+        self.runtime(device_party(device)).now_ms()
     }
 
     pub(super) async fn sleep(&self, duration: Duration) {
-        self.executor
-            .sleep_until(self.executor.now() + duration)
-            .await;
+        let due = self.executor.now() + duration;
+        self.executor.sleep_until(due).await;
     }
 }
 
-/// How far a clock may be off and still count as right, in milliseconds.
-const FAIR_CLOCK_MS: i64 = 2000;
-
-/// Nobody may write keys that start with [`FORBIDDEN`].
-#[derive(Debug)]
-struct NoForbiddenKeys;
-
-impl Policy for NoForbiddenKeys {
-    fn may_write(&self, _: &Principal, op: &Op) -> Decision {
-        if op.key.as_str().starts_with(FORBIDDEN) {
-            return Decision::Deny("this key is not for writing".to_owned());
-        }
-        Decision::Allow
-    }
-
-    fn may_read(&self, _: &Principal, _: &MapName) -> Decision {
-        Decision::Allow
-    }
+/// Notes frames, with the messages in them.
+fn watch(
+    executor: &Executor,
+    events: &Arc<Mutex<Vec<TimedEvent>>>,
+    simulation: &Simulation,
+) -> FrameWatch {
+    let (executor, events) = (executor.clone(), Arc::downgrade(events));
+    let codecs = simulation.codecs.clone();
+    FrameWatch::new(move |seen| {
+        let Some(events) = events.upgrade() else {
+            return;
+        };
+        let message = match seen.fate {
+            FrameFate::Sent | FrameFate::Delivered => decode(seen, &codecs).map(Arc::new),
+            _ => None,
+        };
+        let event = Event::Frame {
+            from: seen.from,
+            to: seen.to,
+            link: seen.link,
+            fate: seen.fate,
+            bytes: seen.frame.len(),
+            message,
+        };
+        let at = executor.now();
+        lock(&events).push(TimedEvent { at, event });
+    })
 }
 
-/// An error of the run itself.
-pub(super) fn told(what: &str, error: &Error) -> String {
-    format!("{what}: {error}")
+fn decode(seen: &FrameSeen<'_>, codecs: &[Arc<dyn Codec>]) -> Option<grid_core::protocol::Message> {
+    let limits = CodecLimits::default();
+    if let Ok(message) = CborCodec.decode(seen.frame.clone(), &limits) {
+        return Some(message);
+    }
+    let mut others = codecs.iter();
+    others.find_map(|codec| codec.decode(seen.frame.clone(), &limits).ok())
 }

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use grid_core::BoxFuture;
 
+use super::stream::Stream;
 use super::trace::Trace;
+use super::wall_clock::WallClock;
 
 /// A party of the world: something that can crash as one, such as a server or a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,19 +25,29 @@ struct Task {
     future: Option<BoxFuture<'static, ()>>,
 }
 
+struct Timer {
+    waker: Waker,
+    counts: bool,
+}
+
 struct State {
-    rng: fastrand::Rng,
+    seed: u64,
+    /// Which of the tasks that can run runs next.
+    order: fastrand::Rng,
+    /// The chances of everything else: one stream each, so that what one of them draws changes
+    /// nothing for the others.
+    streams: BTreeMap<Stream, fastrand::Rng>,
     now: Duration,
     next_task: u64,
     tasks: BTreeMap<u64, Task>,
     next_timer: u64,
-    timers: BTreeMap<(Duration, u64), Waker>,
-    /// How far each party's wall clock is off, in milliseconds.
-    clock_offset_ms: BTreeMap<PartyId, i64>,
+    timers: BTreeMap<(Duration, u64), Timer>,
+    clocks: BTreeMap<PartyId, WallClock>,
     /// Parties whose tasks are being dropped: what their destructors spawn is dropped too.
     crashing: BTreeSet<PartyId>,
     trace: Trace,
     steps: u64,
+    polls: u64,
 }
 
 /// Ids of tasks that can run, shared with their wakers.
@@ -82,21 +94,37 @@ impl Executor {
     /// A world in which everything follows from `seed`.
     #[must_use]
     pub fn new(seed: u64) -> Self {
+        Self::with_order(seed, 0)
+    }
+
+    /// A world in which everything follows from `seed`, but for the order in which tasks run, which
+    /// follows from `order` as well: another world with the same chances.
+    #[must_use]
+    pub fn with_order(seed: u64, order: u64) -> Self {
         Self {
             state: Arc::new(Mutex::new(State {
-                rng: fastrand::Rng::with_seed(seed),
+                seed,
+                order: fastrand::Rng::with_seed(seed ^ order.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+                streams: BTreeMap::new(),
                 now: Duration::ZERO,
                 next_task: 0,
                 tasks: BTreeMap::new(),
                 next_timer: 0,
                 timers: BTreeMap::new(),
-                clock_offset_ms: BTreeMap::new(),
+                clocks: BTreeMap::new(),
                 crashing: BTreeSet::new(),
                 trace: Trace::default(),
                 steps: 0,
+                polls: 0,
             })),
             ready: Arc::default(),
         }
+    }
+
+    /// The seed from which everything follows.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        lock(&self.state).seed
     }
 
     /// Virtual time since the world began.
@@ -105,10 +133,25 @@ impl Executor {
         lock(&self.state).now
     }
 
-    /// How many times a task was polled or a timer fired.
+    /// How much has happened: frames delivered, input and output done, timers fired, faults, and
+    /// operations begun.
     #[must_use]
     pub fn steps(&self) -> u64 {
         lock(&self.state).steps
+    }
+
+    /// How often a task was polled: what a run costs.
+    #[must_use]
+    pub fn polls(&self) -> u64 {
+        lock(&self.state).polls
+    }
+
+    /// Counts a step and adds it to the trace.
+    pub fn step_taken(&self, party: PartyId, what: &str, detail: u64) {
+        let mut state = lock(&self.state);
+        state.steps += 1;
+        let now = state.now;
+        state.trace.record(now, party, what, detail);
     }
 
     /// The hash of everything that happened so far; two runs of one seed agree on it.
@@ -117,44 +160,53 @@ impl Executor {
         lock(&self.state).trace.hash()
     }
 
-    /// Adds an event to the trace.
-    pub fn record(&self, party: PartyId, what: &str, detail: u64) {
+    /// 64 random bits for `stream`.
+    #[must_use]
+    pub fn random(&self, stream: Stream) -> u64 {
+        self.draw(stream, |rng| rng.u64(..))
+    }
+
+    /// A random number below `bound`, which is at least 1, for `stream`.
+    #[must_use]
+    pub fn below(&self, stream: Stream, bound: u64) -> u64 {
+        self.draw(stream, |rng| rng.u64(..bound.max(1)))
+    }
+
+    /// Whether an event of probability `percent` / 100 happens to `stream`.
+    #[must_use]
+    pub fn chance(&self, stream: Stream, percent: u64) -> bool {
+        percent > 0 && self.below(stream, 100) < percent
+    }
+
+    fn draw<T>(&self, stream: Stream, draw: impl FnOnce(&mut fastrand::Rng) -> T) -> T {
         let mut state = lock(&self.state);
-        let now = state.now;
-        state.trace.record(now, party, what, detail);
-    }
-
-    /// 64 random bits.
-    #[must_use]
-    pub fn random(&self) -> u64 {
-        lock(&self.state).rng.u64(..)
-    }
-
-    /// A random number below `bound`, which is at least 1.
-    #[must_use]
-    pub fn below(&self, bound: u64) -> u64 {
-        lock(&self.state).rng.u64(..bound)
-    }
-
-    /// Whether an event of probability `percent` / 100 happens.
-    #[must_use]
-    pub fn chance(&self, percent: u64) -> bool {
-        self.below(100) < percent
+        let seed = state.seed;
+        let rng = state
+            .streams
+            .entry(stream)
+            .or_insert_with(|| fastrand::Rng::with_seed(stream.seed(seed)));
+        draw(rng)
     }
 
     /// How far the wall clock of `party` is off, in milliseconds.
     #[must_use]
     pub fn clock_offset_ms(&self, party: PartyId) -> i64 {
-        lock(&self.state)
-            .clock_offset_ms
-            .get(&party)
-            .copied()
-            .unwrap_or(0)
+        let state = lock(&self.state);
+        let clock = state.clocks.get(&party).copied().unwrap_or_default();
+        clock.offset_ms(state.now)
     }
 
-    /// Sets how far the wall clock of `party` is off, in milliseconds.
-    pub fn set_clock_offset_ms(&self, party: PartyId, offset: i64) {
-        lock(&self.state).clock_offset_ms.insert(party, offset);
+    /// Sets how far the wall clock of `party` is off, in milliseconds, and how much it gains from
+    /// now on, in parts per million.
+    pub fn set_clock(&self, party: PartyId, offset_ms: i64, drift_ppm: i64) {
+        let mut state = lock(&self.state);
+        let since = state.now;
+        let clock = WallClock {
+            offset_ms,
+            since,
+            drift_ppm,
+        };
+        state.clocks.insert(party, clock);
     }
 
     /// Adds a task of `party`.
@@ -261,7 +313,7 @@ impl Executor {
         if ready.is_empty() {
             return None;
         }
-        let index = lock(&self.state).rng.usize(..ready.len());
+        let index = lock(&self.state).order.usize(..ready.len());
         Some(ready.swap_remove(index))
     }
 
@@ -275,7 +327,7 @@ impl Executor {
                 return false;
             };
             let (party, name) = (task.party, task.name);
-            state.steps += 1;
+            state.polls += 1;
             let now = state.now;
             state.trace.record(now, party, name, id);
             future
@@ -306,22 +358,33 @@ impl Executor {
     fn fire_next_timer(&self) -> bool {
         let waker = {
             let mut state = lock(&self.state);
-            let Some(((at, _), waker)) = state.timers.pop_first() else {
+            let Some(((at, _), timer)) = state.timers.pop_first() else {
                 return false;
             };
             state.now = state.now.max(at);
-            state.steps += 1;
-            waker
+            state.steps += u64::from(timer.counts);
+            timer.waker
         };
         waker.wake();
         true
     }
 
-    /// Completes once virtual time has reached `deadline`.
+    /// Completes once virtual time has reached `deadline`. That it fires is a step.
     pub fn sleep_until(&self, deadline: Duration) -> Sleep {
+        self.timer(deadline, true)
+    }
+
+    /// Completes once virtual time has reached `deadline`: the time that a step of another kind
+    /// takes, such as a frame's way or a disk's work.
+    pub fn pass_until(&self, deadline: Duration) -> Sleep {
+        self.timer(deadline, false)
+    }
+
+    fn timer(&self, deadline: Duration, counts: bool) -> Sleep {
         Sleep {
             executor: self.clone(),
             deadline,
+            counts,
             timer: None,
         }
     }
@@ -332,6 +395,7 @@ impl Executor {
 pub struct Sleep {
     executor: Executor,
     deadline: Duration,
+    counts: bool,
     timer: Option<u64>,
 }
 
@@ -349,9 +413,11 @@ impl Future for Sleep {
             state.next_timer += 1;
             state.next_timer
         });
-        state
-            .timers
-            .insert((deadline, timer), context.waker().clone());
+        let entry = Timer {
+            waker: context.waker().clone(),
+            counts: self.counts,
+        };
+        state.timers.insert((deadline, timer), entry);
         Poll::Pending
     }
 }
@@ -367,80 +433,4 @@ impl Drop for Sleep {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Three tasks that sleep at random and write down their order.
-    fn run(seed: u64) -> (Vec<(u16, u64)>, u64) {
-        let executor = Executor::new(seed);
-        let log: Arc<Mutex<Vec<(u16, u64)>>> = Arc::default();
-        for party in 0..3 {
-            let (world, log) = (executor.clone(), Arc::clone(&log));
-            executor.spawn(
-                PartyId(party),
-                "worker",
-                Box::pin(async move {
-                    for round in 0..20 {
-                        let pause = Duration::from_millis(world.below(5));
-                        world.sleep_until(world.now() + pause).await;
-                        lock(&log).push((party, round));
-                    }
-                }),
-            );
-        }
-        while executor.step() {}
-        let order = lock(&log).clone();
-        (order, executor.trace_hash())
-    }
-
-    #[test]
-    fn one_seed_gives_one_trace_and_another_seed_another() {
-        assert_eq!(run(1), run(1));
-        assert_ne!(run(1).0, run(2).0);
-        assert_ne!(run(1).1, run(2).1);
-        assert_eq!(run(1).0.len(), 60);
-    }
-
-    #[test]
-    fn a_crash_ends_the_tasks_of_its_party_alone_and_what_their_destructors_spawn() {
-        struct SpawnsOnDrop(Executor, Arc<Mutex<Vec<&'static str>>>);
-        impl Drop for SpawnsOnDrop {
-            fn drop(&mut self) {
-                let log = Arc::clone(&self.1);
-                self.0.spawn(
-                    PartyId(1),
-                    "late",
-                    Box::pin(async move {
-                        lock(&log).push("spawned by a destructor");
-                    }),
-                );
-            }
-        }
-        let executor = Executor::new(7);
-        let log: Arc<Mutex<Vec<&'static str>>> = Arc::default();
-        for (party, name) in [(1, "dead"), (2, "alive")] {
-            let guard = SpawnsOnDrop(executor.clone(), Arc::clone(&log));
-            let (world, log) = (executor.clone(), Arc::clone(&log));
-            executor.spawn(
-                PartyId(party),
-                name,
-                Box::pin(async move {
-                    let guard = if party == 1 {
-                        Some(guard)
-                    } else {
-                        std::mem::forget(guard);
-                        None
-                    };
-                    world.sleep_until(Duration::from_secs(1)).await;
-                    lock(&log).push(name);
-                    drop(guard);
-                }),
-            );
-        }
-        executor.step();
-        executor.step();
-        executor.crash(PartyId(1));
-        while executor.step() {}
-        assert_eq!(*lock(&log), ["alive"]);
-    }
-}
+mod tests;

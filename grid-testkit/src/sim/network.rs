@@ -6,45 +6,16 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use futures::{FutureExt, pin_mut, select_biased};
-use grid_core::limits::MAX_FRAME_BYTES;
-use grid_core::traits::{Connection, Listener, Transport, TransportCapabilities};
+use grid_core::traits::{Connection, Transport};
 use grid_core::{Error, ErrorKind, Result};
 use tokio::sync::{Notify, mpsc};
 
 use super::executor::{Executor, PartyId};
-
-/// How the links of the world treat frames. Chances are per frame, in percent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LinkFaults {
-    /// Least and most time on the way.
-    pub delay: (Duration, Duration),
-    /// A frame vanishes though the connection lives on. No stream transport does this; the
-    /// protocol has to notice all the same.
-    pub drop_percent: u64,
-    /// A frame arrives twice.
-    pub duplicate_percent: u64,
-    /// A frame overtakes the one before it.
-    pub reorder_percent: u64,
-    /// The connection breaks; what is on the way is lost.
-    pub reset_percent: u64,
-}
-
-impl LinkFaults {
-    /// A network that only takes its time.
-    #[must_use]
-    pub fn healthy() -> Self {
-        Self {
-            delay: (Duration::from_millis(1), Duration::from_millis(20)),
-            drop_percent: 0,
-            duplicate_percent: 0,
-            reorder_percent: 0,
-            reset_percent: 0,
-        }
-    }
-}
+use super::frame_watch::{FrameFate, FrameSeen, FrameWatch};
+use super::link_faults::LinkFaults;
+use super::stream::Stream;
+use transport::SimTransport;
 
 struct Direction {
     frames: VecDeque<(Duration, Bytes)>,
@@ -107,6 +78,7 @@ struct State {
 #[derive(Clone)]
 pub struct Network {
     executor: Executor,
+    watch: FrameWatch,
     state: Arc<Mutex<State>>,
 }
 
@@ -120,8 +92,15 @@ impl Network {
     /// A healthy network.
     #[must_use]
     pub fn new(executor: &Executor) -> Self {
+        Self::watched(executor, FrameWatch::default())
+    }
+
+    /// A healthy network whose frames are shown to `watch`.
+    #[must_use]
+    pub fn watched(executor: &Executor, watch: FrameWatch) -> Self {
         Self {
             executor: executor.clone(),
+            watch,
             state: Arc::new(Mutex::new(State {
                 faults: LinkFaults::healthy(),
                 cut: Vec::new(),
@@ -180,54 +159,101 @@ impl Network {
         }
     }
 
+    /// Breaks what `party` had open; what is on the way is lost.
+    pub fn reset(&self, party: PartyId) {
+        for link in self.lock().links.values_mut() {
+            if link.parties.0 == party || link.parties.1 == party {
+                link.reset();
+            }
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn deliver(&self, link: u64, side: usize, frames: &[Bytes]) -> Result<()> {
+    fn deliver(&self, number: u64, side: usize, frames: &[Bytes]) -> Result<()> {
         let now = self.executor.now();
         let mut state = self.lock();
         let faults = state.faults;
         let cut = state.cut.clone();
-        let Some(link) = state.links.get_mut(&link).filter(|link| link.open) else {
+        let Some(link) = state.links.get_mut(&number).filter(|link| link.open) else {
             return Err(closed());
         };
-        let (from, to) = (link.party(side), link.party(1 - side));
-        if to == NOBODY || cut.contains(&(from, to)) {
+        let way = Way {
+            link: number,
+            from: link.party(side),
+            to: link.party(1 - side),
+        };
+        if way.to == NOBODY || cut.contains(&(way.from, way.to)) {
+            for frame in frames {
+                self.see(way, frame, FrameFate::Sent);
+                self.see(way, frame, FrameFate::Cut);
+            }
             return Ok(());
         }
-        if faults.reset_percent > 0 && self.executor.chance(faults.reset_percent) {
-            link.reset();
-            return Err(closed());
-        }
-        let direction = &mut link.directions[1 - side];
         for frame in frames {
-            self.enqueue(direction, faults, now, frame);
+            self.see(way, frame, FrameFate::Sent);
+            if self.rolls(way, faults.reset_percent) {
+                self.see(way, frame, FrameFate::Reset);
+                link.reset();
+                return Err(closed());
+            }
+            self.enqueue(&mut link.directions[1 - side], way, faults, now, frame);
         }
-        direction.arrived.notify_one();
+        link.directions[1 - side].arrived.notify_one();
         Ok(())
     }
 
-    fn enqueue(&self, direction: &mut Direction, faults: LinkFaults, now: Duration, frame: &Bytes) {
-        let roll = |percent: u64| percent > 0 && self.executor.chance(percent);
-        if roll(faults.drop_percent) {
+    fn rolls(&self, way: Way, percent: u64) -> bool {
+        percent > 0 && self.executor.chance(way.stream(), percent)
+    }
+
+    fn see(&self, way: Way, frame: &Bytes, fate: FrameFate) {
+        self.watch.see(&FrameSeen {
+            from: way.from,
+            to: way.to,
+            link: way.link,
+            frame,
+            fate,
+        });
+    }
+
+    fn enqueue(
+        &self,
+        direction: &mut Direction,
+        way: Way,
+        faults: LinkFaults,
+        now: Duration,
+        frame: &Bytes,
+    ) {
+        if self.rolls(way, faults.drop_percent) {
+            self.see(way, frame, FrameFate::Dropped);
             return;
         }
-        let range = (faults.delay.1 - faults.delay.0).as_micros();
-        let extra = self.executor.below(u64::try_from(range).unwrap_or(0) + 1);
+        let (least, most) = faults.delay_ms;
+        let range_micros = most.saturating_sub(least).saturating_mul(1000) + 1;
+        let micros = least * 1000 + self.executor.below(way.stream(), range_micros);
         let after = direction
             .frames
             .back()
             .map_or(Duration::ZERO, |(at, _)| *at);
-        let at = (now + faults.delay.0 + Duration::from_micros(extra)).max(after);
+        let at = (now + Duration::from_micros(micros)).max(after);
+        let mut frame = frame.clone();
+        if !frame.is_empty() && self.rolls(way, faults.corrupt_percent) {
+            self.see(way, &frame, FrameFate::Corrupted);
+            frame = self.corrupt(way, &frame);
+        }
         direction.frames.push_back((at, frame.clone()));
-        if roll(faults.duplicate_percent) {
+        if self.rolls(way, faults.duplicate_percent) {
+            self.see(way, &frame, FrameFate::Duplicated);
             direction.frames.push_back((at, frame.clone()));
         }
         let length = direction.frames.len();
-        if length > 1 && roll(faults.reorder_percent) {
+        if length > 1 && self.rolls(way, faults.reorder_percent) {
+            self.see(way, &frame, FrameFate::Reordered);
             let (first, second) = (
                 direction.frames[length - 2].0,
                 direction.frames[length - 1].0,
@@ -236,6 +262,33 @@ impl Network {
             direction.frames[length - 2].0 = first;
             direction.frames[length - 1].0 = second;
         }
+    }
+
+    fn corrupt(&self, way: Way, frame: &Bytes) -> Bytes {
+        let mut bytes = frame.to_vec();
+        let bits = bytes.len() as u64 * 8;
+        let bit = self.executor.below(way.stream(), bits);
+        if let Some(byte) = usize::try_from(bit / 8)
+            .ok()
+            .and_then(|at| bytes.get_mut(at))
+        {
+            *byte ^= 1 << (bit % 8);
+        }
+        bytes.into()
+    }
+}
+
+/// The way of a frame.
+#[derive(Debug, Clone, Copy)]
+struct Way {
+    link: u64,
+    from: PartyId,
+    to: PartyId,
+}
+
+impl Way {
+    fn stream(self) -> Stream {
+        Stream::Link(self.from, self.to)
     }
 }
 
@@ -250,194 +303,7 @@ fn closed() -> Error {
     )
 }
 
-#[derive(Debug)]
-struct SimTransport {
-    network: Network,
-    party: PartyId,
-}
-
-#[async_trait]
-impl Transport for SimTransport {
-    fn capabilities(&self) -> TransportCapabilities {
-        TransportCapabilities {
-            listens: true,
-            max_frame_bytes: MAX_FRAME_BYTES,
-        }
-    }
-
-    async fn connect(&self, url: &str) -> Result<Arc<dyn Connection>> {
-        let executor = &self.network.executor;
-        let delay = Duration::from_micros(1000 + executor.below(10_000));
-        executor.sleep_until(executor.now() + delay).await;
-        let mut state = self.network.lock();
-        let refused = || {
-            Error::new(ErrorKind::Unavailable, "connect", "nobody listens there").with("url", url)
-        };
-        let (listening, accept) = state.listeners.get(url).cloned().ok_or_else(refused)?;
-        if state.cut.contains(&(self.party, listening))
-            || state.cut.contains(&(listening, self.party))
-        {
-            return Err(refused());
-        }
-        let link = state.next_link;
-        state.next_link += 1;
-        let direction = || Direction {
-            frames: VecDeque::new(),
-            arrived: Arc::default(),
-        };
-        state.links.insert(
-            link,
-            Link {
-                parties: (self.party, listening),
-                directions: [direction(), direction()],
-                open: true,
-            },
-        );
-        drop(state);
-        let end = |side| SimConnection {
-            network: self.network.clone(),
-            link,
-            side,
-        };
-        accept.send(Arc::new(end(1))).map_err(|_| refused())?;
-        Ok(Arc::new(end(0)))
-    }
-
-    async fn listen(&self, url: &str) -> Result<Arc<dyn Listener>> {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        self.network
-            .lock()
-            .listeners
-            .insert(url.to_owned(), (self.party, sender));
-        Ok(Arc::new(SimListener {
-            network: self.network.clone(),
-            url: url.to_owned(),
-            accepted: tokio::sync::Mutex::new(receiver),
-        }))
-    }
-}
-
-#[derive(Debug)]
-struct SimListener {
-    network: Network,
-    url: String,
-    accepted: tokio::sync::Mutex<mpsc::UnboundedReceiver<Accepted>>,
-}
-
-#[async_trait]
-impl Listener for SimListener {
-    fn url(&self) -> String {
-        self.url.clone()
-    }
-
-    async fn accept(&self) -> Result<Arc<dyn Connection>> {
-        self.accepted.lock().await.recv().await.ok_or_else(closed)
-    }
-
-    async fn close(&self) {
-        self.network.lock().listeners.remove(&self.url);
-    }
-}
-
-/// One end of a link; side 0 is the one that connected.
-#[derive(Debug)]
-struct SimConnection {
-    network: Network,
-    link: u64,
-    side: usize,
-}
-
-impl SimConnection {
-    /// What has arrived, or when to look again.
-    fn take(&self, into: &mut Vec<Bytes>, limit: usize) -> Result<Option<Wait>> {
-        let now = self.network.executor.now();
-        let mut state = self.network.lock();
-        let Some(link) = state.links.get_mut(&self.link) else {
-            return Err(closed());
-        };
-        let direction = &mut link.directions[self.side];
-        let before = into.len();
-        while into.len() - before < limit {
-            match direction.frames.front() {
-                Some((at, _)) if *at <= now => {
-                    into.extend(direction.frames.pop_front().map(|(_, frame)| frame));
-                }
-                _ => break,
-            }
-        }
-        if into.len() > before {
-            return Ok(None);
-        }
-        let next = direction.frames.front().map(|(at, _)| *at);
-        if !link.open && next.is_none() {
-            return Err(closed());
-        }
-        Ok(Some(Wait {
-            next,
-            arrived: Arc::clone(&direction.arrived),
-        }))
-    }
-}
-
-struct Wait {
-    next: Option<Duration>,
-    arrived: Arc<Notify>,
-}
-
-#[async_trait]
-impl Connection for SimConnection {
-    fn peer(&self) -> String {
-        format!("link {}", self.link)
-    }
-
-    async fn send(&self, frames: &[Bytes]) -> Result<()> {
-        self.network.deliver(self.link, self.side, frames)
-    }
-
-    async fn receive(&self, frames: &mut Vec<Bytes>, limit: usize) -> Result<()> {
-        loop {
-            let Some(wait) = self.take(frames, limit)? else {
-                return Ok(());
-            };
-            let arrived = wait.arrived.notified();
-            match wait.next {
-                None => arrived.await,
-                Some(at) => {
-                    let mut due = self.network.executor.sleep_until(at).fuse();
-                    let arrived = arrived.fuse();
-                    pin_mut!(arrived);
-                    select_biased! {
-                        () = due => {}
-                        () = arrived => {}
-                    }
-                }
-            }
-        }
-    }
-
-    async fn close(&self) {
-        if let Some(link) = self.network.lock().links.get_mut(&self.link) {
-            link.close();
-        }
-    }
-}
-
-impl Drop for SimConnection {
-    fn drop(&mut self) {
-        let mut state = self.network.lock();
-        let Some(link) = state.links.get_mut(&self.link) else {
-            return;
-        };
-        // A party that crashed silently closes nothing.
-        if link.party(self.side) != NOBODY {
-            link.close();
-            link.set_party(self.side, NOBODY);
-        }
-        if link.parties == (NOBODY, NOBODY) {
-            state.links.remove(&self.link);
-        }
-    }
-}
+mod transport;
 
 #[cfg(test)]
 mod tests;

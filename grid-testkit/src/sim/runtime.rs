@@ -6,6 +6,7 @@ use grid_core::BoxFuture;
 use grid_core::traits::Runtime;
 
 use super::executor::{Executor, PartyId};
+use super::stream::Stream;
 
 /// When the simulated world begins, in milliseconds since 1970.
 pub const WORLD_BEGINS_MS: u64 = 1_800_000_000_000;
@@ -59,6 +60,6 @@ impl Runtime for SimRuntime {
     }
 
     fn random(&self) -> u64 {
-        self.executor.random()
+        self.executor.random(Stream::Party(self.party))
     }
 }

@@ -1,0 +1,105 @@
+//! The servers' system of record in the simulated world.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use grid_core::traits::{
+    AddressedRecord, Persistence, PersistenceCapabilities, RecordCursor, RecordPage, StateRecord,
+};
+use grid_core::{PartitionId, Result, Sequence};
+use grid_storage_memory::MemoryPersistence;
+
+use super::medium::Medium;
+
+/// A database that outlives the servers.
+///
+/// Implement it to run a persistence of your own in the simulator.
+pub trait Database: Send + fmt::Debug {
+    /// Connects a server that starts.
+    ///
+    /// # Errors
+    /// What keeps it from connecting, in words; ends the run as failed.
+    fn connect(&mut self) -> std::result::Result<Arc<dyn Persistence>, String>;
+}
+
+/// A database in memory.
+#[derive(Debug)]
+pub struct MemoryDatabase(Arc<MemoryPersistence>);
+
+impl MemoryDatabase {
+    /// An empty one.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Arc::new(MemoryPersistence::new()))
+    }
+}
+
+impl Default for MemoryDatabase {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Database for MemoryDatabase {
+    fn connect(&mut self) -> std::result::Result<Arc<dyn Persistence>, String> {
+        self.0 = Arc::new(self.0.take_over());
+        Ok(self.0.clone())
+    }
+}
+
+/// A persistence whose calls take simulated time, fail, and end with the server's power.
+#[derive(Debug)]
+pub(super) struct SimPersistence {
+    inner: Arc<dyn Persistence>,
+    medium: Medium,
+}
+
+impl SimPersistence {
+    pub(super) fn new(inner: Arc<dyn Persistence>, medium: Medium) -> Self {
+        Self { inner, medium }
+    }
+}
+
+#[async_trait]
+impl Persistence for SimPersistence {
+    fn capabilities(&self) -> PersistenceCapabilities {
+        self.inner.capabilities()
+    }
+
+    async fn load(
+        &self,
+        partition: PartitionId,
+        after: Option<&RecordCursor>,
+        limit: usize,
+    ) -> Result<RecordPage> {
+        self.medium.begin("load records").await?;
+        self.inner.load(partition, after, limit).await
+    }
+
+    async fn load_state(&self, partition: PartitionId) -> Result<Option<StateRecord>> {
+        self.medium.begin("load state").await?;
+        self.inner.load_state(partition).await
+    }
+
+    async fn store(
+        &self,
+        partition: PartitionId,
+        records: &[AddressedRecord],
+        state: &StateRecord,
+    ) -> Result<()> {
+        self.medium.begin("store records").await?;
+        let stored = self.inner.store(partition, records, state).await;
+        self.medium.end("records stored").await;
+        stored
+    }
+
+    async fn collect(&self, partition: PartitionId, horizon: Sequence) -> Result<()> {
+        self.medium.begin("collect tombstones").await?;
+        self.inner.collect(partition, horizon).await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.inner.close().await
+    }
+}

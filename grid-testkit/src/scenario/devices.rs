@@ -1,0 +1,18 @@
+//! The devices of a run: what of them outlives a crash, and the grid while it is up.
+
+use grid_client::Grid;
+
+use super::device_store::DeviceStore;
+use super::medium::Medium;
+
+/// What of a device outlives its crashes, and its grid while it is up.
+#[derive(Debug)]
+pub(super) struct DeviceSide {
+    pub(super) store: Box<dyn DeviceStore>,
+    pub(super) medium: Medium,
+    pub(super) grid: Option<Grid>,
+    /// Which of the plan's operations its user has begun.
+    pub(super) begun: usize,
+    /// Whether its clock was ever far off.
+    pub(super) clock_was_off: bool,
+}

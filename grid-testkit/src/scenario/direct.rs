@@ -1,0 +1,372 @@
+//! One run: users work while faults happen, then everything heals and must agree.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use grid_core::protocol::Message;
+
+use super::agree::agree;
+use super::event::{Event, TimedEvent};
+use super::fault::Fault;
+use super::invariant::{Invariant, View};
+use super::outcome::{Counts, Outcome};
+use super::plan::Plan;
+use super::simulation::Simulation;
+use super::users::{Cast, wake_device};
+use super::world::{DIRECTOR, World, device_party, lock, server_party};
+use crate::model_disk::{DiskCall, Fault as DiskFault};
+use crate::sim::{FrameFate, PartyId};
+
+/// How long a connection that lost frames may go unnoticed: several heartbeats.
+pub(super) const NOTICED_AFTER: Duration = Duration::from_secs(5);
+/// The longest time after the faults' phase in which whoever is down comes back.
+const BACK_AFTER: Duration = Duration::from_secs(3);
+/// A run that takes more polls of tasks has a loop that does not end.
+const MAX_POLLS: u64 = 3_000_000;
+
+/// Runs a plan of a seed.
+pub(super) fn run(simulation: &Simulation, seed: u64, plan: &Plan, record: bool) -> Outcome {
+    let world = World::new(simulation, seed, plan.order);
+    let mut watch = Watch {
+        invariants: simulation.invariants.iter().map(|make| make()).collect(),
+        counts: Counts::default(),
+        kept: record.then(Vec::new),
+    };
+    let cast = Cast::new(&world, plan);
+    let result = catch_unwind(AssertUnwindSafe(|| drive(&cast, &mut watch)));
+    let result = result.unwrap_or_else(|panic| Err(format!("panicked: {}", told_by(&panic))));
+    let outcome = Outcome {
+        simulation: simulation.name.clone(),
+        seed,
+        plan: plan.clone(),
+        trace_hash: world.executor.trace_hash(),
+        counts: Counts {
+            steps: world.executor.steps(),
+            ..watch.counts
+        },
+        failure: result.err(),
+        events: watch.kept.unwrap_or_default(),
+    };
+    // Whatever still waits for something that holds it is let go.
+    let end = catch_unwind(AssertUnwindSafe(|| {
+        (0..world.server_count()).for_each(|server| world.crash_server(server, true));
+        (0..world.device_count()).for_each(|device| world.crash_device(device, true));
+        world.executor.crash(DIRECTOR);
+    }));
+    match end {
+        Ok(()) => outcome,
+        Err(panic) => Outcome {
+            failure: outcome
+                .failure
+                .or_else(|| Some(format!("panicked at its end: {}", told_by(&panic)))),
+            ..outcome
+        },
+    }
+}
+
+fn told_by(panic: &Box<dyn std::any::Any + Send>) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_else(|| "without a message".to_owned())
+}
+
+/// What looks on.
+struct Watch {
+    invariants: Vec<Box<dyn Invariant>>,
+    counts: Counts,
+    kept: Option<Vec<TimedEvent>>,
+}
+
+impl Watch {
+    /// Looks at what happened since the last step.
+    fn look(&mut self, world: &World) -> Result<(), String> {
+        for happened in world.take_events() {
+            let view = View {
+                world,
+                now: happened.at,
+            };
+            self.count(&happened.event);
+            if let Event::Frame {
+                fate: FrameFate::Sent,
+                message: Some(message),
+                ..
+            } = &happened.event
+            {
+                match &**message {
+                    Message::Ack(ack) => world.ledger.verdicts(ack),
+                    Message::Push(push) => world.ledger.pushed(push),
+                    _ => {}
+                }
+            }
+            for invariant in &mut self.invariants {
+                invariant
+                    .observe(&happened.event, &view)
+                    .map_err(|broken| format!("{}: {broken}", invariant.name()))?;
+            }
+            if let Some(kept) = &mut self.kept {
+                kept.push(happened);
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, event: &Event) {
+        match event {
+            Event::Down(_) => self.counts.crashes += 1,
+            Event::Fault(Fault::Cut { .. }) => self.counts.cuts += 1,
+            Event::Write { .. } | Event::Read { .. } => self.counts.ops += 1,
+            _ => {}
+        }
+    }
+}
+
+/// Steps until the run is over or something does not hold.
+fn drive(cast: &Cast, watch: &mut Watch) -> Result<(), String> {
+    let world = cast.world.clone();
+    let result: Arc<Mutex<Option<Result<(), String>>>> = Arc::default();
+    let (slot, director) = (result.clone(), cast.clone());
+    let directed = async move {
+        let end = direct(&director).await;
+        *lock(&slot) = Some(end);
+    };
+    world.executor.spawn(DIRECTOR, "direct", Box::pin(directed));
+    while world.executor.polls() < MAX_POLLS {
+        let goes_on = world.executor.step();
+        for (party, silent, down_ms) in world.take_fallen() {
+            fall(cast, party, silent, down_ms);
+        }
+        watch.look(&world)?;
+        if let Some(failure) = world.failure() {
+            return Err(failure);
+        }
+        if let Some(result) = lock(&result).take() {
+            return result;
+        }
+        if !goes_on {
+            return Err("nothing can happen any more, and the run is not over".to_owned());
+        }
+    }
+    Err(format!("not over after {MAX_POLLS} polls of tasks"))
+}
+
+async fn direct(cast: &Cast) -> Result<(), String> {
+    let world = &cast.world;
+    for server in 0..world.server_count() {
+        let started = world.start_server(server).await;
+        started.map_err(|error| format!("start server {server}: {error}"))?;
+    }
+    for device in cast.devices() {
+        wake_device(cast, device).await?;
+    }
+    if let Some(device) = cast.devices().next().and_then(|first| cast.device(first)) {
+        world.simulation.workload.setup(&device).await?;
+    }
+    for fault in &cast.plan.faults {
+        let at = Duration::from_millis(fault.at_ms);
+        world.executor.sleep_until(at).await;
+        inflict(cast, fault.fault);
+    }
+    world
+        .executor
+        .sleep_until(world.simulation.fault_phase)
+        .await;
+    // A power cut that waited for input or output waits no longer.
+    for (party, silent, down_ms) in world.take_fuses() {
+        fall(cast, party, silent, down_ms);
+    }
+    heal(cast).await?;
+    agree(cast).await
+}
+
+/// Ends all faults, and waits until everybody is back.
+async fn heal(cast: &Cast) -> Result<(), String> {
+    let world = &cast.world;
+    world.network.heal();
+    for server in 0..world.server_count() {
+        world.with_server(server, |side| {
+            side.disk.set_capacity(usize::MAX);
+            side.disk_medium.mend();
+            side.database_medium.mend();
+        });
+    }
+    for device in 0..world.device_count() {
+        world.with_device(device, |side| side.medium.mend());
+    }
+    world.emit(Event::Healed);
+    let retention = Duration::from_millis(world.simulation.settings.retention_ms);
+    // Nobody is away for longer than twice the retention.
+    let longest = BACK_AFTER
+        + if cast.has_long_absence() {
+            retention * 2
+        } else {
+            Duration::ZERO
+        };
+    world.sleep(longest).await;
+    // A connection that lost frames without breaking is noticed by the next signs of life.
+    world.sleep(NOTICED_AFTER).await;
+    let down = (0..world.server_count()).find(|server| world.server_handle(*server).is_none());
+    match down {
+        Some(server) => Err(format!("server {server} did not come back")),
+        None => Ok(()),
+    }
+}
+
+/// Makes a fault happen; what takes time goes on in the background.
+fn inflict(cast: &Cast, fault: Fault) {
+    let world = &cast.world;
+    world.executor.step_taken(DIRECTOR, "fault", 0);
+    world.emit(Event::Fault(fault));
+    let millis = Duration::from_millis;
+    match fault {
+        Fault::Cut { device, up, down } => cut(world, device, up, down),
+        Fault::Heal => world.network.heal(),
+        Fault::Links(faults) => world.network.set_faults(faults),
+        Fault::CrashServer {
+            server,
+            silent,
+            down_ms,
+            after_io,
+        } => crash(cast, server_party(server), silent, down_ms, after_io),
+        Fault::CrashDevice {
+            device,
+            silent,
+            down_ms,
+            after_io,
+        } => crash(cast, device_party(device), silent, down_ms, after_io),
+        Fault::Clock {
+            device,
+            offset_ms,
+            drift_ppm,
+        } => world.set_clock(device, offset_ms, drift_ppm),
+        Fault::ServerClock { server, offset_ms } => {
+            world.executor.set_clock(server_party(server), offset_ms, 0);
+        }
+        Fault::DiskFull { server, for_ms } => fill_disk(world, server, millis(for_ms)),
+        Fault::DiskError { server, sync, nth } => {
+            let call = if sync {
+                DiskCall::Sync
+            } else {
+                DiskCall::Append
+            };
+            world.with_server(server, |side| {
+                side.disk.fail(call, nth, DiskFault::Io);
+            });
+        }
+        Fault::StoreError { device, for_ms } => {
+            world.with_device(device, |side| side.medium.fail_for(millis(for_ms)));
+        }
+        Fault::StoreSlow {
+            device,
+            call_ms,
+            for_ms,
+        } => {
+            let (call, time) = (millis(call_ms), millis(for_ms));
+            world.with_device(device, |side| side.medium.slow_for(call, time));
+        }
+        Fault::DatabaseError { for_ms } => each_server(world, |side| {
+            side.database_medium.fail_for(millis(for_ms));
+        }),
+        Fault::DatabaseSlow { call_ms, for_ms } => each_server(world, |side| {
+            side.database_medium
+                .slow_for(millis(call_ms), millis(for_ms));
+        }),
+        Fault::ExpireToken { device } => {
+            world.tokens.expire(device);
+            world.network.reset(device_party(device));
+        }
+    }
+}
+
+fn each_server(world: &World, mut change: impl FnMut(&mut super::server_side::ServerSide)) {
+    for server in 0..world.server_count() {
+        world.with_server(server, &mut change);
+    }
+}
+
+fn cut(world: &World, device: usize, up: bool, down: bool) {
+    for server in 0..world.server_count() {
+        if up {
+            world
+                .network
+                .cut(device_party(device), server_party(server));
+        }
+        if down {
+            world
+                .network
+                .cut(server_party(server), device_party(device));
+        }
+    }
+}
+
+fn fill_disk(world: &World, server: usize, time: Duration) {
+    world.with_server(server, |side| {
+        let used: usize = side.disk.files().iter().map(|(_, length)| length).sum();
+        side.disk.set_capacity(used);
+    });
+    let mended = world.clone();
+    let mend = async move {
+        mended.sleep(time).await;
+        mended.with_server(server, |side| side.disk.set_capacity(usize::MAX));
+    };
+    world.executor.spawn(DIRECTOR, "make room", Box::pin(mend));
+}
+
+fn crash(cast: &Cast, party: PartyId, silent: bool, down_ms: u64, after_io: u32) {
+    if after_io == 0 {
+        fall(cast, party, silent, down_ms);
+    } else {
+        cast.world.crash_at_io(party, after_io, silent, down_ms);
+    }
+}
+
+/// A party loses its power, and comes back. One that is down or just starting loses it again.
+fn fall(cast: &Cast, party: PartyId, silent: bool, down_ms: u64) {
+    let world = &cast.world;
+    let server = (0..world.server_count()).find(|server| server_party(*server) == party);
+    let device = cast.devices().find(|device| device_party(*device) == party);
+    let cast = cast.clone();
+    let back = Duration::from_millis(down_ms);
+    if let Some(server) = server {
+        world.crash_server(server, silent);
+        let come_back = async move {
+            cast.world.sleep(back).await;
+            start_again(&cast.world, server).await;
+        };
+        world
+            .executor
+            .spawn(party, "power comes back", Box::pin(come_back));
+    } else if let Some(device) = device {
+        world.crash_device(device, silent);
+        let come_back = async move {
+            cast.world.sleep(back).await;
+            if let Err(error) = wake_device(&cast, device).await {
+                cast.world.fail(error);
+            }
+        };
+        world
+            .executor
+            .spawn(party, "power comes back", Box::pin(come_back));
+    }
+}
+
+/// How long somebody waits before a server that did not start is started again.
+const START_AGAIN_AFTER: Duration = Duration::from_millis(400);
+
+/// Starts a server. While its disk or its database fail it cannot; somebody tries again, as a
+/// supervisor would.
+async fn start_again(world: &World, server: usize) {
+    let faults_end = world.simulation.fault_phase + Duration::from_secs(1);
+    loop {
+        match world.start_server(server).await {
+            Ok(()) => return,
+            Err(error) if world.executor.now() > faults_end => {
+                world.fail(format!(
+                    "server {server} does not start after a crash: {error}"
+                ));
+                return;
+            }
+            Err(_) => world.sleep(START_AGAIN_AFTER).await,
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! What can go wrong: faults as data.
+
+use serde::{Deserialize, Serialize};
+
+use crate::sim::{Executor, LinkFaults, Stream};
+
+/// One fault. Devices and servers are counted from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Fault {
+    /// Frames between a device and the servers vanish without a word.
+    Cut {
+        /// The device.
+        device: usize,
+        /// Whether the way to the servers is cut.
+        up: bool,
+        /// Whether the way to the device is cut.
+        down: bool,
+    },
+    /// All cuts end, and links are healthy again.
+    Heal,
+    /// All links treat frames like this.
+    Links(LinkFaults),
+    /// A server loses its power, with what its disk had not synced, and comes back.
+    CrashServer {
+        /// The server.
+        server: usize,
+        /// Whether the devices are not told.
+        silent: bool,
+        /// How long it is gone, in milliseconds.
+        down_ms: u64,
+        /// In the middle of which input or output from now on it happens; 0: at once.
+        after_io: u32,
+    },
+    /// A device loses its power and comes back.
+    CrashDevice {
+        /// The device.
+        device: usize,
+        /// Whether the servers are not told.
+        silent: bool,
+        /// How long it is gone, in milliseconds.
+        down_ms: u64,
+        /// In the middle of which input or output from now on it happens; 0: at once.
+        after_io: u32,
+    },
+    /// A device's wall clock jumps.
+    Clock {
+        /// The device.
+        device: usize,
+        /// What it is off from now on, in milliseconds.
+        offset_ms: i64,
+        /// What it gains from now on, in parts per million.
+        drift_ppm: i64,
+    },
+    /// A server's wall clock jumps.
+    ServerClock {
+        /// The server.
+        server: usize,
+        /// What it is off from now on, in milliseconds.
+        offset_ms: i64,
+    },
+    /// A server's disk has no room left.
+    DiskFull {
+        /// The server.
+        server: usize,
+        /// For how long, in milliseconds.
+        for_ms: u64,
+    },
+    /// A server's disk fails one of its next appends or syncs.
+    DiskError {
+        /// The server.
+        server: usize,
+        /// Whether it is a sync.
+        sync: bool,
+        /// Which of the next calls; 1 is the very next.
+        nth: u64,
+    },
+    /// Calls of a device's store fail.
+    StoreError {
+        /// The device.
+        device: usize,
+        /// For how long, in milliseconds.
+        for_ms: u64,
+    },
+    /// Calls of a device's store take long.
+    StoreSlow {
+        /// The device.
+        device: usize,
+        /// How long each, in milliseconds.
+        call_ms: u64,
+        /// For how long, in milliseconds.
+        for_ms: u64,
+    },
+    /// Calls of the servers' database fail.
+    DatabaseError {
+        /// For how long, in milliseconds.
+        for_ms: u64,
+    },
+    /// Calls of the servers' database take long.
+    DatabaseSlow {
+        /// How long each, in milliseconds.
+        call_ms: u64,
+        /// For how long, in milliseconds.
+        for_ms: u64,
+    },
+    /// The token of a device is no longer good, and its connection breaks; its app gets another
+    /// one when it learns of it.
+    ExpireToken {
+        /// The device.
+        device: usize,
+    },
+}
+
+impl Fault {
+    /// What kind of fault it is.
+    #[must_use]
+    pub fn kind(&self) -> FaultKind {
+        match self {
+            Self::Cut { .. } => FaultKind::Cut,
+            Self::Heal => FaultKind::Heal,
+            Self::Links(_) => FaultKind::Links,
+            Self::CrashServer { .. } => FaultKind::CrashServer,
+            Self::CrashDevice { .. } => FaultKind::CrashDevice,
+            Self::Clock { .. } => FaultKind::Clock,
+            Self::ServerClock { .. } => FaultKind::ServerClock,
+            Self::DiskFull { .. } => FaultKind::DiskFull,
+            Self::DiskError { .. } => FaultKind::DiskError,
+            Self::StoreError { .. } => FaultKind::StoreError,
+            Self::StoreSlow { .. } => FaultKind::StoreSlow,
+            Self::DatabaseError { .. } => FaultKind::DatabaseError,
+            Self::DatabaseSlow { .. } => FaultKind::DatabaseSlow,
+            Self::ExpireToken { .. } => FaultKind::ExpireToken,
+        }
+    }
+
+    /// Whether a party loses its power.
+    #[must_use]
+    pub fn is_crash(&self) -> bool {
+        matches!(self, Self::CrashServer { .. } | Self::CrashDevice { .. })
+    }
+}
+
+/// A kind of fault, to say which ones a simulation draws, and how often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum FaultKind {
+    /// [`Fault::Cut`]
+    Cut,
+    /// [`Fault::Heal`]
+    Heal,
+    /// [`Fault::Links`]
+    Links,
+    /// [`Fault::CrashServer`]
+    CrashServer,
+    /// [`Fault::CrashDevice`]
+    CrashDevice,
+    /// A [`Fault::CrashDevice`] longer than tombstones are kept.
+    LongAbsence,
+    /// [`Fault::Clock`]
+    Clock,
+    /// [`Fault::ServerClock`]
+    ServerClock,
+    /// [`Fault::DiskFull`]
+    DiskFull,
+    /// [`Fault::DiskError`]
+    DiskError,
+    /// [`Fault::StoreError`]
+    StoreError,
+    /// [`Fault::StoreSlow`]
+    StoreSlow,
+    /// [`Fault::DatabaseError`]
+    DatabaseError,
+    /// [`Fault::DatabaseSlow`]
+    DatabaseSlow,
+    /// [`Fault::ExpireToken`]
+    ExpireToken,
+}
+
+/// What is drawn from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cast {
+    pub(super) devices: usize,
+    pub(super) servers: usize,
+    /// How long tombstones are kept, in milliseconds.
+    pub(super) retention_ms: u64,
+}
+
+/// The most input and output that passes before a crash in the middle of one.
+const MOST_IO: u64 = 40;
+/// How long the longest of the faults that last go on, in milliseconds.
+const LONGEST_MS: u64 = 3000;
+
+impl FaultKind {
+    /// A fault of this kind.
+    pub(super) fn draw(self, chance: &Executor, cast: Cast) -> Fault {
+        let below = |bound: u64| chance.below(Stream::Plan, bound);
+        let rolls = |percent| chance.chance(Stream::Plan, percent);
+        let device = index(below(cast.devices as u64));
+        let server = index(below(cast.servers as u64));
+        let after_io = || {
+            if rolls(50) {
+                u32::try_from(1 + below(MOST_IO)).unwrap_or(1)
+            } else {
+                0
+            }
+        };
+        let lasting = || 50 + below(LONGEST_MS);
+        match self {
+            Self::Cut => {
+                let up = rolls(70);
+                Fault::Cut {
+                    device,
+                    up,
+                    down: !up || rolls(60),
+                }
+            }
+            Self::Heal => Fault::Heal,
+            Self::Links => Fault::Links(links(below)),
+            Self::CrashServer => Fault::CrashServer {
+                server,
+                silent: rolls(40),
+                down_ms: below(1500),
+                after_io: after_io(),
+            },
+            Self::CrashDevice => Fault::CrashDevice {
+                device,
+                silent: rolls(50),
+                down_ms: below(2000),
+                after_io: after_io(),
+            },
+            Self::LongAbsence => Fault::CrashDevice {
+                device,
+                silent: rolls(50),
+                down_ms: cast.retention_ms + below(cast.retention_ms.max(1)),
+                after_io: 0,
+            },
+            Self::Clock => Fault::Clock {
+                device,
+                offset_ms: offset(below),
+                drift_ppm: signed(below(1000)) - 500,
+            },
+            Self::ServerClock => Fault::ServerClock {
+                server,
+                offset_ms: signed(below(10_000)) - 5000,
+            },
+            Self::DiskFull => Fault::DiskFull {
+                server,
+                for_ms: lasting(),
+            },
+            Self::DiskError => Fault::DiskError {
+                server,
+                sync: rolls(50),
+                nth: 1 + below(20),
+            },
+            Self::StoreError => Fault::StoreError {
+                device,
+                for_ms: lasting(),
+            },
+            Self::StoreSlow => Fault::StoreSlow {
+                device,
+                call_ms: 5 + below(200),
+                for_ms: lasting(),
+            },
+            Self::DatabaseError => Fault::DatabaseError { for_ms: lasting() },
+            Self::DatabaseSlow => Fault::DatabaseSlow {
+                call_ms: 5 + below(300),
+                for_ms: lasting(),
+            },
+            Self::ExpireToken => Fault::ExpireToken { device },
+        }
+    }
+}
+
+fn index(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(0)
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(0)
+}
+
+/// Ten minutes fast, ten minutes slow, or a little off.
+fn offset(below: impl Fn(u64) -> u64) -> i64 {
+    match below(4) {
+        0 => 600_000,
+        1 => -600_000,
+        _ => signed(below(2000)) - 1000,
+    }
+}
+
+fn links(below: impl Fn(u64) -> u64) -> LinkFaults {
+    LinkFaults {
+        delay_ms: (below(5), 5 + below(300)),
+        drop_percent: below(8),
+        duplicate_percent: below(8),
+        reorder_percent: below(8),
+        corrupt_percent: 0,
+        reset_percent: below(4),
+    }
+}

@@ -1,0 +1,28 @@
+//! What holds after every step of every run. One file each; adding one is a file and a line here.
+
+mod cursors;
+mod once;
+mod order;
+mod revivals;
+mod sent;
+mod stamps;
+mod views;
+mod windows;
+
+use std::sync::Arc;
+
+use super::invariant::Invariant;
+
+type Make = Arc<dyn Fn() -> Box<dyn Invariant> + Send + Sync>;
+
+/// All of them.
+pub(super) fn all() -> Vec<Make> {
+    vec![
+        Arc::new(|| Box::new(once::AppliedOnce::default())),
+        Arc::new(|| Box::new(order::DeviceOrder::default())),
+        Arc::new(|| Box::new(revivals::NoRevival::default())),
+        Arc::new(|| Box::new(stamps::BoundedStamps::default())),
+        Arc::new(|| Box::new(windows::WindowKept::default())),
+        Arc::new(|| Box::new(cursors::CursorsNeverSkip::default())),
+    ]
+}

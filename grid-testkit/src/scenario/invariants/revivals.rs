@@ -1,0 +1,86 @@
+//! Versions of a key only go up: a deleted key comes back only by a later write.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use grid_core::protocol::Message;
+use grid_core::{Hlc, Key, MapName, OpId, Sequence, Stamp};
+
+use super::sent::{sent, sent_delta};
+use super::views::Views;
+use crate::scenario::{Event, Invariant, View};
+
+/// How long after a removal the first of its deltas may be sent.
+const SEEN_LATE: Duration = Duration::from_secs(1);
+
+/// A version of a key.
+#[derive(Debug, Clone, Copy)]
+struct Version {
+    stamp: Stamp,
+    removed: bool,
+    /// When it was first seen.
+    at: Duration,
+}
+
+/// What stands later in the order of a key's versions has a later stamp; so nothing that is older
+/// than a removal brings the key back.
+///
+/// But one: who never saw the key and creates it anew is taken in once the removal is so old that
+/// it is forgotten. To refuse that would be to refuse every new entry of a device that was away for
+/// so long.
+#[derive(Debug, Default)]
+pub(super) struct NoRevival {
+    views: Views,
+    creations: BTreeSet<OpId>,
+    seen: BTreeMap<(MapName, Key), BTreeMap<Sequence, Version>>,
+}
+
+impl Invariant for NoRevival {
+    fn name(&self) -> &'static str {
+        "only a later write brings a deleted key back"
+    }
+
+    fn observe(&mut self, event: &Event, view: &View<'_>) -> Result<(), String> {
+        if let Some((link, message)) = sent(event) {
+            self.views.read(link, message);
+            if let Message::Push(push) = message {
+                let creations = push.ops.iter().filter(|op| op.base == Hlc::ZERO);
+                self.creations.extend(creations.map(|op| op.id));
+            }
+        }
+        let Some((link, delta)) = sent_delta(event) else {
+            return Ok(());
+        };
+        let Some(map) = self.views.map(link, delta.view) else {
+            return Err(format!(
+                "a delta of view {:?}, which nobody asked for",
+                delta.view
+            ));
+        };
+        for record in &delta.records {
+            let place = (map.clone(), record.key.clone());
+            let versions = self.seen.entry(place).or_default();
+            let version = Version {
+                stamp: record.stamp,
+                removed: record.is_tombstone(),
+                at: view.now(),
+            };
+            versions.entry(record.sequence).or_insert(version);
+            let before = versions.range(..record.sequence).next_back();
+            let after = versions.range(record.sequence.next()..).next();
+            let creates = self.creations.contains(&record.stamp.op);
+            let goes_up = before.is_none_or(|(_, earlier)| {
+                let forgotten =
+                    earlier.removed && view.now() + SEEN_LATE >= earlier.at + view.retention();
+                earlier.stamp <= record.stamp || (creates && forgotten)
+            });
+            if !goes_up {
+                return Err(format!(
+                    "{map}/{}: version {} at {}, between {before:?} and {after:?}",
+                    record.key, record.stamp, record.sequence
+                ));
+            }
+        }
+        Ok(())
+    }
+}

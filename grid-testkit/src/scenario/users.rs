@@ -1,0 +1,159 @@
+//! The users of the devices: they perform the plan's operations, each at its time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{Either, select};
+use grid_client::{ConnectionState, Grid};
+
+use super::device::{Device, Turn};
+use super::fault::Fault;
+use super::plan::Plan;
+use super::world::{World, device_party};
+use crate::sim::{Executor, Stream};
+
+/// A world and what shall happen in it.
+#[derive(Debug, Clone)]
+pub(super) struct Cast {
+    pub(super) world: World,
+    pub(super) plan: Arc<Plan>,
+}
+
+/// An operation with its time.
+#[derive(Debug, Clone, Copy)]
+struct Due {
+    at: Duration,
+    number: u32,
+}
+
+impl Cast {
+    pub(super) fn new(world: &World, plan: &Plan) -> Self {
+        Self {
+            world: world.clone(),
+            plan: Arc::new(plan.clone()),
+        }
+    }
+
+    /// The devices that take part.
+    pub(super) fn devices(&self) -> impl Iterator<Item = usize> + use<> {
+        let count = self.world.device_count();
+        let devices: Vec<usize> = self.plan.ops.keys().copied().collect();
+        devices.into_iter().filter(move |device| *device < count)
+    }
+
+    /// A device that is up.
+    pub(super) fn device(&self, number: usize) -> Option<Device> {
+        Some(Device {
+            world: self.world.clone(),
+            number,
+            grid: self.world.grid(number)?,
+        })
+    }
+
+    pub(super) fn has_long_absence(&self) -> bool {
+        let retention = self.world.simulation.settings.retention_ms;
+        self.plan.faults.iter().any(|fault| {
+            matches!(fault.fault, Fault::CrashDevice { down_ms, .. } if down_ms >= retention)
+        })
+    }
+
+    /// What the user of a device does, in order of time.
+    fn operations(&self, device: usize) -> Vec<Due> {
+        let span = self.world.simulation.fault_phase.as_millis();
+        let span = u64::try_from(span).unwrap_or(u64::MAX);
+        let numbers = self.plan.ops.get(&device).into_iter().flatten();
+        let mut operations: Vec<Due> = numbers
+            .map(|number| {
+                let stream = Stream::Operation(device_party(device), *number);
+                // A world of its own: what is drawn here leaves the operation's chances alone.
+                let chance = Executor::new(self.world.executor.seed().wrapping_add(1));
+                Due {
+                    at: Duration::from_millis(chance.below(stream, span)),
+                    number: *number,
+                }
+            })
+            .collect();
+        operations.sort_by_key(|due| (due.at, due.number));
+        operations
+    }
+
+    /// Whether every user has begun everything.
+    pub(super) fn all_begun(&self) -> bool {
+        self.devices().all(|device| {
+            let planned = self.plan.ops.get(&device).map_or(0, Vec::len);
+            let begun = self.world.with_device(device, |side| side.begun);
+            begun >= Some(planned)
+        })
+    }
+}
+
+/// Opens a device on what its store holds, and lets its user go on. While the store fails it cannot
+/// be opened; its user tries again.
+pub(super) async fn wake_device(cast: &Cast, device: usize) -> Result<(), String> {
+    const TRY_AGAIN_AFTER: Duration = Duration::from_millis(300);
+    let world = &cast.world;
+    let faults_end = world.simulation.fault_phase + Duration::from_secs(1);
+    let grid = loop {
+        match world.start_device(device).await {
+            Ok(grid) => break grid,
+            Err(error) if world.executor.now() > faults_end => {
+                return Err(format!("device {device} does not open: {error}"));
+            }
+            Err(_) => world.sleep(TRY_AGAIN_AFTER).await,
+        }
+    };
+    for map in world.simulation.workload.maps() {
+        let opened = grid.map::<ciborium::Value>(&map);
+        opened.map_err(|error| format!("device {device} opens map {map}: {error}"))?;
+    }
+    let party = device_party(device);
+    let (user, app) = (cast.clone(), (world.clone(), grid));
+    let works = async move { work(&user, device).await };
+    world.executor.spawn(party, "user", Box::pin(works));
+    let renews = async move { renew(&app.0, device, &app.1).await };
+    world.executor.spawn(party, "app", Box::pin(renews));
+    Ok(())
+}
+
+async fn work(cast: &Cast, device: usize) {
+    let world = &cast.world;
+    loop {
+        let begun = world
+            .with_device(device, |side| side.begun)
+            .unwrap_or(usize::MAX);
+        let Some(due) = cast.operations(device).get(begun).copied() else {
+            return;
+        };
+        world.executor.sleep_until(due.at).await;
+        let Some(seat) = cast.device(device) else {
+            return;
+        };
+        world.with_device(device, |side| side.begun += 1);
+        world
+            .executor
+            .step_taken(device_party(device), "operation", due.number.into());
+        let turn = Turn {
+            executor: world.executor.clone(),
+            stream: Stream::Operation(device_party(device), due.number),
+            number: due.number,
+        };
+        if let Err(seen) = world.simulation.workload.run(&seat, &turn).await {
+            world.fail(format!("device {device}, operation {}: {seen}", due.number));
+        }
+    }
+}
+
+/// What an app does whose token is not good any more: it gets another one.
+async fn renew(world: &World, device: usize, grid: &Grid) {
+    let mut watch = grid.connection();
+    loop {
+        if matches!(watch.current(), ConnectionState::Refused { .. }) {
+            grid.set_token(world.tokens.of(device));
+        }
+        let changed = std::pin::pin!(watch.changed());
+        let later = std::pin::pin!(world.sleep(Duration::from_millis(700)));
+        if let Either::Left((ConnectionState::Closed, _)) = select(changed, later).await {
+            return;
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! `cargo xtask sim`: runs the scenarios of this repository.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "it tells how long it took; nothing of what it runs sees that clock"
+)]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+use grid_sim::{report, scenarios};
+use grid_testkit::scenario::{Outcome, Plan, Simulation, Summary, render_diagram};
+
+/// Runs the client and the server that ship on simulated time, links, disks and stores.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask sim")]
+struct Arguments {
+    /// How many runs, over all scenarios.
+    #[arg(long, default_value_t = 1000)]
+    runs: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 0)]
+    first: u64,
+    /// Only this scenario.
+    #[arg(long)]
+    scenario: Option<String>,
+    /// Only this seed of the scenario, with all that happens in it.
+    #[arg(long, requires = "scenario", env = "GRID_SIM_SEED")]
+    seed: Option<u64>,
+    /// What is left of the seed's plan: JSON, or a file with it.
+    #[arg(long, requires = "seed", env = "GRID_SIM_PLAN")]
+    plan: Option<String>,
+    /// Writes the run of the seed, or of the first failure, as a page with a sequence diagram.
+    #[arg(long)]
+    html: Option<PathBuf>,
+    /// Threads; 0 takes all cores.
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+}
+
+/// How many runs a failure may be made small with.
+const SHRINK_RUNS: usize = 1000;
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<bool, String> {
+    let chosen = match &arguments.scenario {
+        Some(name) => vec![scenarios::named(name)?],
+        None => scenarios::all(),
+    };
+    if let (Some(seed), Some(simulation)) = (arguments.seed, chosen.first()) {
+        return replay(arguments, simulation, seed);
+    }
+    sweep(arguments, &chosen)
+}
+
+fn replay(arguments: &Arguments, simulation: &Simulation, seed: u64) -> Result<bool, String> {
+    let plan = match &arguments.plan {
+        None => simulation.plan(seed),
+        Some(text) => Plan::from_text_or_file(text)?,
+    };
+    let outcome = simulation.record(seed, &plan);
+    show(arguments, simulation, &outcome)?;
+    println!("trace hash {:016x}", outcome.trace_hash);
+    Ok(outcome.failure.is_none())
+}
+
+fn sweep(arguments: &Arguments, chosen: &[Simulation]) -> Result<bool, String> {
+    let begin = Instant::now();
+    let mut total = Summary::default();
+    let count = chosen.len() as u64;
+    for (index, simulation) in chosen.iter().enumerate() {
+        let share = arguments.runs / count + u64::from((index as u64) < arguments.runs % count);
+        let seeds = arguments.first..arguments.first + share;
+        let summary = simulation.sweep(seeds, arguments.threads);
+        println!(
+            "{:<14} {:>6} runs, {} failed; {}",
+            simulation.name(),
+            summary.runs,
+            summary.failed,
+            report::least(&summary)
+        );
+        if let Some(failing) = summary.failures.first() {
+            let shrunk = simulation.shrink(failing, SHRINK_RUNS);
+            println!(
+                "seed {} failed; its plan of {} parts was made small in {} runs",
+                failing.seed, shrunk.size_before, shrunk.runs
+            );
+            show(arguments, simulation, &shrunk.outcome)?;
+        }
+        total.merge(summary);
+    }
+    println!("{}", report::json(&total, begin.elapsed().as_secs_f64()));
+    Ok(total.failed == 0)
+}
+
+/// Shows a recorded run.
+fn show(arguments: &Arguments, simulation: &Simulation, outcome: &Outcome) -> Result<(), String> {
+    let command = format!("cargo xtask sim --scenario {}", simulation.name());
+    println!("{}", grid_testkit::scenario::report(outcome, &command));
+    if let Some(file) = &arguments.html {
+        let page = render_diagram(outcome);
+        std::fs::write(file, page).map_err(|error| format!("{}: {error}", file.display()))?;
+    }
+    Ok(())
+}
