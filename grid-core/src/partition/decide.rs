@@ -2,7 +2,7 @@
 
 use crate::clock::admit;
 use crate::hlc::Hlc;
-use crate::op::{Action, Op, RunId, Stamp};
+use crate::op::{Action, Op, OpId, RunId, Stamp};
 use crate::protocol::{RejectReason, Verdict};
 use crate::record::{Record, Sequence};
 use crate::traits::Resolution;
@@ -117,7 +117,7 @@ impl Partition {
         let at = draft.locate(&proposal.address, case.hash);
         let current = draft.current(at, &op.key, case.held);
         let (hlc, restamped) = final_hlc(draft, proposal, current.as_ref(), now_ms, rules);
-        if let Some(refusal) = self.refuse(op, current.as_ref()) {
+        if let Some(refusal) = self.refuse(op, hlc, current.as_ref()) {
             return refusal;
         }
         draft.run(op.id.run, &proposal.principal).last_hlc = hlc;
@@ -137,7 +137,7 @@ impl Partition {
     }
 
     /// The conditions under which an op takes no effect whatever its stamp.
-    fn refuse(&self, op: &Op, current: Option<&Version<'_>>) -> Option<Outcome> {
+    fn refuse(&self, op: &Op, hlc: Hlc, current: Option<&Version<'_>>) -> Option<Outcome> {
         if let Some(wanted) = op.if_version {
             let live = current.filter(|version| !version.is_tombstone());
             let found = live.map_or(Stamp::ZERO, Version::stamp);
@@ -148,14 +148,26 @@ impl Partition {
                 ));
             }
         }
-        let edits = matches!(op.action, Action::Put { .. }) && op.base != Hlc::ZERO;
-        if current.is_none() && edits && op.base <= self.horizon.highest_collected {
-            return Some(rejected(
+        let collected = self.horizon.highest_collected;
+        if current.is_some() {
+            return None;
+        }
+        match op.action {
+            Action::Put { .. } if op.base != Hlc::ZERO && op.base <= collected => Some(rejected(
                 RejectReason::Gone,
                 "the entry was deleted longer ago than tombstones are kept".to_owned(),
-            ));
+            )),
+            // Its tombstone would stand where a later one was collected, and let edits pass that
+            // are later than it and earlier than the deletion.
+            Action::Remove if hlc <= collected => Some(Outcome {
+                verdict: Verdict::Superseded(Stamp {
+                    hlc: collected,
+                    op: OpId::default(),
+                }),
+                sequence: Sequence::ZERO,
+            }),
+            _ => None,
         }
-        None
     }
 }
 

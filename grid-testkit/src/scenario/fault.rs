@@ -205,16 +205,8 @@ impl FaultKind {
                 0
             }
         };
-        let lasting = || 50 + below(LONGEST_MS);
         match self {
-            Self::Cut => {
-                let up = rolls(70);
-                Fault::Cut {
-                    device,
-                    up,
-                    down: !up || rolls(60),
-                }
-            }
+            Self::Cut => cut(device, &rolls),
             Self::Heal => Fault::Heal,
             Self::Links => Fault::Links(links(below)),
             Self::CrashServer => Fault::CrashServer {
@@ -246,30 +238,55 @@ impl FaultKind {
             },
             Self::DiskFull => Fault::DiskFull {
                 server,
-                for_ms: lasting(),
+                for_ms: lasting(&below),
             },
             Self::DiskError => Fault::DiskError {
                 server,
                 sync: rolls(50),
                 nth: 1 + below(20),
             },
-            Self::StoreError => Fault::StoreError {
-                device,
-                for_ms: lasting(),
-            },
-            Self::StoreSlow => Fault::StoreSlow {
-                device,
-                call_ms: 5 + below(200),
-                for_ms: lasting(),
-            },
-            Self::DatabaseError => Fault::DatabaseError { for_ms: lasting() },
-            Self::DatabaseSlow => Fault::DatabaseSlow {
-                call_ms: 5 + below(300),
-                for_ms: lasting(),
-            },
+            Self::StoreError | Self::StoreSlow => store(self, device, &below),
+            Self::DatabaseError | Self::DatabaseSlow => database(self, &below),
             Self::ExpireToken => Fault::ExpireToken { device },
         }
     }
+}
+
+fn cut(device: usize, rolls: &impl Fn(u64) -> bool) -> Fault {
+    let up = rolls(70);
+    Fault::Cut {
+        device,
+        up,
+        down: !up || rolls(60),
+    }
+}
+
+fn store(kind: FaultKind, device: usize, below: &impl Fn(u64) -> u64) -> Fault {
+    let for_ms = lasting(below);
+    if kind == FaultKind::StoreError {
+        return Fault::StoreError { device, for_ms };
+    }
+    Fault::StoreSlow {
+        device,
+        call_ms: 5 + below(200),
+        for_ms,
+    }
+}
+
+fn database(kind: FaultKind, below: &impl Fn(u64) -> u64) -> Fault {
+    let for_ms = lasting(below);
+    if kind == FaultKind::DatabaseError {
+        return Fault::DatabaseError { for_ms };
+    }
+    Fault::DatabaseSlow {
+        call_ms: 5 + below(300),
+        for_ms,
+    }
+}
+
+/// How long a fault that lasts goes on, in milliseconds.
+fn lasting(below: &impl Fn(u64) -> u64) -> u64 {
+    50 + below(LONGEST_MS)
 }
 
 fn index(number: u64) -> usize {

@@ -207,7 +207,7 @@ fn check_no_trace(entry: &Entry, state: &FinalState) -> Result<(), String> {
 
 /// A write that the server took is the winner, or lost against one that was stamped later than this
 /// one can have been; or the key was removed, the removal forgotten, and somebody who never saw the
-/// key created it.
+/// key created it, for others to edit.
 fn check_not_lost(
     book: &Book,
     entry: &Entry,

@@ -101,7 +101,7 @@ impl Shrinker<'_> {
             let mut from = 0;
             while from < part.count(&self.best) && self.left > 0 {
                 let rest = part.without(&self.best, from, from + size);
-                if !self.takes(rest) {
+                if !self.takes(&rest) {
                     from += size;
                 }
             }
@@ -110,7 +110,7 @@ impl Shrinker<'_> {
     }
 
     /// Whether `plan` still fails in one of a few orders; if so, it is the best from now on.
-    fn takes(&mut self, plan: Plan) -> bool {
+    fn takes(&mut self, plan: &Plan) -> bool {
         for turn in 0..ORDERS {
             let Some(left) = self.left.checked_sub(1) else {
                 return false;

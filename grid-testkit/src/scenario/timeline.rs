@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use grid_core::protocol::{Message, RepairStep};
+use grid_core::protocol::{Ack, Delta, Message, RepairStep};
 
 use super::event::{Event, TimedEvent};
 use super::ledger::shown;
@@ -107,51 +107,8 @@ pub(super) fn describe(message: &Message) -> Option<String> {
             let resume = if push.resume { ", resuming" } else { "" };
             format!("Push run {} ops {}{resume}", push.run, numbers.join(" "))
         }
-        Message::Ack(ack) => {
-            let accepted: Vec<String> = ack
-                .accepted
-                .iter()
-                .map(|range| format!("{}+{}", range.first, range.count))
-                .collect();
-            let exceptions: Vec<String> = ack
-                .exceptions
-                .iter()
-                .map(|one| format!("{}: {:?}", one.number, one.verdict))
-                .collect();
-            format!(
-                "Ack run {} partition {} at {}, accepted [{}], exceptions [{}]",
-                ack.run,
-                ack.partition,
-                ack.sequence,
-                accepted.join(" "),
-                exceptions.join(", ")
-            )
-        }
-        Message::Delta(delta) => {
-            let records: Vec<String> = delta
-                .records
-                .iter()
-                .map(|record| {
-                    let value = record
-                        .value
-                        .as_ref()
-                        .map_or("gone".to_owned(), |v| shown(v));
-                    format!(
-                        "{}={value} @{} #{}",
-                        record.key, record.stamp, record.sequence
-                    )
-                })
-                .collect();
-            format!(
-                "Delta {:?} view {} partition {} {}..{} [{}]",
-                delta.mode,
-                delta.view.0,
-                delta.partition,
-                delta.from,
-                delta.to,
-                records.join(", ")
-            )
-        }
+        Message::Ack(ack) => describe_ack(ack),
+        Message::Delta(delta) => describe_delta(delta),
         Message::Subscribe(subscribe) => {
             format!("Subscribe {} from {:?}", subscribe.map, subscribe.cursor)
         }
@@ -180,6 +137,53 @@ pub(super) fn describe(message: &Message) -> Option<String> {
         other => short(&format!("{other:?}")),
     };
     Some(text)
+}
+
+fn describe_ack(ack: &Ack) -> String {
+    let accepted: Vec<String> = ack
+        .accepted
+        .iter()
+        .map(|range| format!("{}+{}", range.first, range.count))
+        .collect();
+    let exceptions: Vec<String> = ack
+        .exceptions
+        .iter()
+        .map(|one| format!("{}: {:?}", one.number, one.verdict))
+        .collect();
+    format!(
+        "Ack run {} partition {} at {}, accepted [{}], exceptions [{}]",
+        ack.run,
+        ack.partition,
+        ack.sequence,
+        accepted.join(" "),
+        exceptions.join(", ")
+    )
+}
+
+fn describe_delta(delta: &Delta) -> String {
+    let records: Vec<String> = delta
+        .records
+        .iter()
+        .map(|record| {
+            let value = record
+                .value
+                .as_ref()
+                .map_or("gone".to_owned(), |v| shown(v));
+            format!(
+                "{}={value} @{} #{}",
+                record.key, record.stamp, record.sequence
+            )
+        })
+        .collect();
+    format!(
+        "Delta {:?} view {} partition {} {}..{} [{}]",
+        delta.mode,
+        delta.view.0,
+        delta.partition,
+        delta.from,
+        delta.to,
+        records.join(", ")
+    )
 }
 
 /// The beginning of a long text.

@@ -5,6 +5,7 @@ mod book;
 pub(crate) mod demo;
 mod doc;
 mod setup;
+mod sim;
 mod test;
 
 use crate::failure::Result;
@@ -15,6 +16,7 @@ pub(crate) enum Command {
     Setup(setup::Setup),
     Demo(demo::Demo),
     Test(test::Test),
+    Sim(sim::Sim),
     Bench(bench::Bench),
     Book(book::Book),
     Doc(doc::Doc),
@@ -27,6 +29,7 @@ impl Command {
             Self::Setup(command) => command.run(),
             Self::Demo(command) => command.run(),
             Self::Test(command) => command.run(),
+            Self::Sim(command) => command.run(),
             Self::Bench(command) => command.run(),
             Self::Book(command) => command.run(),
             Self::Doc(command) => command.run(),

@@ -114,6 +114,32 @@ fn tombstones_below_the_horizon_go_and_an_edit_of_what_they_removed_is_gone() {
 }
 
 #[test]
+fn an_old_removal_leaves_no_tombstone_where_a_later_one_was_collected() {
+    let mut world = world();
+    world.push_one(put(1, 1, 0, "k", 1));
+    let seen = world.stamp("k").hlc;
+    world.push_one(remove(1, 2, 10, "k"));
+    for _ in 0..2 {
+        world.now_ms += RETENTION_MS;
+        world.keep_house();
+    }
+    assert_eq!(world.partition.occupied(), 0);
+
+    let old = world.push_one(remove(2, 1, 5, "k"));
+    assert!(matches!(old, Verdict::Superseded(_)), "{old:?}");
+    assert_eq!(world.partition.occupied(), 0);
+    // With a tombstone of 5 in the way, this edit would have brought back what 10 deleted.
+    let mut edit = put(2, 2, 7, "k", 2);
+    edit.base = seen;
+    let Verdict::Rejected { reason, .. } = world.push_one(edit) else {
+        panic!("an edit of a collected entry");
+    };
+    assert_eq!(reason, RejectReason::Gone);
+    // A removal that is later than all that was collected is like any other.
+    assert_eq!(world.push_one(remove(2, 3, 20, "k")), Verdict::Accepted);
+}
+
+#[test]
 fn a_tombstone_stays_until_the_system_of_record_has_it() {
     let mut world = world();
     world.push_one(put(1, 1, 0, "k", 1));
