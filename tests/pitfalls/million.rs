@@ -211,5 +211,5 @@ async fn pitfall_06_a_million_pending_ops_survive_kill_9_and_arrive() {
     assert_eq!(some.len(), 100);
     let status = stranger.status();
     let changes: u64 = status.maps[0].cursor.iter().map(|(_, at)| at.0).sum();
-    assert_eq!(changes, OPS.into());
+    assert_eq!(changes, u64::from(OPS));
 }
