@@ -9,6 +9,7 @@ use super::event::{Call, Event, Happening};
 use super::history::History;
 use super::outcome::Outcome;
 use super::seen::Seen;
+use super::value::Value;
 use super::violation::{Finding, Guarantee, Violation};
 
 /// One entry: map and key.
@@ -123,6 +124,8 @@ pub(super) struct Operations<'h> {
     pub(super) versions: BTreeMap<OpId, Stamp>,
     /// The writes of every entry, in the order of their calls.
     pub(super) writes: BTreeMap<Place<'h>, Vec<usize>>,
+    /// The puts of every value of every entry, in the order of their calls.
+    puts: BTreeMap<(Place<'h>, &'h Value), Vec<usize>>,
 }
 
 impl<'h> Operations<'h> {
@@ -171,6 +174,7 @@ impl<'h> Operations<'h> {
             by_id: BTreeMap::new(),
             versions: BTreeMap::new(),
             writes: BTreeMap::new(),
+            puts: BTreeMap::new(),
         };
         operations.index();
         operations.learn()?;
@@ -187,6 +191,10 @@ impl<'h> Operations<'h> {
                 && op.action.is_write()
             {
                 self.writes.entry(place).or_default().push(index);
+                let put = op.action.value().map(|value| (place, value));
+                if let Some(put) = put {
+                    self.puts.entry(put).or_default().push(index);
+                }
             }
         }
     }
@@ -253,16 +261,17 @@ impl<'h> Operations<'h> {
         }
     }
 
+    /// The writes that put this value at this place.
+    pub(super) fn puts<'a>(&'a self, place: Place<'a>, value: &'a Value) -> &'a [usize] {
+        self.puts.get(&(place, value)).map_or(&[], Vec::as_slice)
+    }
+
     /// The one write that put this value at this place; none if there are several or none.
-    fn writer(&self, place: Place<'h>, seen: &Seen) -> Option<usize> {
-        let writes = self.writes.get(&place)?;
-        let mut same = writes.iter().filter(|write| {
-            self.all
-                .get(**write)
-                .is_some_and(|op| op.action.value() == seen.value.as_ref())
-        });
-        let first = *same.next()?;
-        same.next().is_none().then_some(first)
+    fn writer(&self, place: Place<'_>, seen: &Seen) -> Option<usize> {
+        match self.puts(place, seen.value.as_ref()?) {
+            [only] => Some(*only),
+            _ => None,
+        }
     }
 
     /// A violation, shown by these operations and these further events.

@@ -124,10 +124,11 @@ impl Outcome {
     /// Whether two fates say the same, whichever of them tells a version.
     pub(super) fn agrees_with(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Acked { version: one }, Self::Acked { version: two })
-            | (Self::Superseded { by: one }, Self::Superseded { by: two }) => {
+            (Self::Acked { version: one }, Self::Acked { version: two }) => {
                 one.is_none() || two.is_none() || one == two
             }
+            // Asked again, the server may name what is there by now.
+            (Self::Superseded { .. }, Self::Superseded { .. }) => true,
             (one, two) => one == two,
         }
     }

@@ -262,6 +262,20 @@ fn the_witness_is_small_however_long_the_history() {
     fails(&script, 3);
 }
 
+#[test]
+fn a_write_that_was_under_way_is_not_held_against_what_had_happened() {
+    let script = Script::default();
+    let open = script.call("b", put("k", 2).if_version(version(1)));
+    script.read("r", SERVER, "k", Seen::absent());
+    script.read("r", SERVER, "k", Seen::absent());
+    script.done("a", put("k", 1), acked(1));
+    script.end(&open, acked(2));
+    passes(&script);
+    script.read("r", SERVER, "k", Seen::value(1));
+    // Not the write of 2 alone, as if it should have been made when nothing was there.
+    fails(&script, 3);
+}
+
 /// Writes that all overlap, of which every order is possible, and a read that none explains.
 fn hard(writes: u64) -> Script {
     let script = Script::default();

@@ -63,6 +63,19 @@ fn a_fate_may_be_told_again_but_not_another() {
 }
 
 #[test]
+fn a_superseded_write_may_be_told_of_other_winners_later() {
+    let script = Script::default();
+    let call = script.durable("a", put("k", 1), op(1, 1));
+    for winner in [5, 7] {
+        let by = Some(version(winner));
+        script.end(&call, Outcome::Superseded { by });
+    }
+    assert_eq!(passes(&script).superseded, 1);
+    script.end(&call, Outcome::acked());
+    fails(&script, Guarantee::OneFate, 1);
+}
+
+#[test]
 fn a_fate_that_is_learned_after_a_restart_counts() {
     let script = Script::default();
     script.durable("a", put("k", 1), op(1, 1));

@@ -135,12 +135,10 @@ fn is_kept(
     match (identity, winner) {
         // Several writes of one value: one of them may be it.
         (None, _) => {
-            let writes = operations.writes.get(&held.place).into_iter().flatten();
-            let mut same = writes.filter(|write| {
-                let op = operations.all.get(**write);
-                op.is_some_and(|op| op.action.value() == held.seen.value.as_ref())
-            });
-            same.any(|other| *other == write || may_be_later(operations, *other, None, write))
+            let value = held.seen.value.as_ref();
+            let puts = value.map_or(&[][..], |value| operations.puts(held.place, value));
+            let mut puts = puts.iter().copied();
+            puts.any(|put| put == write || may_be_later(operations, put, None, write))
         }
         (Some(_), Some(winner)) => may_be_later(operations, winner, held.seen.version, write),
         (Some(_), None) => {

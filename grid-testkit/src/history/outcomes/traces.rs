@@ -18,14 +18,12 @@ pub(super) fn check(operations: &Operations<'_>, sight: &Sight<'_>) -> Result<()
     let Some(value) = &sight.seen.value else {
         return Ok(());
     };
-    let writes = operations.writes.get(&sight.place).into_iter().flatten();
-    let same: Vec<usize> = writes
-        .copied()
-        .filter(|write| {
-            let op = operations.all.get(*write);
-            op.is_some_and(|op| op.action.value() == Some(value) && op.called < sight.moment)
-        })
-        .collect();
+    let puts = operations.puts(sight.place, value).iter().copied();
+    let called = |put: &usize| {
+        let op = operations.all.get(*put);
+        op.is_some_and(|op| op.called < sight.moment)
+    };
+    let same: Vec<usize> = puts.filter(called).collect();
     if same.is_empty() {
         let what = format!(
             "{} sees {value} at {}, which nobody wrote",
