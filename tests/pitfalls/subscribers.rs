@@ -1,9 +1,9 @@
 //! What subscribers are sent.
 
-use grid_testkit::proxy::Proxy;
+use grid_testkit::proxy::{LinkState, Proxy};
 use hybrid_grid::{Event, Fate, Map, Subscription};
 
-use crate::world::{Customer, Site, agree, customer, flushed, soon, through, verdict};
+use crate::world::{Customer, Site, agree, customer, flushed, offline, soon, through, verdict};
 
 const ENTRIES: u32 = 1_000;
 const CHANGES: u32 = 50;
@@ -11,6 +11,9 @@ const CHANGES: u32 = 50;
 const MOST_BYTES_PER_CHANGE: u64 = 260;
 /// The ack of one op and the event of it, at the most.
 const MOST_BYTES_PER_OWN_WRITE: u64 = 300;
+
+/// Greeting, two subscriptions and the word that one of them is level, at the most.
+const MOST_BYTES_OF_GREETING: u64 = 500;
 
 /// Waits until a subscriber has seen an entry at this edition.
 async fn until_seen(live: &mut Subscription<Customer>, key: &str, edition: u32) {
@@ -108,4 +111,45 @@ async fn pitfall_09_subscribers_get_the_changes_they_asked_for_and_nothing_else(
     assert!(seen <= u64::from(CHANGES) * MOST_BYTES_PER_CHANGE, "{seen}");
     assert!(of_other_maps <= MOST_BYTES_PER_OWN_WRITE, "{of_other_maps}");
     assert!(beside_prefix <= MOST_BYTES_PER_OWN_WRITE, "{beside_prefix}");
+}
+
+/// The same for what was missed: who comes back is told what changed of what it follows, though
+/// other maps lie in the same partition and changed as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn pitfall_09_a_reconnect_brings_nothing_of_what_was_not_asked_for() {
+    let mut site = Site::new().await;
+    site.settings.partition_count = 1;
+    site.settings.map_spread = 1;
+    let server = site.start().await;
+    let writer = site.device().open().await.unwrap();
+    let busy = writer.map::<Customer>("busy").unwrap();
+    let quiet = writer.map::<Customer>("quiet").unwrap();
+    fill(&busy).await;
+    fill(&quiet).await;
+    flushed(&writer).await;
+    let line = Site::line(&server).await;
+    let device = through(&line).open().await.unwrap();
+    let even = device.map_with_prefix::<Customer>("busy", "even/").unwrap();
+    agree::<Customer>(&[&writer, &device], "quiet").await;
+    flushed(&device).await;
+    line.set(LinkState::Cut);
+    offline(&device).await;
+    for change in 0..CHANGES {
+        let id = 2 * change + 1;
+        drop(busy.put(&key(id), &customer(id, 1)).await.unwrap());
+    }
+    drop(quiet.put(&key(0), &customer(0, 1)).await.unwrap());
+    flushed(&writer).await;
+    let before = line.bytes();
+    line.set(LinkState::Up);
+    device.connect_now();
+    agree::<Customer>(&[&writer, &device], "quiet").await;
+    flushed(&device).await;
+    let seen = since(&line, before);
+    println!("reconnect after {CHANGES} changes of other entries and 1 of its own: {seen} bytes");
+    assert_eq!(even.len(), ENTRIES as usize / 2);
+    assert!(
+        seen <= MOST_BYTES_OF_GREETING + MOST_BYTES_PER_CHANGE,
+        "{seen}"
+    );
 }
