@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, OnceLock};
 
 use bytes::{Bytes, BytesMut};
@@ -27,6 +27,42 @@ fn address() -> MapAddress {
     }
 }
 
+fn op(number: u64, key: &str, value: Option<usize>) -> Op {
+    let put = |bytes| Action::Put {
+        value: Bytes::from(vec![0; bytes]),
+        ttl_ms: None,
+    };
+    Op {
+        id: OpId {
+            run: RunId(7),
+            number,
+        },
+        hlc: Hlc::new(number, 0),
+        map: address().map,
+        key: Key::new(key).unwrap(),
+        action: value.map_or(Action::Remove, put),
+        base: Hlc::ZERO,
+        if_version: None,
+        schema: 0,
+    }
+}
+
+fn write(partition: &mut Partition, ops: impl IntoIterator<Item = Op>) {
+    let proposal = |op| Proposal {
+        principal: "ada".into(),
+        timing: Timing::Client { offset_ms: 0 },
+        address: address(),
+        op,
+        veto: None,
+    };
+    let batch = ProposalBatch {
+        proposals: ops.into_iter().map(proposal).collect(),
+        ..ProposalBatch::default()
+    };
+    let decided = partition.decide(&batch, 1_000_000, &Rules::default());
+    partition.apply(&decided.effects).unwrap();
+}
+
 /// A partition with `keys` entries of some 10 KB each.
 fn partition(keys: u64) -> Partition {
     let mut partition = Partition::new(PartitionConfig {
@@ -35,34 +71,8 @@ fn partition(keys: u64) -> Partition {
         digest_key: DigestKey(1),
         seed: TableSeed(3, 4),
     });
-    let proposal = |number: u64| Proposal {
-        principal: "ada".into(),
-        timing: Timing::Client { offset_ms: 0 },
-        address: address(),
-        op: Op {
-            id: OpId {
-                run: RunId(7),
-                number,
-            },
-            hlc: Hlc::new(number, 0),
-            map: address().map,
-            key: Key::new(&format!("k{number}")).unwrap(),
-            action: Action::Put {
-                value: Bytes::from(vec![0; 10_000]),
-                ttl_ms: None,
-            },
-            base: Hlc::ZERO,
-            if_version: None,
-            schema: 0,
-        },
-        veto: None,
-    };
-    let batch = ProposalBatch {
-        proposals: (1..=keys).map(proposal).collect(),
-        ..ProposalBatch::default()
-    };
-    let decided = partition.decide(&batch, 1_000_000, &Rules::default());
-    partition.apply(&decided.effects).unwrap();
+    let ops = (1..=keys).map(|number| op(number, &format!("k{number}"), Some(10_000)));
+    write(&mut partition, ops);
     partition
 }
 
@@ -210,4 +220,77 @@ fn a_stream_that_ends_in_a_reset_takes_nothing_from_the_answers_of_others() {
         panic!("{told:?}");
     };
     assert_eq!(caught_up.cursor, [(other, Sequence(4))]);
+}
+
+#[test]
+fn what_changes_while_a_stream_is_under_way_is_in_it_once() {
+    let codecs: Codecs = Arc::new([Arc::new(CborCodec) as Arc<dyn Codec>]);
+    for from in [None, Some(Sequence(2))] {
+        let mut partition = partition(30);
+        let view = partition.open_view(&address(), &Selector::All);
+        let session = Session::for_tests();
+        let mut subscriber = subscriber(&session);
+        let merge = session.outgoing().begin_merge(VIEW, History(5), 1);
+        let more =
+            scene(&partition, &view, &codecs).welcome(&mut subscriber, merge, History(5), from);
+        assert!(!more, "the queue is full");
+        // What the client has by the names of its keys, and how often it was told of each.
+        let mut held: BTreeMap<String, Option<usize>> = BTreeMap::new();
+        if from.is_some() {
+            held.extend([
+                ("k1".to_owned(), Some(10_000)),
+                ("k2".to_owned(), Some(10_000)),
+            ]);
+        }
+        let mut records = 0;
+        let mut take = |held: &mut BTreeMap<String, Option<usize>>| {
+            for message in session.queued() {
+                let Message::Delta(delta) = message else {
+                    panic!("{message:?}");
+                };
+                for record in delta.records {
+                    records += 1;
+                    held.insert(
+                        record.key.to_string(),
+                        record.value.map(|value| value.len()),
+                    );
+                }
+            }
+            session.outgoing().sent(usize::MAX);
+            records
+        };
+        let begun = take(&mut held);
+        assert!(
+            (3..15).contains(&begun),
+            "{begun} records in the first pieces"
+        );
+        // Of those that were sent and of those that were not: one changes, one goes.
+        let changes = [
+            op(31, "k3", None),
+            op(32, "k4", Some(4)),
+            op(33, "k29", None),
+            op(34, "k30", Some(5)),
+            op(35, "new", Some(6)),
+        ];
+        write(&mut partition, changes);
+        while !subscriber.is_live() {
+            let _ = scene(&partition, &view, &codecs).run(&mut subscriber);
+            take(&mut held);
+        }
+        held.retain(|_, value| value.is_some());
+        let mut expected: BTreeMap<String, Option<usize>> = (1..=30)
+            .map(|number| (format!("k{number}"), Some(10_000)))
+            .collect();
+        expected.extend([("k4".to_owned(), Some(4)), ("k30".to_owned(), Some(5))]);
+        expected.insert("new".to_owned(), Some(6));
+        expected.remove("k3");
+        expected.remove("k29");
+        assert_eq!(held, expected);
+        assert_eq!(subscriber.cursor, partition.sequence());
+        let all = take(&mut held);
+        assert!(
+            all <= 34,
+            "{all} records: two of them twice, one tombstone each"
+        );
+    }
 }

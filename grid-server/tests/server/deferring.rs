@@ -2,8 +2,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use grid_core::protocol::{Message, Selector, Verdict};
-use grid_core::{ErrorKind, History, Key};
+use grid_core::traits::{Append, Epoch, Position};
+use grid_core::{ErrorKind, History, Key, PartitionId};
 
 use super::faulty::{FaultyJournal, FaultyPersistence, Mode};
 use super::support::{World, address, cbor, run};
@@ -143,6 +145,71 @@ fn an_append_of_unknown_outcome_is_settled_by_reading_the_journal() {
     }
 }
 
+/// The journal batch of an owner that took over after one change.
+fn batch_of_another_owner(world: &World, partition: PartitionId) -> Bytes {
+    use grid_core::partition::{Partition, PartitionConfig, TableSeed, Timing};
+    use grid_core::partition::{Proposal, ProposalBatch, Rules};
+    let mut theirs = Partition::new(PartitionConfig {
+        id: partition,
+        history: History(1),
+        digest_key: grid_core::DigestKey(1),
+        seed: TableSeed(1, 2),
+    });
+    let mut next = |number, value: &[u8]| {
+        let proposal = Proposal {
+            principal: "other".into(),
+            timing: Timing::Server,
+            address: address("m"),
+            op: world.put(77, number, "m", "k", value),
+            veto: None,
+        };
+        let batch = ProposalBatch {
+            proposals: vec![proposal],
+            ..ProposalBatch::default()
+        };
+        let effects = theirs
+            .decide(&batch, world.now_ms(), &Rules::default())
+            .effects;
+        theirs.apply(&effects).unwrap();
+        effects.encode()
+    };
+    next(1, b"first");
+    next(2, b"foreign")
+}
+
+#[test]
+fn what_another_owner_has_written_is_not_taken_for_an_append_of_unknown_outcome() {
+    run(|mut world| async move {
+        let journal = with_journal(&mut world);
+        let server = world.start().await;
+        let mut client = world.client().await;
+        client.push(vec![world.put(9, 1, "m", "k", b"1")]).await;
+        let partition = client.acks(1).await[0].partition;
+        journal.set(Mode::SilentlyLost);
+        let op = world.put(9, 2, "m", "k", b"2");
+        client.push(vec![op.clone()]).await;
+        client.deferred().await;
+        journal.set(Mode::Well);
+        let foreign = Append {
+            partition,
+            epoch: Epoch(9),
+            tail: Position(1),
+            batch: batch_of_another_owner(&world, partition),
+        };
+        world.journal.append(vec![foreign]).await.remove(0).unwrap();
+        client.resume(vec![op]).await;
+        let deferred = client.deferred().await;
+        assert!(deferred.message.contains("another owner"), "{deferred:?}");
+        // Nothing of it is seen here, and nothing is written after it.
+        world.sleep(Duration::from_secs(5)).await;
+        let key = Key::new("k").unwrap();
+        let record = server.handle().get(&address("m"), &key).await.unwrap();
+        assert_eq!(record.unwrap().value, Some(cbor(b"1")));
+        let extent = world.journal.extent(partition).await.unwrap();
+        assert_eq!(extent.tail, Position(2));
+    });
+}
+
 #[test]
 fn a_backlog_at_its_bound_puts_writes_off_until_the_database_is_back() {
     run(|mut world| async move {
@@ -237,5 +304,46 @@ fn verdicts_that_are_not_confirmed_are_kept_and_confirmed_ones_forgotten() {
         again.acks(1).await;
         third.push(vec![older]).await;
         assert_eq!(third.acks(1).await[0].exceptions, []);
+    });
+}
+
+#[test]
+fn a_client_that_confirms_nothing_is_put_off_before_its_verdicts_fill_the_memory() {
+    run(|mut world| async move {
+        world.settings.map_spread = 1;
+        let _server = world.start().await;
+        let mut client = world.client().await;
+        client.push(vec![world.put(8, 1, "m", "k", b"v")]).await;
+        client.acks(1).await;
+        let older = |number: u64| {
+            let mut op = world.put(9, number, "m", "k", b"");
+            op.hlc = grid_core::Hlc::new(number, 0);
+            op
+        };
+        let bound = grid_core::partition::MAX_EXCEPTIONS_PER_RUN as u64;
+        let step = 4_096;
+        for first in (1..=bound).step_by(step) {
+            let next = first + step as u64;
+            client.push((first..next).map(older).collect()).await;
+            client.acks(step as u64).await;
+        }
+        client.push(vec![older(bound + 1)]).await;
+        let deferred = client.deferred().await;
+        assert_eq!(deferred.from, bound + 1);
+        assert!(deferred.message.contains("not confirmed"), "{deferred:?}");
+        // Others are not concerned, and neither is this run once it has confirmed.
+        client.push(vec![world.put(8, 2, "m", "k", b"w")]).await;
+        let partition = client.acks(1).await[0].partition;
+        let stored = grid_core::protocol::Stored {
+            run: grid_core::RunId(9),
+            partition,
+            through: bound,
+        };
+        client.send(&Message::Stored(vec![stored])).await;
+        // A round trip, so that it is done.
+        client.push(vec![world.put(8, 3, "m", "k", b"x")]).await;
+        client.acks(1).await;
+        client.resume(vec![older(bound + 1)]).await;
+        assert_eq!(client.acks(1).await[0].exceptions[0].number, bound + 1);
     });
 }

@@ -1,6 +1,11 @@
+use bytes::{Bytes, BytesMut};
+use grid_core::codec::CborCodec;
 use grid_core::protocol::{Message, Selector};
+use grid_core::traits::{Codec, CodecLimits};
 use grid_core::{History, Key, PartitionId, Sequence};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::catching_up::Held;
 use super::support::{Client, address, cbor, run};
@@ -203,5 +208,53 @@ fn a_cursor_reaches_the_sequence_of_every_ack_of_its_client() {
         };
         assert!(ack.sequence > Sequence::ZERO);
         assert!(cursor >= ack.sequence, "the view of the client gets there");
+    });
+}
+
+/// CBOR, with a count of the deltas with records that were encoded.
+#[derive(Debug, Default)]
+struct Counting(AtomicU64);
+
+impl Codec for Counting {
+    fn name(&self) -> &'static str {
+        CborCodec::NAME
+    }
+
+    fn encode(&self, message: &Message, buffer: &mut BytesMut) -> grid_core::Result<()> {
+        if let Message::Delta(delta) = message
+            && !delta.records.is_empty()
+        {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+        CborCodec.encode(message, buffer)
+    }
+
+    fn decode(&self, frame: Bytes, limits: &CodecLimits) -> grid_core::Result<Message> {
+        CborCodec.decode(frame, limits)
+    }
+}
+
+#[test]
+fn an_event_is_encoded_once_for_all_subscribers_of_a_view() {
+    run(|world| async move {
+        let codec = Arc::new(Counting::default());
+        let builder = world.builder().codec(codec.clone());
+        let _server = world.start_with(builder).await;
+        let mut subscribers = Vec::new();
+        for _ in 0..1_000 {
+            let mut client = world.client().await;
+            client
+                .subscribe("m", Selector::All, History(0), Vec::new())
+                .await;
+            Held::default().catch_up(&mut client, 3).await;
+            subscribers.push(client);
+        }
+        let mut writer = world.client().await;
+        writer.push(vec![world.put(9, 1, "m", "k", b"v")]).await;
+        writer.acks(1).await;
+        for client in &mut subscribers {
+            assert_eq!(keys(&until_read(client).await), ["k"]);
+        }
+        assert_eq!(codec.0.load(Ordering::SeqCst), 1);
     });
 }

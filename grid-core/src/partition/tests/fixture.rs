@@ -207,6 +207,12 @@ pub(super) fn assert_same(left: &Partition, right: &Partition) {
             (view.root(), view.last(), partition.live(address))
         };
         assert_eq!(view(left), view(right), "{address}");
+        // The delta log, too: each change once, in the order of the sequences.
+        let changes = |partition: &Partition| {
+            let all = crate::protocol::Selector::All;
+            partition.changes(address, &all, Sequence::ZERO, Sequence::ZERO, everything())
+        };
+        assert_eq!(changes(left), changes(right), "{address}");
     }
 }
 
