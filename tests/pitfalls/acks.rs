@@ -37,7 +37,7 @@ struct World {
 impl World {
     fn new(seed: u64, ignore_sync: bool) -> Self {
         let executor = Executor::new(seed);
-        let disk = ModelDisk::new(executor.random());
+        let disk = ModelDisk::new(seed);
         disk.ignore_sync(ignore_sync);
         Self {
             network: Network::new(&executor),
