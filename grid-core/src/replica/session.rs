@@ -34,7 +34,7 @@ pub struct Now {
 #[derive(Debug, Default)]
 pub(super) struct Told {
     /// Places of runs that are over.
-    pub(super) runs: Vec<u64>,
+    pub(super) runs: BTreeSet<u64>,
     pub(super) reports: Vec<Stored>,
 }
 
@@ -301,7 +301,7 @@ impl Replica {
         }
         for (ordinal, run) in self.outbox.finished(self.ordinal) {
             if !session.knows_release(ordinal) {
-                session.told.runs.push(ordinal);
+                session.told.runs.insert(ordinal);
                 session.send(Message::Release(run));
             }
         }
