@@ -71,6 +71,19 @@ mod tests {
                 assert!(wait <= backoff.longest, "{failures}: {wait:?}");
             }
         }
+        // Chance spreads the waits over half of the step: many clients do not come back at once.
+        for failures in [1, 5, 30] {
+            let waits = (0..1_000u64).map(|number| {
+                let random = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                backoff.wait(failures, random)
+            });
+            let mut waits: Vec<Duration> = waits.collect();
+            waits.sort_unstable();
+            let (low, high) = (waits[0].as_secs_f64(), waits[999].as_secs_f64());
+            assert!(low < high * 0.52, "{failures}: {low} to {high}");
+            let middle = waits[500].as_secs_f64();
+            assert!((0.7..0.8).contains(&(middle / high)), "{middle} of {high}");
+        }
         assert!(backoff.wait(1, u64::MAX) <= Duration::from_millis(100));
         assert!(backoff.wait(4, 0) == Duration::from_millis(400));
         assert!(backoff.wait(60, 0) == Duration::from_secs(15));

@@ -205,6 +205,39 @@ fn a_full_store_stops_writes_and_loses_nothing_of_what_the_server_sent() {
     });
 }
 
+/// However often the connection is made anew while the store is full.
+#[test]
+fn a_full_store_bounds_what_the_server_can_put_into_memory() {
+    run(64, |world| async move {
+        const ENTRIES: usize = 200;
+        let _server = world.start().await;
+        let device = world.device(0);
+        let inner = Arc::new(MemoryStorage::open(&device.store).unwrap());
+        let storage = Arc::new(PausingStorage::new(inner));
+        let builder = world.builder(&device, storage.clone());
+        let grid = builder.open().await.unwrap();
+        let map = grid.map::<String>("m").unwrap();
+        world.flushed(&grid).await;
+        storage.set_full(true);
+        let other = world.open(&world.device(1)).await;
+        let theirs = other.map::<String>("m").unwrap();
+        let value = "x".repeat(200_000);
+        for number in 0..ENTRIES {
+            drop(theirs.put(&format!("k{number}"), &value).await.unwrap());
+        }
+        world.flushed(&other).await;
+        world.sleep(Duration::from_secs(120)).await;
+        // 8 MiB that wait, and what one look at the connection can bring beyond.
+        let most = (8 * 1024 * 1024) / value.len() + 64;
+        let held = grid.status().maps[0].confirmed;
+        assert!(held > 0, "it reads while there is room");
+        assert!(held <= most, "{held} entries wait for the store");
+        storage.set_full(false);
+        world.flushed(&grid).await;
+        assert_eq!(map.len(), ENTRIES);
+    });
+}
+
 #[test]
 fn closing_says_goodbye_and_keeps_what_is_pending() {
     run(62, |world| async move {

@@ -1,13 +1,17 @@
 //! Servers that do not behave: what the client does about them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use grid_core::History;
+use grid_client::ConnectionState;
 use grid_core::codec::CborCodec;
-use grid_core::protocol::{Message, PROTOCOL_VERSION, Welcome};
-use grid_core::traits::{Codec, Connection};
+use grid_core::protocol::{Ack, Message, NumberRange, PROTOCOL_VERSION, Welcome};
+use grid_core::traits::{Codec, Connection, Listener, Transport, TransportCapabilities};
+use grid_core::{Error, ErrorKind, History, PartitionId, Result, RunId, Sequence};
+use grid_storage_memory::MemoryStorage;
 
 use crate::world::{SERVER, URL, World, run};
 
@@ -18,7 +22,11 @@ fn frame(message: &Message) -> Bytes {
 }
 
 fn welcome() -> Message {
-    Message::Welcome(Welcome {
+    Message::Welcome(plain_welcome())
+}
+
+fn plain_welcome() -> Welcome {
+    Welcome {
         version: PROTOCOL_VERSION,
         codec: CborCodec::NAME.to_owned(),
         now_ms: 1_700_000_000_000,
@@ -28,7 +36,124 @@ fn welcome() -> Message {
         max_value_bytes: 1024,
         push_window: 100,
         heartbeat_ms: 1_000,
-    })
+    }
+}
+
+/// A transport on whose connections nobody ever answers, not even the call.
+#[derive(Debug, Default)]
+struct Nobody {
+    calls: AtomicUsize,
+}
+
+#[async_trait]
+impl Transport for Nobody {
+    fn capabilities(&self) -> TransportCapabilities {
+        TransportCapabilities {
+            listens: false,
+            max_frame_bytes: 1024,
+        }
+    }
+
+    async fn connect(&self, _url: &str) -> Result<Arc<dyn Connection>> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        std::future::pending().await
+    }
+
+    async fn listen(&self, _url: &str) -> Result<Arc<dyn Listener>> {
+        let message = "it only calls";
+        Err(Error::new(ErrorKind::Unsupported, "listen", message))
+    }
+}
+
+#[test]
+fn a_call_that_nobody_answers_is_given_up_and_made_again() {
+    run(92, |world| async move {
+        let nobody = Arc::new(Nobody::default());
+        let device = world.device(0);
+        let storage = Arc::new(MemoryStorage::open(&device.store).unwrap());
+        let builder = world.builder(&device, storage).transport(nobody.clone());
+        let grid = builder.open().await.unwrap();
+        let map = grid.map::<u64>("m").unwrap();
+        drop(map.put("k", &1).await.unwrap());
+        world.sleep(Duration::from_secs(60)).await;
+        let calls = nobody.calls.load(Ordering::SeqCst);
+        assert!((4..=6).contains(&calls), "{calls} calls of ten seconds");
+        world.soon("end", grid.close()).await.unwrap();
+        assert_eq!(nobody.calls.load(Ordering::SeqCst), calls);
+    });
+}
+
+/// How the next connection ends that is made to `answer`, which comes after the hello.
+async fn reason(world: &World, answers: Vec<Message>) -> (String, Duration) {
+    let listener = world.network.transport(SERVER).listen(URL).await.unwrap();
+    let grid = world.open(&world.device(0)).await;
+    let map = grid.map::<u64>("m").unwrap();
+    drop(map.put("k", &1).await.unwrap());
+    let connection = listener.accept().await.unwrap();
+    let begun = world.elapsed();
+    let mut frames = Vec::new();
+    connection.receive(&mut frames, 1).await.unwrap();
+    for answer in &answers {
+        connection.send(&[frame(answer)]).await.unwrap();
+    }
+    let mut watch = grid.connection();
+    let state = watch.until(|state| {
+        matches!(
+            state,
+            ConnectionState::Offline { reason: Some(_) } | ConnectionState::Refused { .. }
+        )
+    });
+    let state = world.soon("end of the connection", state).await;
+    let lasted = world.elapsed() - begun;
+    assert_eq!(grid.status().pending, 1, "nothing was decided");
+    assert_eq!(map.get("k").unwrap(), Some(1));
+    // It comes back.
+    world.soon("return", listener.accept()).await.unwrap();
+    world.soon("end", grid.close()).await.unwrap();
+    listener.close().await;
+    (format!("{state:?}"), lasted)
+}
+
+#[test]
+fn a_server_that_breaks_the_protocol_decides_nothing() {
+    run(93, |world| async move {
+        let unwanted = Message::Welcome(Welcome {
+            codec: "morse".to_owned(),
+            ..plain_welcome()
+        });
+        let later = Message::Welcome(Welcome {
+            version: PROTOCOL_VERSION + 1,
+            ..plain_welcome()
+        });
+        let stray = Message::Ack(Ack {
+            run: RunId(1),
+            partition: PartitionId(0),
+            sequence: Sequence(1),
+            accepted: vec![NumberRange { first: 1, count: 9 }],
+            exceptions: Vec::new(),
+        });
+        for (answers, part) in [
+            (vec![unwanted], "morse"),
+            (vec![later], "protocol 2"),
+            (vec![Message::Pong(0)], "greeting comes first"),
+            (vec![welcome(), welcome()], "greeting comes first"),
+            (vec![welcome(), stray], "was not pushed"),
+            (vec![welcome(), Message::Ping(7)], "lost, doubled"),
+        ] {
+            let (reason, _) = reason(&world, answers).await;
+            assert!(reason.contains(part), "{reason}");
+        }
+    });
+}
+
+#[test]
+fn a_server_that_never_greets_is_given_up() {
+    run(94, |world| async move {
+        let (reason, lasted) = reason(&world, Vec::new()).await;
+        assert!(reason.contains("did not answer the greeting"), "{reason}");
+        let ten = Duration::from_secs(10)..Duration::from_secs(12);
+        assert!(ten.contains(&lasted), "{lasted:?}");
+    });
 }
 
 /// Reads the hello and says welcome.
