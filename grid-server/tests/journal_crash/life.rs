@@ -8,7 +8,7 @@ use grid_core::{ErrorKind, PartitionId};
 use grid_server::journal::{JournalOptions, LocalJournal};
 use grid_testkit::ModelDisk;
 use grid_testkit::model_disk::{DiskCall, Fault};
-use grid_testkit::sim::Executor;
+use grid_testkit::sim::{Executor, Stream};
 
 use super::ledger::{Batch, Ledger, check};
 
@@ -42,13 +42,13 @@ pub(crate) fn schedule_faults(world: &Executor, disk: &ModelDisk) {
         DiskCall::Read,
     ];
     for call in calls {
-        if world.chance(25) {
-            let fault = if world.chance(50) {
+        if world.chance(Stream::Plan, 25) {
+            let fault = if world.chance(Stream::Plan, 50) {
                 Fault::Full
             } else {
                 Fault::Io
             };
-            disk.fail(call, 1 + world.below(12), fault);
+            disk.fail(call, 1 + world.below(Stream::Plan, 12), fault);
         }
     }
 }

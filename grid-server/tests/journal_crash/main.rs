@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use grid_core::traits::Runtime;
 use grid_testkit::ModelDisk;
-use grid_testkit::sim::{Executor, PartyId, SimRuntime};
+use grid_testkit::sim::{Executor, PartyId, SimRuntime, Stream};
 
 use ledger::Ledger;
 
@@ -36,14 +36,14 @@ fn run(seed: u64, ignore_sync: bool) -> Ledger {
             epoch,
         );
         world.spawn(SERVER, "life", Box::pin(life));
-        for _ in 0..world.below(900) {
+        for _ in 0..world.below(Stream::Plan, 900) {
             if !world.step() {
                 break;
             }
         }
         world.crash(SERVER);
         // Sometimes only the process dies, and what it had handed to the system stays.
-        if world.chance(70) {
+        if world.chance(Stream::Plan, 70) {
             disk.crash();
         } else {
             disk.restart();
