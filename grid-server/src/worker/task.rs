@@ -49,6 +49,8 @@ pub(crate) struct Worker {
     pub(super) subscribers: Subscribers,
     /// Subscribers with more to get, which have had their turn.
     unfinished: Turns,
+    /// Whether ops are put off since the last that were taken.
+    pub(super) puts_off: bool,
 }
 
 /// What a worker waits for.
@@ -77,6 +79,7 @@ impl Worker {
             pipeline,
             subscribers: Subscribers::default(),
             unfinished: Turns::default(),
+            puts_off: false,
         }
     }
 

@@ -24,20 +24,44 @@ impl Worker {
     ) {
         let mut deferrals = Deferrals::default();
         let mut backlog = false;
+        let mut taken = false;
+        let mut refused = None;
         for part in results {
             let sources = sources.get(&part.partition).map_or(&[][..], Vec::as_slice);
             self.fan_out(&part);
             match part.result {
                 Ok(committed) => {
                     backlog |= self.has_backlog(part.partition);
+                    taken |= !sources.is_empty();
                     self.acknowledge(part.partition, committed.outcomes, sources, &mut pushes);
                 }
-                Err(error) => defer(&error, sources, &mut pushes, &mut deferrals),
+                Err(error) => {
+                    defer(&error, sources, &mut pushes, &mut deferrals);
+                    refused = refused.or((!sources.is_empty()).then_some(error));
+                }
             }
         }
+        self.note(taken, refused.as_ref());
         self.put_off(deferrals);
         if backlog {
             self.context.flush.notify_one();
+        }
+    }
+
+    /// Logs when ops begin to be put off, and when they are taken again: clients try for as long as
+    /// it lasts, and a full disk may hold the log too.
+    fn note(&mut self, taken: bool, refused: Option<&Error>) {
+        let worker = self.context.number;
+        match refused {
+            Some(error) if !self.puts_off => {
+                tracing::warn!(worker, %error, "ops are put off until it is mended");
+                self.puts_off = true;
+            }
+            None if taken && self.puts_off => {
+                tracing::info!(worker, "ops are taken again");
+                self.puts_off = false;
+            }
+            _ => {}
         }
     }
 
@@ -138,9 +162,6 @@ fn defer(
     pushes: &mut [Pushed],
     deferrals: &mut Deferrals,
 ) {
-    if !sources.is_empty() {
-        tracing::warn!(%error, ops = sources.len(), "ops are put off");
-    }
     for (push, number) in sources {
         let pushed = &mut pushes[*push];
         if let Some(session) = session_of(pushed) {

@@ -17,6 +17,8 @@ mod handshake;
 #[cfg(test)]
 mod heartbeat;
 #[cfg(test)]
+mod logging;
+#[cfg(test)]
 mod pushing;
 #[cfg(test)]
 mod reading;

@@ -1,0 +1,75 @@
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+use super::faulty::{FaultyJournal, Mode};
+use super::support::run;
+
+/// Keeps the levels of what is logged and not hidden by default.
+#[derive(Debug, Clone, Default)]
+struct Log(Arc<Mutex<Vec<Level>>>);
+
+impl Log {
+    fn count(&self, level: Level) -> usize {
+        let levels = self.0.lock().unwrap();
+        levels.iter().filter(|logged| **logged == level).count()
+    }
+}
+
+impl Subscriber for Log {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= Level::INFO
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        self.0.lock().unwrap().push(*event.metadata().level());
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[test]
+fn a_full_disk_is_logged_when_it_begins_and_when_it_ends() {
+    let log = Log::default();
+    let told = log.clone();
+    let test = || {
+        run(|mut world| async move {
+            let journal = FaultyJournal::default();
+            world.journal = Arc::new(journal.clone());
+            world.settings.workers = 1;
+            let _server = world.start().await;
+            let mut client = world.client().await;
+            journal.set(Mode::Full);
+            let ops: Vec<_> = (1..20)
+                .map(|number| world.put(9, number, "m", &format!("k{number}"), b"x"))
+                .collect();
+            client.push(ops.clone()).await;
+            client.deferred().await;
+            for _ in 0..10 {
+                world.sleep(Duration::from_millis(500)).await;
+                client.resume(ops.clone()).await;
+                client.deferred().await;
+            }
+            assert_eq!((log.count(Level::WARN), log.count(Level::INFO)), (1, 0));
+            journal.set(Mode::Well);
+            for _ in 0..2 {
+                client.resume(ops.clone()).await;
+                client.acks(19).await;
+            }
+            assert_eq!((log.count(Level::WARN), log.count(Level::INFO)), (1, 1));
+        });
+    };
+    tracing::subscriber::with_default(told, test);
+}
