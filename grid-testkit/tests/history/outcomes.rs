@@ -89,6 +89,25 @@ fn a_fate_that_is_learned_after_a_restart_counts() {
 }
 
 #[test]
+fn a_fate_counts_from_when_it_was_first_learned() {
+    let script = Script::default();
+    let call = script.durable("a", put("k", 1), op(1, 1));
+    let rejected = Outcome::rejected("forbidden");
+    let now = script.now();
+    script
+        .recorder
+        .learned(now, "a", op(1, 1), rejected.clone());
+    let told = script.history();
+    script.end(&call, rejected.clone());
+    passes(&script);
+
+    let shown = Script::after(told);
+    shown.read("a", Source::Local, "k", Seen::value(1));
+    shown.end(&call, rejected);
+    fails(&shown, Guarantee::RejectedLeavesNoTrace, 2);
+}
+
+#[test]
 fn one_op_is_one_call_with_one_version() {
     let copied = Script::default();
     copied.durable("a", put("k", 1), op(1, 1));

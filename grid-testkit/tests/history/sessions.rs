@@ -140,6 +140,48 @@ fn without_versions_a_session_still_does_not_return_to_what_it_knew() {
 }
 
 #[test]
+fn of_two_calls_that_overlap_neither_comes_first() {
+    let script = Script::default();
+    script.done("phone", put("k", 1), Outcome::Durable);
+    script.done("tablet", put("k", 2), Outcome::Durable);
+    let get = script.call("laptop", Action::get(LOCAL, MAP, "k"));
+    script.read("laptop", LOCAL, "k", Seen::value(1));
+    script.end(&get, Outcome::Read(Seen::value(2)));
+    script.read("laptop", LOCAL, "k", Seen::value(1));
+    passes(&script);
+}
+
+#[test]
+fn a_call_that_overlaps_does_not_hide_what_was_seen_before() {
+    let script = Script::default();
+    script.done("phone", put("k", 1), Outcome::Durable);
+    script.done("tablet", put("k", 2), Outcome::Durable);
+    script.read("laptop", LOCAL, "k", Seen::value(1));
+    let one = script.call("laptop", Action::get(LOCAL, MAP, "k"));
+    let two = script.call("laptop", Action::get(LOCAL, MAP, "k"));
+    script.end(&one, Outcome::Read(Seen::value(2)));
+    script.end(&two, Outcome::Read(Seen::value(1)));
+    passes(&script);
+    script.read("laptop", LOCAL, "k", Seen::value(1));
+    fails(&script, Guarantee::MonotonicReads, 3);
+}
+
+#[test]
+fn an_own_removal_before_an_own_put_does_not_explain_that_it_is_gone() {
+    let script = Script::default();
+    script.done("phone", remove("k"), Outcome::Durable);
+    script.done("phone", put("k", 1), Outcome::Durable);
+    let others = script.history();
+    script.read("phone", LOCAL, "k", Seen::absent());
+    fails(&script, Guarantee::ReadYourWrites, 2);
+
+    let script = Script::after(others);
+    script.done("laptop", remove("k"), Outcome::Durable);
+    script.read("phone", LOCAL, "k", Seen::absent());
+    passes(&script);
+}
+
+#[test]
 fn what_was_seen_is_gone_only_if_somebody_removed_it() {
     let gone = |removal: Option<Outcome>| {
         let script = Script::default();
