@@ -4,6 +4,7 @@
 
 mod answers;
 mod device;
+mod elsewhen;
 mod following;
 mod overlay;
 mod pushing;

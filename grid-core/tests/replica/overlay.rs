@@ -73,6 +73,28 @@ fn a_rejected_op_without_a_later_one_shows_the_confirmed_value_again() {
     world.assert_level();
 }
 
+/// Nothing of it will ever show in the view, so there is nothing to wait for.
+#[test]
+fn a_rejected_op_goes_with_its_verdict_though_the_view_is_not_level_yet() {
+    let mut world = World::connected(1);
+    world.server_put(&key(1), 1);
+    world.run();
+    world.disconnect(0);
+    world.server_put(&key(1), 2);
+    world.server.forbidden.insert(key(1));
+    world.put(0, &key(1), 100);
+    world.connect(0);
+    // The verdict overtakes what the view has to tell.
+    assert!(world.deliver(0, false).unwrap(), "the welcome");
+    while world.send(0) || world.deliver(0, true).unwrap() {}
+    assert!(!world.devices[0].replica.is_synced(&world.map));
+    assert_eq!(world.devices[0].replica.pending(), 0);
+    assert_eq!(world.get(0, &key(1)), Some(1));
+    world.run();
+    assert_eq!(world.get(0, &key(1)), Some(2));
+    world.assert_level();
+}
+
 #[test]
 fn an_acked_op_stays_visible_until_its_outcome_is_confirmed() {
     let mut world = World::connected(1);

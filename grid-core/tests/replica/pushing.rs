@@ -174,6 +174,26 @@ fn stored_verdicts_are_reported_once_they_are_durable() {
 }
 
 #[test]
+fn a_verdict_is_reported_as_stored_after_a_store_that_failed_first() {
+    let mut world = World::connected(1);
+    world.server.forbidden.insert(key(1));
+    let refused = world.put(0, &key(1), 1);
+    while world.send(0) {}
+    while world.deliver(0, true).unwrap() {}
+    let now_ms = world.now_ms();
+    for _ in 0..2 {
+        world.devices[0].fail(Vec::new(), now_ms);
+        while world.send(0) {}
+        assert_eq!(world.server.links[&0].stored, [], "nothing is saved yet");
+    }
+    world.run();
+    let stored = &world.server.links[&0].stored;
+    assert_eq!(stored.len(), 1);
+    assert_eq!((stored[0].run, stored[0].through), (refused.run, 1));
+    world.assert_level();
+}
+
+#[test]
 fn a_finished_run_is_released_until_a_heartbeat_proves_that_the_server_heard() {
     let mut world = World::connected(1);
     let op = world.put(0, &key(1), 1);

@@ -150,18 +150,8 @@ impl Server {
         match message {
             Message::Hello(hello) => {
                 link.offset_ms = hello.now_ms.cast_signed() - self.now_ms.cast_signed();
-                let welcome = Welcome {
-                    version: hello.max_version,
-                    codec: "cbor".to_owned(),
-                    now_ms: self.now_ms,
-                    history: self.history,
-                    partition_count: PARTITIONS,
-                    digest_key: self.digest_key.0,
-                    max_value_bytes: self.max_value_bytes,
-                    push_window: self.push_window,
-                    heartbeat_ms: 1_000,
-                };
-                link.events.push_back(Message::Welcome(welcome));
+                let welcome = self.welcome(PARTITIONS);
+                self.event(id, welcome);
             }
             Message::Push(push) => self.on_push(id, push),
             Message::Stored(stored) => {
@@ -191,6 +181,27 @@ impl Server {
             Message::Ping(_) | Message::Pong(_) => {}
             other => panic!("a client sends no {other:?}"),
         }
+    }
+
+    fn welcome(&self, partition_count: u16) -> Message {
+        Message::Welcome(Welcome {
+            version: grid_core::protocol::PROTOCOL_VERSION,
+            codec: "cbor".to_owned(),
+            now_ms: self.now_ms,
+            history: self.history,
+            partition_count,
+            digest_key: self.digest_key.0,
+            max_value_bytes: self.max_value_bytes,
+            push_window: self.push_window,
+            heartbeat_ms: 1_000,
+        })
+    }
+
+    /// Greets a device as a data set of so many partitions would.
+    pub(crate) fn connect_as(&mut self, id: usize, partition_count: u16) {
+        self.links.insert(id, Link::default());
+        let welcome = self.welcome(partition_count);
+        self.event(id, welcome);
     }
 
     fn event(&mut self, id: usize, message: Message) {
