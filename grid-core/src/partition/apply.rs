@@ -1,11 +1,9 @@
 //! The last step of a write: effects become state.
 
-use super::delta_log::Place;
 use super::effects::Effects;
 use super::lookup::{Sought, find_all};
 use super::machine::Partition;
-use super::map_state::Replaced;
-use crate::digest::EntryDigest;
+use super::map_state::Change;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What applying effects changed, so that the roots of views can follow: one item for each record
@@ -13,14 +11,6 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Applied {
     pub(super) changes: Vec<Option<Change>>,
-}
-
-/// The digests of one key before and after; `None` where it was or is not live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Change {
-    pub(super) place: Place,
-    pub(super) old: Option<EntryDigest>,
-    pub(super) new: Option<EntryDigest>,
 }
 
 impl Partition {
@@ -57,7 +47,6 @@ impl Partition {
             .map(|(each, found)| {
                 let map = &mut self.maps[indexes[each.map as usize]];
                 map.put(found, &each.record)
-                    .map(|Replaced { place, old, new }| Change { place, old, new })
             })
             .collect();
         self.sequence = effects.sequence_after();

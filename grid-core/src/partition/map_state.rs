@@ -30,12 +30,12 @@ pub(super) struct MapState {
     expiring: BTreeSet<(u64, u32)>,
 }
 
-/// What one change did to the tree of its map.
+/// What one new version did to its map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Replaced {
+pub(super) struct Change {
     pub(super) place: Place,
-    pub(super) old: Option<EntryDigest>,
-    pub(super) new: Option<EntryDigest>,
+    /// By how much the root changed, modulo 2^128.
+    pub(super) root: u128,
 }
 
 impl MapState {
@@ -127,16 +127,16 @@ impl MapState {
     /// Puts a version in place of what there is, which is where `found` says unless the key was
     /// added since. A record whose sequence is not above the current one changes nothing: it was
     /// loaded already.
-    pub(super) fn put(&mut self, found: Found, record: &Record) -> Option<Replaced> {
+    pub(super) fn put(&mut self, found: Found, record: &Record) -> Option<Change> {
         let new = self.digest_key.record(record);
-        let slot = Slot::new(record, new);
         let number = found
             .slot
             .or_else(|| self.number(found.hash, record.key.as_bytes()));
         let (number, old) = match number {
-            Some(number) => (number, self.replace(number, slot)?),
-            None => (self.insert(found.hash, slot), None),
+            Some(number) => (number, self.replace(number, record, new)?),
+            None => (self.insert(found.hash, Slot::new(record, new)), None),
         };
+        let root = self.tree.root();
         match (old, new) {
             (None, None) => {}
             (None, Some(new)) => self.tree.insert(new),
@@ -151,20 +151,28 @@ impl MapState {
             self.expiring.insert((at_ms, number));
         }
         self.log.push(place);
-        Some(Replaced { place, old, new })
+        Some(Change {
+            place,
+            root: self.tree.root().wrapping_sub(root),
+        })
     }
 
     /// The digest of what was replaced, or `None` when it stays.
-    fn replace(&mut self, number: u32, slot: Slot) -> Option<Option<EntryDigest>> {
+    fn replace(
+        &mut self,
+        number: u32,
+        record: &Record,
+        digest: Option<EntryDigest>,
+    ) -> Option<Option<EntryDigest>> {
         let current = self.slots[number as usize].as_mut()?;
-        if current.sequence >= slot.sequence {
+        if current.sequence >= record.sequence {
             return None;
         }
         let old = current.digest(self.digest_key);
         if let Some(at_ms) = current.expires_at_ms() {
             self.expiring.remove(&(at_ms, number));
         }
-        *current = slot;
+        current.overwrite(record, digest);
         Some(old)
     }
 

@@ -26,18 +26,13 @@ pub(super) struct Slot {
 impl Slot {
     /// Copies `record`, whose digest is `digest`.
     pub(super) fn new(record: &Record, digest: Option<EntryDigest>) -> Self {
-        let key = record.key.as_bytes();
-        let value = record.value.as_deref().unwrap_or_default();
-        let mut payload = BytesMut::with_capacity(key.len() + value.len());
-        payload.extend_from_slice(key);
-        payload.extend_from_slice(value);
         #[expect(
             clippy::cast_possible_truncation,
             reason = "a key has at most 512 bytes"
         )]
-        let key_len = key.len() as u16;
+        let key_len = record.key.as_bytes().len() as u16;
         Self {
-            payload: payload.freeze(),
+            payload: payload(record),
             key_len,
             live: record.value.is_some(),
             stamp: record.stamp,
@@ -45,6 +40,16 @@ impl Slot {
             expires_at_ms: record.expires_at_ms.and_then(NonZeroU64::new),
             digest: digest.map_or(0, |entry| entry.digest),
         }
+    }
+
+    /// Takes the version of `record`, whose digest is `digest`, in place of its own.
+    pub(super) fn overwrite(&mut self, record: &Record, digest: Option<EntryDigest>) {
+        self.payload = payload(record);
+        self.live = record.value.is_some();
+        self.stamp = record.stamp;
+        self.sequence = record.sequence;
+        self.expires_at_ms = record.expires_at_ms.and_then(NonZeroU64::new);
+        self.digest = digest.map_or(0, |entry| entry.digest);
     }
 
     pub(super) fn key(&self) -> &[u8] {
@@ -86,4 +91,12 @@ impl Slot {
     pub(super) fn size(&self) -> usize {
         self.payload.len()
     }
+}
+
+/// A copy of the key, then the value.
+fn payload(record: &Record) -> Bytes {
+    let mut payload = BytesMut::with_capacity(record.size());
+    payload.extend_from_slice(record.key.as_bytes());
+    payload.extend_from_slice(record.value.as_deref().unwrap_or_default());
+    payload.freeze()
 }

@@ -102,10 +102,7 @@ impl View {
                 continue;
             }
             let Some(change) = change else { continue };
-            self.root = self
-                .root
-                .wrapping_sub(change.old.map_or(0, |entry| entry.digest))
-                .wrapping_add(change.new.map_or(0, |entry| entry.digest));
+            self.root = self.root.wrapping_add(change.root);
             self.last = change.place.sequence;
             if map.at(change.place).is_some() {
                 records.push(&each.record);
