@@ -1,5 +1,6 @@
 //! A proposal together with what the partition holds of its key.
 
+use super::key_hasher::KeyHash;
 use super::lookup::{Sought, find_all};
 use super::machine::Partition;
 use super::map_state::MapState;
@@ -11,7 +12,7 @@ use crate::address::MapAddress;
 pub(super) struct Case<'a> {
     pub(super) proposal: &'a Proposal,
     /// The key's hash.
-    pub(super) hash: u64,
+    pub(super) hash: KeyHash,
     /// The key's entry or tombstone before the batch.
     pub(super) held: Option<&'a Slot>,
 }

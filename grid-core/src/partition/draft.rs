@@ -8,6 +8,7 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 
 use super::effects::{EffectRecord, Effects};
+use super::key_hasher::KeyHash;
 use super::machine::Partition;
 use super::runs::{Run, RunUpdate};
 use super::slot::Slot;
@@ -105,7 +106,7 @@ impl<'a> Draft<'a> {
     }
 
     /// The number of a map within this batch, with the hash of a key.
-    pub(super) fn locate(&mut self, address: &MapAddress, hash: u64) -> Located {
+    pub(super) fn locate(&mut self, address: &MapAddress, hash: KeyHash) -> Located {
         Located {
             map: self.map(address),
             hash,
@@ -142,7 +143,7 @@ impl<'a> Draft<'a> {
         key: &Key,
         held: Option<&'a Slot>,
     ) -> Option<Version<'a>> {
-        let effect = self.latest.find(at.hash, |index| {
+        let effect = self.latest.find(at.hash.wide(), |index| {
             let effect = &self.effects.records[*index as usize];
             effect.map == at.map && effect.record.key == *key
         });
@@ -168,11 +169,12 @@ impl<'a> Draft<'a> {
             let effect = &records[*other as usize];
             effect.map == at.map && effect.record.key == record.key
         };
-        if let Some(latest) = self.latest.find_mut(at.hash, same) {
+        if let Some(latest) = self.latest.find_mut(at.hash.wide(), same) {
             *latest = index;
         } else {
-            self.latest.insert_unique(at.hash, index, |other| {
-                seed.hash(records[*other as usize].record.key.as_bytes())
+            self.latest.insert_unique(at.hash.wide(), index, |other| {
+                let key = &records[*other as usize].record.key;
+                seed.hash(key.as_bytes()).wide()
             });
         }
         self.effects.records.push(EffectRecord {
@@ -204,5 +206,5 @@ impl<'a> Draft<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Located {
     map: u32,
-    hash: u64,
+    hash: KeyHash,
 }

@@ -15,7 +15,25 @@ impl std::fmt::Debug for TableSeed {
 
 impl TableSeed {
     /// The hash of a key.
-    pub(super) fn hash(self, key: &[u8]) -> u64 {
-        SipHasher13::new_with_keys(self.0, self.1).hash(key)
+    pub(super) fn hash(self, key: &[u8]) -> KeyHash {
+        let hash = SipHasher13::new_with_keys(self.0, self.1).hash(key);
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "32 bits are enough for a table whose slots have numbers of 32 bits"
+        )]
+        KeyHash(hash as u32)
+    }
+}
+
+/// The hash of a key in four bytes, so that an entry can keep it: a table that grows asks for the
+/// hash of every entry, and would fetch all keys from memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct KeyHash(u32);
+
+impl KeyHash {
+    /// As a table wants it: the low bits choose the place, the high ones are compared there.
+    pub(super) fn wide(self) -> u64 {
+        let half = u64::from(self.0);
+        (half << 32) | half
     }
 }

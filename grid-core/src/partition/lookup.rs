@@ -5,7 +5,7 @@
 //! the one before it is there. So each step is taken for all keys before the next one: the
 //! processor then waits for many keys at once, not for one after the other.
 
-use super::key_hasher::TableSeed;
+use super::key_hasher::{KeyHash, TableSeed};
 use super::map_state::MapState;
 
 /// A key, and the map to look in; none where the partition has no such map.
@@ -18,7 +18,7 @@ pub(super) struct Sought<'a> {
 /// The hash of a key, and the number of the slot that holds it in its map, if there is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Found {
-    pub(super) hash: u64,
+    pub(super) hash: KeyHash,
     pub(super) slot: Option<u32>,
 }
 

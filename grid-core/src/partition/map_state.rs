@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use hashbrown::HashTable;
 
 use super::delta_log::{DeltaLog, Place};
-use super::key_hasher::TableSeed;
+use super::key_hasher::{KeyHash, TableSeed};
 use super::lookup::Found;
 use super::slot::Slot;
 use crate::address::{Key, MapAddress};
@@ -67,20 +67,20 @@ impl MapState {
     }
 
     /// The entry or tombstone of `key`; `hash` is the key's.
-    pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<&Slot> {
+    pub(super) fn find(&self, hash: KeyHash, key: &[u8]) -> Option<&Slot> {
         self.slot(self.number(hash, key)?)
     }
 
     /// The number of the slot that holds `key`; `hash` is the key's.
-    pub(super) fn number(&self, hash: u64, key: &[u8]) -> Option<u32> {
+    pub(super) fn number(&self, hash: KeyHash, key: &[u8]) -> Option<u32> {
         self.table
-            .find(hash, |number| self.key_of(*number) == Some(key))
+            .find(hash.wide(), |number| self.key_of(*number) == Some(key))
             .copied()
     }
 
     /// The number of a slot whose key may have this hash; none only when no key has it.
-    pub(super) fn candidate(&self, hash: u64) -> Option<u32> {
-        self.table.find(hash, |_| true).copied()
+    pub(super) fn candidate(&self, hash: KeyHash) -> Option<u32> {
+        self.table.find(hash.wide(), |_| true).copied()
     }
 
     pub(super) fn slot(&self, number: u32) -> Option<&Slot> {
@@ -134,7 +134,10 @@ impl MapState {
             .or_else(|| self.number(found.hash, record.key.as_bytes()));
         let (number, old) = match number {
             Some(number) => (number, self.replace(number, record, new)?),
-            None => (self.insert(found.hash, Slot::new(record, new)), None),
+            None => (
+                self.insert(found.hash, Slot::new(record, found.hash, new)),
+                None,
+            ),
         };
         let root = self.tree.root();
         match (old, new) {
@@ -176,7 +179,7 @@ impl MapState {
         Some(old)
     }
 
-    fn insert(&mut self, hash: u64, slot: Slot) -> u32 {
+    fn insert(&mut self, hash: KeyHash, slot: Slot) -> u32 {
         let number = if let Some(number) = self.free.pop() {
             self.slots[number as usize] = Some(slot);
             number
@@ -189,11 +192,10 @@ impl MapState {
             self.slots.push(Some(slot));
             number
         };
-        let (slots, seed) = (&self.slots, self.seed);
-        self.table.insert_unique(hash, number, |number| {
-            slots[*number as usize]
-                .as_ref()
-                .map_or(0, |slot| seed.hash(slot.key()))
+        let slots = &self.slots;
+        self.table.insert_unique(hash.wide(), number, |number| {
+            let slot = slots[*number as usize].as_ref();
+            slot.map_or(0, |slot| slot.hash.wide())
         });
         number
     }
@@ -205,7 +207,7 @@ impl MapState {
         let hash = self.seed.hash(key);
         if self.find(hash, key).is_none() {
             let digest = self.digest_key.record(record);
-            self.insert(hash, Slot::new(record, digest));
+            self.insert(hash, Slot::new(record, hash, digest));
         }
     }
 
@@ -277,7 +279,7 @@ impl MapState {
         let Some(slot) = self.slots[number as usize].take() else {
             return;
         };
-        let hash = self.seed.hash(slot.key());
+        let hash = slot.hash.wide();
         if let Ok(entry) = self.table.find_entry(hash, |other| *other == number) {
             entry.remove();
         }

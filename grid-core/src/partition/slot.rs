@@ -4,6 +4,7 @@ use std::num::NonZeroU64;
 
 use bytes::{Bytes, BytesMut};
 
+use super::key_hasher::KeyHash;
 use crate::address::Key;
 use crate::digest::{DigestKey, EntryDigest};
 use crate::op::Stamp;
@@ -16,6 +17,7 @@ pub(super) struct Slot {
     payload: Bytes,
     key_len: u16,
     live: bool,
+    pub(super) hash: KeyHash,
     pub(super) stamp: Stamp,
     pub(super) sequence: Sequence,
     expires_at_ms: Option<NonZeroU64>,
@@ -24,8 +26,8 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// Copies `record`, whose digest is `digest`.
-    pub(super) fn new(record: &Record, digest: Option<EntryDigest>) -> Self {
+    /// Copies `record`, of whose key `hash` is the hash, and whose digest is `digest`.
+    pub(super) fn new(record: &Record, hash: KeyHash, digest: Option<EntryDigest>) -> Self {
         #[expect(
             clippy::cast_possible_truncation,
             reason = "a key has at most 512 bytes"
@@ -35,6 +37,7 @@ impl Slot {
             payload: payload(record),
             key_len,
             live: record.value.is_some(),
+            hash,
             stamp: record.stamp,
             sequence: record.sequence,
             expires_at_ms: record.expires_at_ms.and_then(NonZeroU64::new),
