@@ -3,15 +3,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use ciborium::Value;
 use grid_core::MapName;
 use grid_core::Stamp;
 use grid_core::op::Op;
 use grid_core::protocol::RejectReason;
 use grid_core::traits::{Decision, Policy, Principal};
 use grid_testkit::proxy::LinkState;
-use hybrid_grid::{Fate, NotAcked};
+use hybrid_grid::{Fate, Grid, NotAcked};
 
-use crate::world::{Site, agree, contents, soon, verdict};
+use crate::world::{Site, agree, contents, flushed, soon, verdict};
 
 const MAP: &str = "notes";
 /// Fits into a client's outbox, and not into this server's values.
@@ -110,4 +111,79 @@ async fn pitfall_04_refused_ops_do_not_block_those_behind_them() {
     keys.sort();
     assert_eq!(level.into_keys().collect::<Vec<_>>(), keys);
     assert_eq!(contents(&notes).len(), 30);
+}
+
+/// Values that are trouble for some: deep, long, large, and of every kind that CBOR has.
+fn odd_values() -> Vec<(&'static str, Value)> {
+    let nested = |depth| (0..depth).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
+    let long = |items: u32| Value::Array((0..items).map(Value::from).collect());
+    vec![
+        ("null", Value::Null),
+        ("not a number", Value::Float(f64::NAN)),
+        ("large integer", Value::from(i128::MAX)),
+        ("bytes", Value::Bytes(vec![0, 255, 0])),
+        ("empty text", Value::Text(String::new())),
+        ("text with NUL", Value::Text("a\u{0}b".to_owned())),
+        ("tagged", Value::Tag(1, Box::new(Value::from(0)))),
+        (
+            "odd keys",
+            Value::Map(vec![
+                (Value::Null, Value::Bool(true)),
+                (Value::Array(vec![]), Value::Bool(false)),
+                (Value::Null, Value::Bool(false)),
+            ]),
+        ),
+        ("deep", nested(64)),
+        ("too deep", nested(65)),
+        ("far too deep", nested(500)),
+        ("long", long(20_000)),
+        ("very long", Value::Array(vec![Value::Null; 200_000])),
+        ("large", Value::Bytes(vec![7; 200_000])),
+        ("too large", Value::Bytes(vec![7; 300_000])),
+    ]
+}
+
+/// Whatever an application puts is refused at once or gets its verdict, and what it puts next goes
+/// on: no value makes an outbox that its own device cannot open, or a frame that ends a connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn pitfall_04_no_value_blocks_the_queue_behind_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite://{}", folder.path().join("device.db").display());
+    let site = Site::new().await;
+    let _server = site.start().await;
+    let grid = Grid::builder().storage(&store).open().await.unwrap();
+    let map = grid.map::<Value>(MAP).unwrap();
+    let mut taken = Vec::new();
+    for (name, value) in odd_values() {
+        match map.put(name, &value).await {
+            Ok(_durable) => taken.push((name, value)),
+            Err(error) => assert!(name.contains("too"), "{name}: {error}"),
+        }
+        let next = format!("after {name}");
+        drop(map.put(&next, &Value::from(1)).await.unwrap());
+    }
+    grid.close().await.unwrap();
+
+    let grid = site.device().storage(&store).open().await.unwrap();
+    let mut rejections = grid.rejections();
+    flushed(&grid).await;
+    // Who comes afterwards sees everything.
+    let other = site.device().open().await.unwrap();
+    let theirs = other.map::<Value>(MAP).unwrap();
+    flushed(&other).await;
+    let rejected = rejections.next();
+    futures::pin_mut!(rejected);
+    assert!(
+        futures::poll!(rejected).is_pending(),
+        "what was taken is no rejection later"
+    );
+    for (name, value) in taken {
+        let found = theirs.get(name).unwrap();
+        assert_eq!(format!("{found:?}"), format!("{:?}", Some(value)), "{name}");
+    }
+    for (name, _) in odd_values() {
+        let found = theirs.get(&format!("after {name}")).unwrap();
+        assert_eq!(found, Some(Value::from(1)), "{name}");
+    }
+    grid.close().await.unwrap();
 }
