@@ -105,10 +105,8 @@ fn not_stored(engine: &Engine, save: Save, groups: Vec<Group>, error: &Error) {
 
 fn refuse(groups: Vec<Group>, error: &Error) {
     for group in groups {
-        let told = Error::new(error.kind(), error.operation(), error.message())
-            .with_retryable(error.is_retryable());
         // A caller that gave up waiting needs no answer.
-        let _ignored = group.done.send(Err(told));
+        let _ignored = group.done.send(Err(error.share()));
     }
 }
 

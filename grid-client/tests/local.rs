@@ -164,6 +164,7 @@ async fn a_write_that_the_store_did_not_take_did_not_happen() {
     storage.fail(true);
     let error = map.put("k", &2).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Full);
+    assert!(error.to_string().contains("path: here"), "{error}");
     assert_eq!(map.get("k").unwrap(), Some(1));
     assert_eq!(grid.status().pending, 1);
     assert!(grid.storage_error().is_some());

@@ -146,6 +146,33 @@ impl Error {
         self
     }
 
+    /// The same error for another who waits for the same thing; its source is only text then.
+    ///
+    /// ```
+    /// use grid_core::{Error, ErrorKind};
+    ///
+    /// let full = Error::new(ErrorKind::Full, "apply batch", "the disk is full")
+    ///     .with("path", "notes.db")
+    ///     .with_source("error 13");
+    /// assert_eq!(full.share().to_string(), full.to_string());
+    /// assert_eq!(full.share().is_retryable(), full.is_retryable());
+    /// ```
+    #[must_use]
+    pub fn share(&self) -> Self {
+        let inner = &*self.0;
+        Self(Box::new(Inner {
+            kind: inner.kind,
+            retryable: inner.retryable,
+            operation: inner.operation,
+            message: inner.message.clone(),
+            context: inner.context.clone(),
+            source: inner
+                .source
+                .as_ref()
+                .map(|source| source.to_string().into()),
+        }))
+    }
+
     /// What went wrong.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

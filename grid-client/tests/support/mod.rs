@@ -75,7 +75,8 @@ impl Storage for FailingStorage {
         let _gate = self.gate.acquire().await.unwrap();
         assert!(!self.panicking.load(Ordering::SeqCst), "a bug of a store");
         if self.failing.load(Ordering::SeqCst) {
-            return Err(Error::new(ErrorKind::Full, "apply", "no room left"));
+            let error = Error::new(ErrorKind::Full, "apply", "no room left");
+            return Err(error.with("path", "here"));
         }
         self.batches.fetch_add(1, Ordering::SeqCst);
         self.inner.apply(batch).await
