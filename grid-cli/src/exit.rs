@@ -45,11 +45,11 @@ pub(crate) enum Stop {
     Usage(Error),
     /// Something failed.
     Failed(Error),
-    /// The server does not let this device in.
+    /// The server does not let this device in, or its URL cannot be.
     Refused {
         /// Its URL.
         server: String,
-        /// What it said.
+        /// What it said, or what is wrong with the URL.
         message: String,
     },
     /// Whoever read standard output has enough.
@@ -78,7 +78,7 @@ impl fmt::Display for Stop {
         match self {
             Self::Usage(error) | Self::Failed(error) => error.fmt(f),
             Self::Refused { server, message } => {
-                write!(f, "{server} does not let this device in: {message}")
+                write!(f, "cannot connect to {server}: {message}")
             }
             Self::ReaderGone => f.write_str("nobody reads standard output any more"),
         }

@@ -17,9 +17,10 @@ pub enum ConnectionState {
     Connecting,
     /// The server said welcome.
     Connected,
-    /// The server does not let this client in.
+    /// There is no connection as things are: the server does not let this client in, or its URL
+    /// cannot be.
     Refused {
-        /// What the server said.
+        /// What the server said, or what is wrong with the URL.
         message: String,
         /// Whether trying again can help without changing anything.
         retryable: bool,

@@ -113,9 +113,10 @@ async fn connect(engine: &Engine, link: &Link) -> Ended {
         Ok(connection) => connection,
         Err(error) => {
             return Ended {
+                // No retry makes a URL of what is none.
+                refused: error.kind() == ErrorKind::Invalid,
                 error,
                 welcomed: false,
-                refused: false,
             };
         }
     };

@@ -54,7 +54,7 @@ async fn who_is_not_let_in_is_told_and_keeps_what_was_written() {
     let server = Server::start(&["--token", "s3cret"]).await;
     let device = Device::new(&server.url());
     let file = device.file("in.csv", "id,name\n1,a\n");
-    let words = [&server.url(), "does not let this device in", "token"];
+    let words = [&server.url(), "cannot connect", "token"];
     let cases: [(&[&str], usize); 7] = [
         (&["put", "m", "k", "1"], 1),
         (&["rm", "m", "x"], 2),
@@ -78,6 +78,20 @@ async fn who_is_not_let_in_is_told_and_keeps_what_was_written() {
         .await
         .code(0);
     assert_eq!(device.status().await["acked"], 3);
+}
+
+#[tokio::test]
+async fn a_url_that_cannot_be_is_not_tried_for_ever() {
+    for url in ["ws://host:port", "ws://127.0.0.1:65536", "ws://"] {
+        let device = Device::new(url);
+        let put = device.run(&["put", "m", "k", "1"]).await.code(1);
+        put.says(&["cannot connect", url, "ws://HOST:PORT", "1 pending"]);
+        device
+            .run(&["get", "m", "k"])
+            .await
+            .code(1)
+            .says(&["ws://HOST:PORT"]);
+    }
 }
 
 #[tokio::test]
