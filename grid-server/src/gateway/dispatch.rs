@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use grid_core::op::{Op, RunId};
 use grid_core::partition::Veto;
 use grid_core::protocol::{
-    MapDefinition, Message, Read, ReadResult, ReadTarget, Repair, Stored, Subscribe, Subscribed,
-    ViewId,
+    MapDefinition, Message, Read, ReadResult, ReadTarget, Repair, RepairStep, Stored, Subscribe,
+    Subscribed, ViewId,
 };
 use grid_core::{BoxFuture, Error, History, MapAddress, PartitionId, Result};
 use tokio::sync::oneshot;
@@ -16,7 +16,7 @@ use tower::Service;
 
 use super::views::Views;
 use crate::layer::route::{Routed, RoutedWork};
-use crate::sessions::Session;
+use crate::sessions::{Owed, Session};
 use crate::worker::{
     Mailboxes, Origin, PushWork, ReadWork, SubscribeWork, WorkerMessage, closed, merge_pages,
 };
@@ -181,7 +181,14 @@ impl Dispatch {
 
     async fn repair(&self, session: Arc<Session>, repair: Repair) -> Result<()> {
         let worker = self.mailboxes.worker_of(repair.partition);
-        let message = WorkerMessage::Repair(session, repair);
+        let items = match &repair.step {
+            RepairStep::Nodes { parents, .. } => parents.len(),
+            RepairStep::Leaves { leaves, .. } => leaves.len(),
+            RepairStep::Fetch { keys } => keys.len(),
+            RepairStep::Snapshot => 0,
+        };
+        let owed = Owed::new(&session, items);
+        let message = WorkerMessage::Repair(session, repair, owed);
         self.mailboxes.send(worker, message).await
     }
 

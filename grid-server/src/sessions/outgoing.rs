@@ -1,6 +1,7 @@
 //! What waits to be sent to one connection: bounded, in order, counted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -18,6 +19,9 @@ pub(crate) type MergeId = u64;
 
 /// How far answers may exceed the bound of events before no more requests are read.
 const ANSWERS_FACTOR: usize = 4;
+/// Nodes, leaves and keys of a client's comparisons that may wait for their answers before no more
+/// requests are read: 8 MiB of key hashes.
+const MAX_OWED_ITEMS: usize = 1024 * 1024;
 
 /// The queue between those who have something to tell a client and the task that sends it.
 ///
@@ -28,6 +32,8 @@ pub(crate) struct Outgoing {
     codec: Arc<dyn Codec>,
     bound_bytes: usize,
     queue: Mutex<Queue>,
+    /// Items that answers are owed for.
+    owed: AtomicUsize,
     filled: Notify,
     drained: Notify,
 }
@@ -61,6 +67,7 @@ impl Outgoing {
             codec,
             bound_bytes,
             queue: Mutex::default(),
+            owed: AtomicUsize::new(0),
             filled: Notify::new(),
             drained: Notify::new(),
         }
@@ -292,7 +299,19 @@ impl Outgoing {
     /// Whether there is room for the answers to another request.
     pub(crate) fn has_room_for_answers(&self) -> bool {
         let queue = self.lock();
-        queue.ended || queue.bytes < self.bound_bytes * ANSWERS_FACTOR
+        let owed = self.owed.load(Ordering::Relaxed);
+        queue.ended || (queue.bytes < self.bound_bytes * ANSWERS_FACTOR && owed < MAX_OWED_ITEMS)
+    }
+
+    /// An answer is owed for so many more items.
+    pub(super) fn owe(&self, items: usize) {
+        self.owed.fetch_add(items, Ordering::Relaxed);
+    }
+
+    /// It was given, or is not wanted any more.
+    pub(super) fn repay(&self, items: usize) {
+        self.owed.fetch_sub(items, Ordering::Relaxed);
+        self.drained.notify_waiters();
     }
 
     /// Completes once there is room for answers to another request.

@@ -13,7 +13,7 @@ use grid_core::{History, Record, Result, Sequence};
 
 use super::fan_out::DeltaHead;
 use super::subscribers::{Job, Stream, Subscriber};
-use crate::sessions::{Codecs, Encoded, Level, MergeId, goodbye};
+use crate::sessions::{Codecs, Encoded, Level, MergeId, Owed, goodbye};
 
 /// How much of a stream is looked at for one frame.
 const PIECE: Budget = Budget {
@@ -133,8 +133,12 @@ impl Scene<'_> {
             };
             let rest = match job {
                 Job::Stream(stream) => self.stream(subscriber, stream),
-                Job::Answer(step) => self.answer(subscriber, &step),
-                Job::Fetch { places, begun } => self.fetch(subscriber, places, begun),
+                Job::Answer(step, owed) => self.answer(subscriber, &step, owed),
+                Job::Fetch {
+                    places,
+                    begun,
+                    owed,
+                } => self.fetch(subscriber, places, begun, owed),
             };
             if let Some(job) = rest {
                 subscriber.jobs.push_front(job);
@@ -200,13 +204,18 @@ impl Scene<'_> {
     }
 
     /// Answers a step of a comparison; returns what has to be sent instead, if it is too long.
-    fn answer(&self, subscriber: &Subscriber, step: &RepairStep) -> Option<Job> {
+    fn answer(&self, subscriber: &Subscriber, step: &RepairStep, owed: Owed) -> Option<Job> {
         match self.find(step) {
             Ok(Found::Messages(messages)) => {
                 self.send(subscriber, messages);
                 None
             }
-            Ok(Found::Job(job)) => Some(job),
+            Ok(Found::Places(places)) => Some(Job::Fetch {
+                places,
+                begun: false,
+                owed,
+            }),
+            Ok(Found::Stream(stream)) => Some(Job::Stream(stream)),
             Err(error) => {
                 subscriber.session.outgoing().end(Some(&goodbye(&error)));
                 None
@@ -232,10 +241,7 @@ impl Scene<'_> {
             }
             RepairStep::Fetch { keys } => {
                 let places = partition.find_hashes(address, selector, keys);
-                return Ok(Found::Job(Job::Fetch {
-                    places: places.into(),
-                    begun: false,
-                }));
+                return Ok(Found::Places(places.into()));
             }
             RepairStep::Snapshot => return Ok(self.snapshot()),
         };
@@ -268,7 +274,7 @@ impl Scene<'_> {
     }
 
     fn snapshot(&self) -> Found {
-        Found::Job(Job::Stream(Stream::snapshot(self.partition.sequence())))
+        Found::Stream(Stream::snapshot(self.partition.sequence()))
     }
 
     /// Sends some of the records that a comparison asked for; returns the rest. Those that changed
@@ -278,6 +284,7 @@ impl Scene<'_> {
         subscriber: &Subscriber,
         mut places: VecDeque<Place>,
         begun: bool,
+        owed: Owed,
     ) -> Option<Job> {
         let mut records: Vec<Record> = Vec::new();
         let mut bytes = 0;
@@ -302,6 +309,7 @@ impl Scene<'_> {
         (!last).then_some(Job::Fetch {
             places,
             begun: true,
+            owed,
         })
     }
 
@@ -316,5 +324,6 @@ impl Scene<'_> {
 /// What a step of a comparison leads to.
 enum Found {
     Messages(Vec<Message>),
-    Job(Job),
+    Places(VecDeque<Place>),
+    Stream(Stream),
 }

@@ -9,7 +9,7 @@ use grid_core::traits::Principal;
 use grid_core::{Error, ErrorKind, History, MapAddress, PartitionId, Result, Sequence};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use crate::sessions::{MergeId, Session, SessionId};
+use crate::sessions::{MergeId, Owed, Session, SessionId};
 
 /// One message to a worker.
 #[derive(Debug)]
@@ -22,7 +22,8 @@ pub(crate) enum WorkerMessage {
     Release(Arc<Session>, RunId),
     Subscribe(SubscribeWork),
     Unsubscribe(SessionId, ViewId),
-    Repair(Arc<Session>, Repair),
+    /// A step of a comparison.
+    Repair(Arc<Session>, Repair, Owed),
     Read(ReadWork),
     /// There is room again in the queue of a connection that was too slow.
     Drained(SessionId),

@@ -8,10 +8,7 @@ use grid_core::partition::{Place, View};
 use grid_core::protocol::{RepairStep, ViewId};
 use grid_core::{PartitionId, Sequence};
 
-use crate::sessions::{Session, SessionId};
-
-/// Most answers that may wait for room in a connection's queue, for one partition of a view.
-pub(super) const MAX_JOBS: usize = 64;
+use crate::sessions::{Owed, Session, SessionId};
 
 /// A partition of a view, and those who follow it.
 #[derive(Debug)]
@@ -36,12 +33,13 @@ pub(super) enum Job {
     /// Everything that changed, up to now. While it lasts, events are not sent: it finds them.
     Stream(Stream),
     /// The answer to a step of a comparison.
-    Answer(RepairStep),
+    Answer(RepairStep, Owed),
     /// Records that a comparison asked for.
     Fetch {
         places: VecDeque<Place>,
         /// Whether a part of them was sent.
         begun: bool,
+        owed: Owed,
     },
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt, select_biased};
+use grid_core::PartitionId;
 use grid_core::partition::MAX_EXPIRIES_PER_BATCH;
 use grid_core::protocol::{Repair, ViewId};
 use grid_core::traits::{Epoch, Runtime};
-use grid_core::{Error, PartitionId};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tower::{Service, ServiceExt};
 
@@ -18,12 +18,12 @@ use super::jobs::Scene;
 use super::message::{Origin, PushWork, ReadWork, SubscribeWork, WorkerMessage};
 use super::pipeline::PartitionPipeline;
 use super::reading::{merge_pages, read};
-use super::subscribers::{Followed, Job, MAX_JOBS, Subscriber, Subscribers};
+use super::subscribers::{Followed, Job, Subscriber, Subscribers};
 use super::turns::Turns;
 use crate::config::Settings;
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::partition_service::{PartWork, Shard, Work, WorkBatch};
-use crate::sessions::{Codecs, Session, goodbye};
+use crate::sessions::{Codecs, Owed, Session};
 use crate::turn::let_others_run;
 
 /// What a worker shares with the rest of the server.
@@ -260,7 +260,7 @@ impl Worker {
         match message {
             WorkerMessage::Subscribe(work) => self.subscribe(&work),
             WorkerMessage::Unsubscribe(session, view) => self.subscribers.unfollow(session, view),
-            WorkerMessage::Repair(session, repair) => self.repair(&session, repair),
+            WorkerMessage::Repair(session, repair, owed) => self.repair(&session, repair, owed),
             WorkerMessage::Read(work) => self.read(work),
             WorkerMessage::Drained(session) => self.drained(session),
             WorkerMessage::Leave(session) => self.subscribers.leave(session),
@@ -302,7 +302,7 @@ impl Worker {
         }
     }
 
-    fn repair(&mut self, session: &Arc<Session>, repair: Repair) {
+    fn repair(&mut self, session: &Arc<Session>, repair: Repair, owed: Owed) {
         let (partition, view) = (repair.partition, repair.view);
         let subscriber = self
             .subscribers
@@ -312,16 +312,7 @@ impl Worker {
             // It unsubscribed meanwhile.
             return;
         };
-        if subscriber.jobs.len() >= MAX_JOBS {
-            let error = Error::new(
-                grid_core::ErrorKind::Overloaded,
-                "repair",
-                format!("more than {MAX_JOBS} answers wait for this client"),
-            );
-            session.outgoing().end(Some(&goodbye(&error)));
-            return;
-        }
-        subscriber.jobs.push_back(Job::Answer(repair.step));
+        subscriber.jobs.push_back(Job::Answer(repair.step, owed));
         self.run_jobs(session.id(), &[(partition, view)]);
     }
 

@@ -177,3 +177,57 @@ fn requests_of_a_client_that_reads_no_answers_are_not_read_either() {
         futures::join!(ask, take);
     });
 }
+
+#[test]
+fn comparisons_of_a_client_that_reads_no_answers_wait_in_bounded_memory() {
+    run(|mut world| async move {
+        world.settings.send_queue_bytes = 64 * 1024;
+        world.settings.heartbeat_ms = 600_000;
+        world.settings.map_spread = 1;
+        let _server = world.start().await;
+        let mut client = world.connect().await;
+        client.send(&super::support::hello(world.now_ms())).await;
+        let welcome = super::support::welcome_of(client.next().await);
+        client
+            .push(vec![world.put(9, 1, "m", "k", &[1; 100_000])])
+            .await;
+        let partition = client.acks(1).await[0].partition;
+        let view = client
+            .subscribe("m", Selector::All, History(0), Vec::new())
+            .await;
+        Held::default().catch_up(&mut client, 1).await;
+        let digests = grid_core::DigestKey(welcome.digest_key);
+        let mut keys: Vec<u64> = (1..5_000).collect();
+        keys.push(digests.key_hash(b"k"));
+        let fetch = Message::Repair(grid_core::protocol::Repair {
+            view,
+            partition,
+            step: grid_core::protocol::RepairStep::Fetch { keys },
+        });
+        let mut frame = bytes::BytesMut::new();
+        CborCodec.encode(&fetch, &mut frame).unwrap();
+        let frame = frame.freeze();
+        let connection = client.connection.clone();
+        let asked = AtomicUsize::new(0);
+        let ask = async {
+            for _ in 0..500 {
+                connection.send(std::slice::from_ref(&frame)).await.unwrap();
+                asked.fetch_add(1, Ordering::SeqCst);
+            }
+        };
+        let take = async {
+            world.sleep(Duration::from_secs(5)).await;
+            let taken = asked.load(Ordering::SeqCst);
+            assert!(taken < 400, "{taken} steps were taken");
+            // More of them than fit are no fault of the client: all are answered in the end.
+            for answer in 0..500 {
+                let next = client.next().await;
+                let Message::Delta(delta) = next else {
+                    panic!("no answer {answer} but {next:?}");
+                };
+                assert_eq!(delta.records.len(), 1);
+            }
+        };
+        futures::join!(ask, take);
+    });
+}
