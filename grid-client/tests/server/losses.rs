@@ -16,6 +16,8 @@ fn edits_made_offline_reach_the_server_when_it_comes() {
         let one = world.open(&world.device(0)).await;
         let two = world.open(&world.device(1)).await;
         for (grid, base) in [(&one, 100), (&two, 200)] {
+            // Writes take no time in this world; without it neither edit is the later one.
+            world.sleep(Duration::from_secs(1)).await;
             let map = grid.map::<u64>("m").unwrap();
             for number in 0..50 {
                 drop(
@@ -145,11 +147,12 @@ fn a_network_that_loses_doubles_and_reorders_is_seen_through() {
             let two = world.open(&world.device(1)).await;
             let maps = [one.map::<u64>("m").unwrap(), two.map::<u64>("m").unwrap()];
             world.network.set_faults(LinkFaults {
-                delay: (Duration::from_millis(1), Duration::from_millis(80)),
+                delay_ms: (1, 80),
                 drop_percent: 2,
                 duplicate_percent: 2,
                 reorder_percent: 2,
                 reset_percent: 1,
+                corrupt_percent: 0,
             });
             for round in 0..120u64 {
                 let map = &maps[usize::try_from(round % 2).unwrap()];

@@ -163,7 +163,7 @@ fn an_older_write_is_superseded_and_says_by_what() {
         let _server = world.start().await;
         let slow = world.device(0);
         // Its clock is an hour behind, and it has seen nothing yet.
-        world.executor.set_clock_offset_ms(slow.party, -3_600_000);
+        world.executor.set_clock(slow.party, -3_600_000, 0);
         let old = world.open(&slow).await;
         let new = world.open(&world.device(1)).await;
         let ours = old.map::<u64>("m").unwrap();
