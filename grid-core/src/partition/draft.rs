@@ -26,6 +26,8 @@ pub(super) struct Draft<'a> {
     /// The last effect of each key, by the key's hash: indexes into the effects' records.
     latest: HashTable<u32>,
     runs: BTreeMap<RunId, RunDraft<'a>>,
+    /// The effects' maps by their addresses.
+    by_address: BTreeMap<MapAddress, u32>,
     /// The map of the op before: most ops of a batch are of one map.
     last_map: Option<u32>,
 }
@@ -77,6 +79,7 @@ impl<'a> Draft<'a> {
             },
             latest: HashTable::with_capacity(records),
             runs: BTreeMap::new(),
+            by_address: BTreeMap::new(),
             last_map: None,
         }
     }
@@ -115,22 +118,17 @@ impl<'a> Draft<'a> {
 
     fn map(&mut self, address: &MapAddress) -> u32 {
         let maps = &mut self.effects.maps;
-        let known = self
-            .last_map
-            .filter(|map| maps[*map as usize] == *address)
-            .or_else(|| {
-                let index = maps.iter().position(|map| map == address)?;
-                u32::try_from(index).ok()
-            });
+        let last = self.last_map.filter(|map| maps[*map as usize] == *address);
+        let known = last.or_else(|| self.by_address.get(address).copied());
         let map = known.unwrap_or_else(|| {
-            maps.push(address.clone());
             #[expect(
                 clippy::cast_possible_truncation,
                 reason = "a batch has far fewer than 4 billion ops"
             )]
-            {
-                (maps.len() - 1) as u32
-            }
+            let map = maps.len() as u32;
+            maps.push(address.clone());
+            self.by_address.insert(address.clone(), map);
+            map
         });
         self.last_map = Some(map);
         map
@@ -143,7 +141,7 @@ impl<'a> Draft<'a> {
         key: &Key,
         held: Option<&'a Slot>,
     ) -> Option<Version<'a>> {
-        let effect = self.latest.find(at.hash.wide(), |index| {
+        let effect = self.latest.find(at.spot(), |index| {
             let effect = &self.effects.records[*index as usize];
             effect.map == at.map && effect.record.key == *key
         });
@@ -169,12 +167,14 @@ impl<'a> Draft<'a> {
             let effect = &records[*other as usize];
             effect.map == at.map && effect.record.key == record.key
         };
-        if let Some(latest) = self.latest.find_mut(at.hash.wide(), same) {
+        if let Some(latest) = self.latest.find_mut(at.spot(), same) {
             *latest = index;
         } else {
-            self.latest.insert_unique(at.hash.wide(), index, |other| {
-                let key = &records[*other as usize].record.key;
-                seed.hash(key.as_bytes()).wide()
+            self.latest.insert_unique(at.spot(), index, |other| {
+                let effect = &records[*other as usize];
+                let hash = seed.hash(effect.record.key.as_bytes());
+                let map = effect.map;
+                Located { map, hash }.spot()
             });
         }
         self.effects.records.push(EffectRecord {
@@ -207,4 +207,31 @@ impl<'a> Draft<'a> {
 pub(super) struct Located {
     map: u32,
     hash: KeyHash,
+}
+
+impl Located {
+    /// Where the key's last effect is looked for: one key in many maps must not be one place.
+    fn spot(self) -> u64 {
+        /// The golden ratio: spreads small numbers over all bits.
+        const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+        self.hash.wide() ^ u64::from(self.map).wrapping_mul(SPREAD)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::partition::TableSeed;
+
+    #[test]
+    fn one_key_in_many_maps_stands_at_many_places() {
+        let hash = TableSeed(1, 2).hash(b"k");
+        let spots = (0..10_000).map(|map| Located { map, hash }.spot());
+        // Tables look at the lower bits for the place, and at the upper ones before they compare.
+        let spread: BTreeSet<(u64, u64)> =
+            spots.map(|spot| (spot % (1 << 14), spot >> 57)).collect();
+        assert!(spread.len() > 9_000, "{} of 10,000", spread.len());
+    }
 }
