@@ -78,8 +78,8 @@ pub fn check_linearizable(history: &History) -> Result<Checked, Violation> {
 }
 
 /// As [`check_linearizable`], with another bound on the configurations that are visited for one
-/// key. A configuration takes about a microsecond in optimised builds, ten in others, and 64
-/// bytes of memory.
+/// key. Without optimisation, a configuration takes about 20 µs: 10,000 operations, even on a
+/// single key, some tenths of a second.
 ///
 /// ```
 /// use grid_testkit::history::{Action, Finding, Outcome, Recorder, check_linearizable_within};

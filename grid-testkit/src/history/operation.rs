@@ -305,7 +305,7 @@ impl Happening {
     /// Calls `note` with every version that the server gave and this tells of.
     pub(super) fn versions(&self, note: &mut dyn FnMut(Stamp)) {
         let mut given = |version: Option<Stamp>| {
-            if let Some(version) = version.filter(|version| *version != Stamp::ZERO) {
+            if let Some(version) = version {
                 note(version);
             }
         };

@@ -340,6 +340,20 @@ fn nobody_sees_the_writes_of_a_session_the_wrong_way_round() {
 }
 
 #[test]
+fn a_write_of_a_new_run_may_lose_against_the_one_before() {
+    let lost = |run: u64| {
+        let script = Script::default();
+        script.done("phone", put("k", 1), acked(5));
+        let call = script.durable("phone", put("k", 2), op(run, 9));
+        let by = Some(version(5));
+        script.end(&call, Outcome::Superseded { by });
+        script
+    };
+    passes(&lost(2));
+    fails(&lost(1), Guarantee::MonotonicWrites, 2);
+}
+
+#[test]
 fn a_write_comes_after_what_its_session_had_read() {
     let written = |fate: Outcome| {
         let script = Script::default();

@@ -179,7 +179,7 @@ impl<'o, 'h> Entry<'o, 'h> {
             return Ok(());
         };
         let same_writer = one.session == two.session && one.may_share_run(two);
-        if !same_writer || !one.returned_before(two.called) || !two.is_acked() {
+        if !same_writer || !one.returned_before(two.called) {
             return Ok(());
         }
         let what = format!(
