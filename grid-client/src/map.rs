@@ -229,7 +229,8 @@ impl<T: Serialize> Map<T> {
     }
 
     /// As [`Map::put`], for an entry that ceases to exist `ttl_ms` milliseconds after the server
-    /// took it.
+    /// took it. Reads hide it from then on; subscribers are told once the server removes it, which
+    /// they do not learn while there is no connection.
     ///
     /// # Errors
     /// As [`Map::put`].

@@ -1,6 +1,7 @@
 //! Pending ops over the confirmed state, and how they leave it.
 
 use grid_core::Hlc;
+use grid_core::op::Action;
 use grid_core::protocol::{Message, RejectReason, Verdict};
 use grid_core::traits::Table;
 
@@ -254,4 +255,37 @@ fn ops_on_a_map_that_is_not_followed_are_settled_by_their_verdict() {
     assert_eq!(world.devices[0].replica.pending(), 0);
     assert_eq!(world.server.live(&other).len(), 1);
     assert!(world.devices[0].store.rows(&Table::Log).is_empty());
+}
+
+/// With no server that could say so: by the time that the write was made at.
+#[test]
+fn a_pending_entry_with_a_lifetime_is_hidden_when_it_is_due() {
+    let mut world = World::new(1);
+    let mut write = put(&world.map, &key(1), 1);
+    let Action::Put { ttl_ms, .. } = &mut write.action else {
+        panic!("a put");
+    };
+    *ttl_ms = Some(5_000);
+    let made_ms = world.now_ms();
+    world.devices[0].write(vec![write], made_ms);
+    world.put(0, &key(2), 2);
+    for _ in 0..2 {
+        let (replica, map) = (&world.devices[0].replica, &world.map);
+        let seen = |after: u64| {
+            let now_ms = made_ms + after;
+            let one = replica.get(map, &key(1), now_ms).is_some();
+            assert_eq!(
+                replica.entries(map, now_ms).count(),
+                replica.len(map, now_ms)
+            );
+            (one, replica.len(map, now_ms))
+        };
+        assert_eq!(seen(4_999), (true, 2));
+        assert_eq!(seen(5_000), (false, 1));
+        world.crash(0);
+    }
+    // Written anew, it stays.
+    world.put(0, &key(1), 3);
+    let replica = &world.devices[0].replica;
+    assert_eq!(replica.len(&world.map, made_ms + 50_000), 2);
 }

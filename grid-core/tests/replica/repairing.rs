@@ -133,6 +133,74 @@ fn an_op_settles_only_after_the_repair_of_its_partition() {
     world.assert_level();
 }
 
+#[test]
+fn a_map_is_not_called_level_while_it_is_repaired() {
+    let mut world = damaged(500, |rows| {
+        for number in 0..20 {
+            rows.remove(&key(number * 7).bytes()[..]);
+        }
+    });
+    world.connect(0);
+    world.devices[0].synced.clear();
+    let mut repairing = 0;
+    while world.send(0) || world.deliver(0, false).unwrap() {
+        let level = world.seen(0) == world.truth();
+        assert!(level || !world.devices[0].replica.is_synced(&world.map));
+        repairing += usize::from(!level && world.repairs > 0);
+    }
+    assert!(repairing > 0);
+    assert_eq!(world.devices[0].synced, [true], "told once, at the end");
+    world.run();
+    world.assert_level();
+}
+
+/// The descent found that the server does not have a key; by the time the other answers are here,
+/// it does.
+#[test]
+fn a_key_that_comes_to_the_server_during_a_repair_is_not_removed_by_it() {
+    let mut world = damaged(2_000, |rows| {
+        let like = rows[&key(1).bytes()[..]].clone();
+        for stranger in 5_000..5_030 {
+            let name = key(stranger).bytes().clone();
+            rows.insert(name.clone(), rewritten(&like, &name));
+        }
+        for missing in 0..60 {
+            rows.remove(&key(missing * 20).bytes()[..]);
+        }
+    });
+    world.connect(0);
+    let mut told = false;
+    loop {
+        while let Some(message) = {
+            let now = world.devices[0].now(world.now_ms());
+            world.devices[0].replica.next_message(now)
+        } {
+            let fetches = matches!(
+                &message,
+                Message::Repair(repair) if matches!(repair.step, RepairStep::Fetch { .. })
+            );
+            if fetches && !std::mem::replace(&mut told, true) {
+                // Before the answer: the event comes first.
+                for stranger in 5_000..5_030 {
+                    world.server_put(&key(stranger), stranger);
+                }
+            }
+            world.server.handle(0, message);
+        }
+        if !world.deliver(0, false).unwrap() {
+            break;
+        }
+        if told {
+            let seen = world.seen(0);
+            let known = (5_000..5_030).filter(|stranger| seen.contains_key(&key(*stranger)));
+            assert_eq!(known.count(), 30, "they never vanish");
+        }
+    }
+    assert!(told);
+    world.run();
+    world.assert_level();
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
