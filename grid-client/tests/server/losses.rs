@@ -27,6 +27,8 @@ fn edits_made_offline_reach_the_server_when_it_comes() {
                 );
                 drop(map.put("shared", &(base + number)).await.unwrap());
             }
+            // So that the edits of the second are later by the clock, and not by chance.
+            world.sleep(Duration::from_millis(5)).await;
         }
         world.sleep(Duration::from_secs(3_600)).await;
         assert_eq!(one.status().pending, 100);
