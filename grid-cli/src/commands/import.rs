@@ -16,6 +16,8 @@ use crate::session::Session;
 
 /// How many records become durable on this device together.
 const RECORDS_PER_BATCH: usize = 1000;
+/// At how many bytes of the file fewer do, so that large values take no more memory.
+const BYTES_PER_BATCH: u64 = 8 * 1024 * 1024;
 /// How often the progress bar moves.
 const BAR_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -86,7 +88,12 @@ async fn keep(entries: &Map<Value>, mut file: Import) -> Result<(Vec<BatchHandle
 /// The records that become durable together next, and what is wrong with the one after them.
 fn next_batch(entries: &Map<Value>, file: &mut Import) -> (Vec<(String, Value)>, Option<Error>) {
     let mut batch = Vec::new();
-    for record in file.records.by_ref().take(RECORDS_PER_BATCH) {
+    let read = |file: &Import| file.read_bytes.load(Ordering::Relaxed);
+    let begin = read(file);
+    while batch.len() < RECORDS_PER_BATCH && read(file) - begin < BYTES_PER_BATCH {
+        let Some(record) = file.records.next() else {
+            break;
+        };
         let checked = record.and_then(|record| {
             let checked = entries.check(&record.key, &record.value);
             checked.map_err(|error| error.with("line", record.line).with("file", &file.name))?;

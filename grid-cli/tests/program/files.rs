@@ -103,6 +103,21 @@ async fn an_import_keeps_what_comes_before_a_fault_and_says_how_much() {
 }
 
 #[tokio::test]
+async fn an_import_of_large_values_takes_many_batches() {
+    let device = Device::new(NOWHERE);
+    let pad = "x".repeat(200_000);
+    let lines: String = (0..100)
+        .map(|id| format!("{{\"id\":{id},\"pad\":\"{pad}\"}}\n"))
+        .collect();
+    let file = device.file("in.jsonl", lines + "{bad\n");
+    let import = device.run(&["--offline", "import", "m", &file]).await;
+    import
+        .code(1)
+        .says(&["line: 101", "kept on this device: 100;"]);
+    assert_eq!(device.status().await["pending"], 100);
+}
+
+#[tokio::test]
 async fn an_export_is_sorted_by_bytes_and_comes_back_as_it_was() {
     let device = Device::new(NOWHERE);
     for key in ["b", "ä", "a/1", "B", "a", "z", "10", "9"] {
