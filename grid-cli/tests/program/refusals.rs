@@ -1,5 +1,13 @@
 //! What ends with 1 and 2: what cannot be, and what the server does not let be.
 
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use hybrid_grid::core::codec::CborCodec;
+use hybrid_grid::core::protocol::{Message, Refused};
+use hybrid_grid::core::traits::Codec;
+use hybrid_grid::tokio_runtime::TokioRuntime;
+
 use crate::device::{Device, NOWHERE, Server};
 
 #[tokio::test]
@@ -81,6 +89,20 @@ async fn who_is_not_let_in_is_told_and_keeps_what_was_written() {
 }
 
 #[tokio::test]
+async fn a_server_of_another_time_says_what_to_do() {
+    let url = outdated().await;
+    let device = Device::new(&url);
+    let put = device.run(&["put", "m", "k", "1"]).await.code(1);
+    put.says(&["cannot connect", &url, "update the client", "1 pending"]);
+    device
+        .run(&["sync", "m"])
+        .await
+        .code(1)
+        .says(&["update the client"]);
+    assert_eq!(device.status().await["pending"], 1);
+}
+
+#[tokio::test]
 async fn a_url_that_cannot_be_is_not_tried_for_ever() {
     for url in ["ws://host:port", "ws://127.0.0.1:65536", "ws://"] {
         let device = Device::new(url);
@@ -141,4 +163,32 @@ async fn what_the_server_rejects_is_1_with_its_reason_and_the_rest_goes_on() {
         .await
         .code(4)
         .says(&["rejected", "at most 100"]);
+}
+
+/// The URL of a server that speaks no version that the program speaks.
+async fn outdated() -> String {
+    let runtime = Arc::new(TokioRuntime::current().unwrap());
+    let url = "ws://127.0.0.1:0";
+    let transport = hybrid_grid::registry().transport(url, runtime).unwrap();
+    let listener = transport.listen(url).await.unwrap();
+    let url = listener.url();
+    tokio::spawn(async move {
+        let refused = Message::Refused(Refused {
+            code: 1,
+            message: "this server speaks protocol 7 to 9; update the client".to_owned(),
+            retryable: false,
+        });
+        let mut frame = BytesMut::new();
+        CborCodec.encode(&refused, &mut frame).unwrap();
+        let frame = frame.freeze();
+        while let Ok(connection) = listener.accept().await {
+            let mut hello = Vec::new();
+            // A client that is gone already needs no answer.
+            if connection.receive(&mut hello, 1).await.is_ok() {
+                connection.send(std::slice::from_ref(&frame)).await.ok();
+            }
+            connection.close().await;
+        }
+    });
+    url
 }
