@@ -253,3 +253,23 @@ fn a_client_that_ignores_the_window_is_let_go() {
         assert_eq!(goodbye.code, 3, "{goodbye:?}");
     });
 }
+
+#[test]
+fn an_op_number_after_which_none_can_follow_harms_only_its_client() {
+    run(|world| async move {
+        let _server = world.start().await;
+        let mut hostile = world.client().await;
+        for _ in 0..2 {
+            let mut op = world.put(9, 1, "m", "k", b"v");
+            op.id.number = u64::MAX;
+            hostile.resume(vec![op]).await;
+        }
+        let Some(Message::Goodbye(goodbye)) = hostile.farewell().await else {
+            panic!("no goodbye");
+        };
+        assert_eq!(goodbye.code, 5, "{goodbye:?}");
+        let mut other = world.client().await;
+        other.push(vec![world.put(8, 1, "m", "k", b"v")]).await;
+        other.acks(1).await;
+    });
+}

@@ -51,7 +51,8 @@ fn check_numbers(push: &Push) -> Result<()> {
     }
     let mut last = 0;
     for op in &push.ops {
-        if op.id.run != push.run || op.id.number <= last {
+        // After the last number there is none to say where a range of them ends.
+        if op.id.run != push.run || op.id.number <= last || op.id.number == u64::MAX {
             return Err(broken(
                 "the ops of a push are of its run, with ascending numbers from 1",
             ));

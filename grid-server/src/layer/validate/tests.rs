@@ -130,6 +130,7 @@ fn pushes_that_break_the_protocol_are_errors() {
     let cases = [
         push(0, Vec::new()),
         push(0, vec![op(0, b"\x01")]),
+        push(0, vec![op(u64::MAX, b"\x01")]),
         push(0, vec![op(2, b"\x01"), op(2, b"\x01")]),
         push(0, vec![op(2, b"\x01"), op(1, b"\x01")]),
         push(0, vec![foreign]),
