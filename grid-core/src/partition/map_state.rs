@@ -101,7 +101,6 @@ impl MapState {
     pub(super) fn current_after(&self, after: Sequence) -> impl Iterator<Item = (Place, &Slot)> {
         self.log
             .after(after)
-            .iter()
             .filter_map(|place| Some((*place, self.at(*place)?)))
     }
 
@@ -235,13 +234,9 @@ impl MapState {
             tree.rebuild(self.digests(&Selector::All));
             self.tree = tree;
         }
-        let occupied = self.occupied();
         let slots = &self.slots;
-        self.log.compact(occupied, |place| {
-            slots[place.slot as usize]
-                .as_ref()
-                .is_some_and(|slot| slot.sequence == place.sequence)
-        });
+        self.log
+            .compact(self.table.len(), |place| is_current(slots, place));
     }
 
     /// Live entries that cease to exist at or before `now_ms`, the first ones first.
@@ -273,6 +268,9 @@ impl MapState {
         for place in dead {
             self.remove(place.slot);
         }
+        let slots = &self.slots;
+        self.log
+            .compact_at_once(self.table.len(), |place| is_current(slots, place));
     }
 
     fn remove(&mut self, number: u32) {
@@ -301,4 +299,10 @@ impl MapState {
     pub(super) fn log_len(&self) -> usize {
         self.log.len()
     }
+}
+
+fn is_current(slots: &[Option<Slot>], place: &Place) -> bool {
+    slots[place.slot as usize]
+        .as_ref()
+        .is_some_and(|slot| slot.sequence == place.sequence)
 }
