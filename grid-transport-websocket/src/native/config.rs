@@ -12,7 +12,8 @@ pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a listener rests after the system refused it a socket, as it does when the process
 /// has no file descriptor left.
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Handshakes under way at one listener; more callers wait in the system's queue.
+/// Handshakes under way at one listener; another caller ends the one that takes longest, so that
+/// those who say nothing keep nobody out.
 pub(super) const MAX_HANDSHAKES: usize = 1024;
 /// Connections whose handshake is done and that wait to be accepted.
 pub(super) const READY_CONNECTIONS: usize = 64;

@@ -1,5 +1,6 @@
 //! A TCP port at which WebSockets arrive.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +11,7 @@ use futures::FutureExt;
 use grid_core::traits::{Connection, Listener, Runtime};
 use grid_core::{Error, ErrorKind, Result};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Mutex as TurnMutex, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Mutex as TurnMutex, mpsc, oneshot};
 use tokio_tungstenite::accept_async_with_config;
 
 use super::config::{
@@ -23,6 +24,8 @@ struct State {
     /// `None` once the listener is closed: dropping it frees the port at once.
     port: Option<TcpListener>,
     waiting: Option<Waker>,
+    /// What ends a handshake under way, the oldest first; those that are over are closed.
+    handshakes: VecDeque<oneshot::Sender<()>>,
 }
 
 /// Accepts TCP connections while somebody waits in `accept`; each makes its handshake in a task
@@ -31,7 +34,7 @@ struct State {
 pub(super) struct WebSocketListener {
     local: SocketAddr,
     state: Mutex<State>,
-    handshakes: Arc<Semaphore>,
+    max_handshakes: usize,
     finished: mpsc::Sender<Arc<WebSocketConnection>>,
     ready: TurnMutex<mpsc::Receiver<Arc<WebSocketConnection>>>,
     runtime: Arc<dyn Runtime>,
@@ -40,7 +43,7 @@ pub(super) struct WebSocketListener {
 /// What `accept` waited for.
 enum Arrival {
     Ready(Arc<WebSocketConnection>),
-    Caller(TcpStream, SocketAddr, OwnedSemaphorePermit),
+    Caller(TcpStream, SocketAddr),
     Refused(std::io::Error),
     Closed,
 }
@@ -53,21 +56,19 @@ impl WebSocketListener {
             state: Mutex::new(State {
                 port: Some(port),
                 waiting: None,
+                handshakes: VecDeque::new(),
             }),
-            handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
+            max_handshakes: MAX_HANDSHAKES,
             finished,
             ready: TurnMutex::new(ready),
             runtime,
         }
     }
 
-    /// The next caller, once there is room for its handshake.
+    /// The next caller.
     async fn caller(&self) -> Arrival {
-        let Ok(permit) = Arc::clone(&self.handshakes).acquire_owned().await else {
-            return Arrival::Closed;
-        };
         match poll_fn(|context| self.poll_port(context)).await {
-            Some(Ok((stream, peer))) => Arrival::Caller(stream, peer, permit),
+            Some(Ok((stream, peer))) => Arrival::Caller(stream, peer),
             Some(Err(cause)) => Arrival::Refused(cause),
             None => Arrival::Closed,
         }
@@ -88,8 +89,27 @@ impl WebSocketListener {
         outcome
     }
 
+    /// Ends the handshakes that take longest until fewer than `most` are under way.
+    fn make_room(&self, most: usize) {
+        let mut state = self.lock();
+        let handshakes = &mut state.handshakes;
+        if handshakes.len() >= most {
+            handshakes.retain(|handshake| !handshake.is_closed());
+        }
+        while handshakes.len() >= most {
+            let Some(oldest) = handshakes.pop_front() else {
+                return;
+            };
+            // One that has just come to its end by itself is as good.
+            let _ended = oldest.send(());
+        }
+    }
+
     /// Starts the handshake of a caller.
-    fn welcome(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
+    fn welcome(&self, stream: TcpStream, peer: SocketAddr) {
+        self.make_room(self.max_handshakes);
+        let (end, ended) = oneshot::channel();
+        self.lock().handshakes.push_back(end);
         let finished = self.finished.clone();
         let runtime = Arc::clone(&self.runtime);
         let handshake = async move {
@@ -99,11 +119,19 @@ impl WebSocketListener {
                 () = timeout.fuse() => {
                     tracing::debug!(%peer, "the caller did not finish its handshake in time");
                 }
+                _ = ended.fuse() => {
+                    tracing::debug!(%peer, "the caller's handshake gave way to another caller's");
+                }
             }
-            drop(permit);
         };
         self.runtime
             .spawn("websocket handshake", Box::pin(handshake));
+    }
+
+    fn handshakes_under_way(&self) -> usize {
+        let state = self.lock();
+        let under_way = state.handshakes.iter().filter(|each| !each.is_closed());
+        under_way.count()
     }
 
     fn shut(&self) {
@@ -161,9 +189,11 @@ impl Listener for WebSocketListener {
             };
             match arrival {
                 Arrival::Ready(connection) => return Ok(connection),
-                Arrival::Caller(stream, peer, permit) => self.welcome(stream, peer, permit),
+                Arrival::Caller(stream, peer) => self.welcome(stream, peer),
                 Arrival::Refused(cause) => {
                     tracing::warn!(address = self.url(), %cause, "cannot accept now; trying again");
+                    // The process may have no file descriptor left, and half of these give way.
+                    self.make_room(self.handshakes_under_way() / 2 + 1);
                     self.runtime.sleep(ACCEPT_PAUSE).await;
                 }
                 Arrival::Closed => {
@@ -188,7 +218,46 @@ impl Listener for WebSocketListener {
 mod tests {
     use super::*;
     use crate::WebSocketTransport;
+    use grid_core::traits::Transport;
     use grid_runtime_tokio::TokioRuntime;
+
+    #[tokio::test]
+    async fn a_caller_gets_in_over_many_that_say_nothing() {
+        use tokio::io::AsyncReadExt;
+
+        let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::current().unwrap());
+        let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let local = port.local_addr().unwrap();
+        let mut listener = WebSocketListener::new(local, port, Arc::clone(&runtime));
+        listener.max_handshakes = 3;
+        let transport = WebSocketTransport::new(Arc::clone(&runtime));
+        let calling = async {
+            let mut silent = Vec::new();
+            for _ in 0..10 {
+                silent.push(TcpStream::connect(local).await.unwrap());
+            }
+            let url = listener.url();
+            transport.connect(&url).await.unwrap();
+            // Not all of them: the time that a handshake may take is not over.
+            let mut ended = Vec::new();
+            for stream in &mut silent {
+                let mut byte = [0];
+                let read = std::pin::pin!(stream.read(&mut byte));
+                let waited = runtime.sleep(std::time::Duration::from_millis(200));
+                let first = futures::future::select(read, waited).await;
+                ended.push(matches!(first, futures::future::Either::Left(_)));
+            }
+            (ended, silent)
+        };
+        let ((ended, silent), accepted) = tokio::join!(calling, listener.accept());
+        accepted.unwrap();
+        let expected: Vec<bool> = (0..10).map(|number| number < 8).collect();
+        assert_eq!(ended, expected, "the oldest give way");
+        assert_eq!(listener.handshakes_under_way(), 2);
+        listener.make_room(2);
+        assert_eq!(listener.handshakes_under_way(), 1);
+        drop(silent);
+    }
 
     #[tokio::test]
     async fn neither_side_delays_a_frame_to_send_it_with_more() {
