@@ -128,7 +128,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!(push_window: number, "ops", "16384", Some((1, 1_000_000)),
         "How many ops a client may have sent and not yet seen a verdict of."),
     setting!(max_connections: number, "connections", "10000", Some((1, 1_000_000)),
-        "Connections at once; more are refused as overloaded."),
+        "Connections at once; more are refused as overloaded. Each takes a file descriptor: see `ulimit -n`."),
     setting!(max_views: number, "views", "1024", Some((1, 65_536)),
         "Views that one connection may follow."),
     setting!(mailbox_messages: number, "messages", "1024", Some((1, 65_536)),
