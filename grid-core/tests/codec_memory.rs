@@ -1,52 +1,15 @@
 //! Decoding takes memory in proportion to the bytes that came, whatever they claim.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(unsafe_code, reason = "an allocator that counts must be one")]
 
+mod counting;
 mod wire;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use bytes::{Bytes, BytesMut};
+use counting::asked;
 use grid_core::codec::{CborCodec, decode_ops, decode_record, encode_ops, encode_record, validate};
 use grid_core::limits::{MAX_FRAME_BYTES, MAX_ITEMS_PER_MESSAGE};
 use grid_core::traits::{Codec, CodecLimits};
-
-thread_local! {
-    /// Bytes that this thread asked for since the count was last set to 0.
-    static ASKED: Cell<usize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-fn count(bytes: usize) {
-    // A thread that is ending has no count any more.
-    let _ = ASKED.try_with(|asked| asked.set(asked.get().saturating_add(bytes)));
-}
-
-// SAFETY: every call goes to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size());
-        // SAFETY: as for this function.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: as for this function.
-        unsafe { System.dealloc(memory, layout) }
-    }
-
-    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size);
-        // SAFETY: as for this function.
-        unsafe { System.realloc(memory, layout, size) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 /// Bytes that a decoder may ask for besides those in proportion to its input: an error with its
 /// message, a name.
@@ -55,30 +18,23 @@ const FIXED_BYTES: usize = 4096;
 /// the smallest encoded op has 11.
 const PER_BYTE: usize = 24;
 
-/// The bytes that `decoding` asked for.
-fn asked(decoding: impl FnOnce()) -> usize {
-    ASKED.set(0);
-    decoding();
-    ASKED.get()
-}
-
 /// Decodes `bytes` as everything that they could be.
 fn check(bytes: &Bytes, what: &str) {
     let allowed = FIXED_BYTES + PER_BYTE * bytes.len();
     let limits = CodecLimits::default();
-    let frame = asked(|| drop(CborCodec.decode(bytes.clone(), &limits)));
+    let frame = asked(|| drop(CborCodec.decode(bytes.clone(), &limits))).bytes;
     assert!(
         frame <= allowed,
         "{what}: {frame} bytes for a frame of {}",
         bytes.len()
     );
-    let record = asked(|| drop(decode_record(bytes)));
+    let record = asked(|| drop(decode_record(bytes))).bytes;
     assert!(
         record <= allowed,
         "{what}: {record} bytes for a row of {}",
         bytes.len()
     );
-    let ops = asked(|| drop(decode_ops(bytes)));
+    let ops = asked(|| drop(decode_ops(bytes))).bytes;
     assert!(
         ops <= allowed,
         "{what}: {ops} bytes for a row of {}",
@@ -107,7 +63,7 @@ fn vectors() -> Vec<(String, Bytes)> {
 
 #[test]
 fn the_count_counts() {
-    let grown = asked(|| drop(std::hint::black_box(vec![0_u8; 1000])));
+    let grown = asked(|| drop(std::hint::black_box(vec![0_u8; 1000]))).bytes;
     assert!((1000..2000).contains(&grown), "{grown}");
 }
 
@@ -178,7 +134,7 @@ fn frames_full_of_the_smallest_items_stay_in_proportion() {
 fn a_frame_beyond_the_limit_is_not_even_looked_at() {
     let frame = Bytes::from(vec![0; MAX_FRAME_BYTES + 1]);
     let limits = CodecLimits::default();
-    let bytes = asked(|| drop(CborCodec.decode(frame.clone(), &limits)));
+    let bytes = asked(|| drop(CborCodec.decode(frame.clone(), &limits))).bytes;
     assert!(bytes <= FIXED_BYTES, "{bytes}");
 }
 
@@ -189,8 +145,8 @@ fn the_check_of_a_value_allocates_nothing() {
         b"\xa1\x61k\x9f\x01\x7f\x61a\xff\xff".to_vec(),
     ]
     .concat();
-    let bytes = asked(|| validate(&nested, 64, 100).unwrap());
-    assert_eq!(bytes, 0);
+    let asked = asked(|| validate(&nested, 64, 100).unwrap());
+    assert_eq!(asked.calls, 0);
 }
 
 #[test]
@@ -202,7 +158,7 @@ fn ops_of_one_map_cost_no_allocation_each() {
         let limits = CodecLimits::default();
         // Shared once before, so that sharing it again allocates nothing.
         let whole = frame.slice(..);
-        let bytes = asked(|| drop(CborCodec.decode(frame, &limits).unwrap()));
+        let bytes = asked(|| drop(CborCodec.decode(frame, &limits).unwrap())).bytes;
         drop(whole);
         bytes
     };
