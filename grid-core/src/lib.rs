@@ -16,6 +16,7 @@ pub mod limits;
 pub mod lww_map;
 pub mod maybe_send;
 pub mod merkle;
+pub mod mutation;
 pub mod op;
 pub mod partition;
 pub mod protocol;

@@ -10,7 +10,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use grid_sim::{report, scenarios};
+use grid_core::mutation::Mutation;
+use grid_sim::{mutations, report, scenarios};
 use grid_testkit::scenario::{Outcome, Plan, Simulation, Summary, render_diagram};
 
 /// Runs the client and the server that ship on simulated time, links, disks and stores.
@@ -35,6 +36,12 @@ struct Arguments {
     /// Writes the run of the seed, or of the first failure, as a page with a sequence diagram.
     #[arg(long)]
     html: Option<PathBuf>,
+    /// Plants each deliberate bug and looks how many runs find it.
+    #[arg(long)]
+    mutations: bool,
+    /// How often each bug is looked for, from other seeds.
+    #[arg(long, default_value_t = mutations::TRIALS)]
+    trials: u64,
     /// Threads; 0 takes all cores.
     #[arg(long, default_value_t = 0)]
     threads: usize,
@@ -55,6 +62,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<bool, String> {
+    if arguments.mutations {
+        return Ok(look_for_mutations(arguments.trials));
+    }
     let chosen = match &arguments.scenario {
         Some(name) => vec![scenarios::named(name)?],
         None => scenarios::all(),
@@ -114,4 +124,35 @@ fn show(arguments: &Arguments, simulation: &Simulation, outcome: &Outcome) -> Re
         std::fs::write(file, page).map_err(|error| format!("{}: {error}", file.display()))?;
     }
     Ok(())
+}
+
+/// A table of all mutations, and whether all of them were found.
+fn look_for_mutations(trials: u64) -> bool {
+    println!(
+        "{:<20} {:>12} {:>12}  what broke",
+        "mutation", "median runs", "plan left"
+    );
+    let mut found = 0;
+    for mutation in Mutation::ALL {
+        let finding = mutations::look_for(mutation, trials);
+        found += usize::from(finding.found());
+        let runs = finding
+            .median_runs()
+            .map_or("not found".to_owned(), |runs| runs.to_string());
+        let left = finding
+            .median_percent()
+            .map_or(String::new(), |left| format!("{left} %"));
+        let example = finding.example.as_ref();
+        let broke = example.and_then(|one| one.failure.as_deref()).unwrap_or("");
+        let broke: String = broke.chars().take(110).collect();
+        println!(
+            "{:<20} {runs:>12} {left:>12}  {broke}",
+            format!("{mutation:?}")
+        );
+    }
+    println!(
+        "{{\"mutations\":{},\"found\":{found}}}",
+        Mutation::ALL.len()
+    );
+    found == Mutation::ALL.len()
 }

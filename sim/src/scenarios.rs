@@ -1,8 +1,10 @@
 //! The scenarios: one file each. To add one, write its file and name it in the list.
 
+mod clocks;
 mod crashes;
 mod deletions;
 mod mixed;
+mod ties;
 
 use grid_testkit::scenario::Simulation;
 
@@ -14,6 +16,8 @@ pub fn all() -> Vec<Simulation> {
         mixed::simulation(),
         crashes::simulation(),
         deletions::simulation(),
+        ties::simulation(),
+        clocks::simulation(),
     ]
 }
 

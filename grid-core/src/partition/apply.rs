@@ -51,6 +51,7 @@ impl Partition {
             .collect();
         self.sequence = effects.sequence_after();
         self.clock = self.clock.max(effects.clock);
+        self.latest_ms = self.latest_ms.max(effects.at_ms);
         for update in &effects.runs {
             self.runs.update(update);
         }

@@ -2,6 +2,7 @@
 
 use crate::clock::admit;
 use crate::hlc::Hlc;
+use crate::mutation::{Mutation, planted};
 use crate::op::{Action, Op, OpId, RunId, Stamp};
 use crate::protocol::{RejectReason, Verdict};
 use crate::record::{Record, Sequence};
@@ -29,6 +30,7 @@ impl Partition {
     /// applied.
     #[must_use]
     pub fn decide(&self, batch: &ProposalBatch, now_ms: u64, rules: &Rules) -> Decided {
+        let now_ms = self.monotone(now_ms, rules);
         let mut draft = Draft::new(self, now_ms, batch.proposals.len());
         let outcomes = Case::all(self, &batch.proposals)
             .into_iter()
@@ -40,6 +42,14 @@ impl Partition {
         effects.mark =
             !effects.records.is_empty() && self.horizon.wants_mark(now_ms, rules.retention_ms);
         Decided { effects, outcomes }
+    }
+
+    /// The wall clock, kept from going back: what is stamped anew must not come before what was
+    /// stamped anew a moment ago. A clock that was ahead by more than clients' clocks may be is
+    /// let go back all the same.
+    fn monotone(&self, now_ms: u64, rules: &Rules) -> u64 {
+        let bound = now_ms.saturating_add(rules.allowed_drift_ms);
+        now_ms.max(self.latest_ms.min(bound))
     }
 
     /// Confirmations that let something be forgotten.
@@ -86,7 +96,8 @@ impl Partition {
                 sequence: Sequence::ZERO,
             };
         }
-        if let Some(verdict) = run.decided(op.id.number) {
+        let decided = run.decided(op.id.number);
+        if let Some(verdict) = decided.filter(|_| !planted(Mutation::SkipDedup)) {
             let at = draft.locate(&proposal.address, case.hash);
             let current = draft.current(at, &op.key, case.held);
             return Outcome {

@@ -82,6 +82,8 @@ pub struct Partition {
     pub(super) sequence: Sequence,
     /// The highest time of any version that was ever applied.
     pub(super) clock: Hlc,
+    /// The latest wall clock at which something was decided, in milliseconds since 1970.
+    pub(super) latest_ms: u64,
     pub(super) horizon: Horizon,
     pub(super) runs: Runs,
     pub(super) maps: Vec<MapState>,
@@ -96,6 +98,7 @@ impl Partition {
             config,
             sequence: Sequence::ZERO,
             clock: Hlc::ZERO,
+            latest_ms: 0,
             horizon: Horizon::default(),
             runs: Runs::default(),
             maps: Vec::new(),

@@ -11,6 +11,7 @@ use super::slot::Slot;
 use crate::address::{Key, MapAddress};
 use crate::digest::{DigestKey, EntryDigest};
 use crate::merkle::MerkleTree;
+use crate::mutation::{Mutation, planted};
 use crate::protocol::Selector;
 use crate::record::{Record, Sequence};
 
@@ -142,6 +143,7 @@ impl MapState {
         match (old, new) {
             (None, None) => {}
             (None, Some(new)) => self.tree.insert(new),
+            (Some(_), None) if planted(Mutation::StaleMerkleLeaf) => {}
             (Some(old), None) => self.tree.remove(old),
             (Some(old), Some(new)) => self.tree.replace(old, new),
         }
@@ -153,10 +155,11 @@ impl MapState {
             self.expiring.insert((at_ms, number));
         }
         self.log.push(place);
-        Some(Change {
-            place,
-            root: self.tree.root().wrapping_sub(root),
-        })
+        let root = self.tree.root().wrapping_sub(root);
+        if new.is_none() && planted(Mutation::DropTombstone) {
+            self.remove(number);
+        }
+        Some(Change { place, root })
     }
 
     /// The digest of what was replaced, or `None` when it stays.

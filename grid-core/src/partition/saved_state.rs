@@ -90,6 +90,7 @@ impl Partition {
                 Ok(mark)
             })?),
         };
+        self.latest_ms = self.horizon.marks.back().map_or(0, |(at_ms, _)| *at_ms);
         for (id, run) in reader.items(LEAST_RUN_BYTES, read_run)? {
             self.runs.restore(id, run);
         }

@@ -8,6 +8,7 @@ use crate::address::{Key, MapAddress};
 use crate::digest::EntryDigest;
 use crate::error::Result;
 use crate::merkle::{Answer, MerkleTree, answer_leaves, answer_nodes, leaf_bits_for};
+use crate::mutation::{Mutation, planted};
 use crate::protocol::Selector;
 use crate::record::{History, Record, Sequence};
 use crate::traits::AddressedRecord;
@@ -94,6 +95,11 @@ impl Partition {
             ..Changes::default()
         };
         let mut bytes = 0;
+        let after = if planted(Mutation::OffByOneCursor) {
+            after.next()
+        } else {
+            after
+        };
         for (place, slot) in self
             .map(address)
             .into_iter()

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use super::slot::Slot;
+use crate::mutation::{Mutation, planted};
 use crate::op::Stamp;
 use crate::record::{Record, Sequence};
 
@@ -47,6 +48,9 @@ impl Version<'_> {
 
     /// As [`Record::merge_order`].
     pub(super) fn merge_order(&self, other: &Record) -> Ordering {
+        if planted(Mutation::IgnoreTieBreak) {
+            return self.stamp().hlc.cmp(&other.stamp.hlc);
+        }
         self.stamp()
             .cmp(&other.stamp)
             .then_with(|| self.record().merge_order(other))

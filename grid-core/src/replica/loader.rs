@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::codec::decode_ops;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hlc::Hlc;
+use crate::mutation::{Mutation, planted};
 use crate::op::{Op, RunId};
 use crate::traits::Entry;
 
@@ -160,7 +161,11 @@ impl Loader {
             self.load_row(at, ops);
         }
         let mut replica = self.replica;
-        replica.clock = Clock::new(self.floor.max(replica.confirmed_hlc));
+        replica.clock = if planted(Mutation::ForgetHlcHighWater) {
+            Clock::new(Hlc::ZERO)
+        } else {
+            Clock::new(self.floor.max(replica.confirmed_hlc))
+        };
         replica.begin_run(run)?;
         if self.fresh {
             replica.unsaved.push(MetaRow::format().put());

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use grid_core::mutation::{Mutation, planted};
 use grid_core::traits::{Append, Disk, Epoch, Position, Runtime};
 use grid_core::{Error, ErrorKind, PartitionId, Result};
 
@@ -172,7 +173,9 @@ impl Writer {
             let undone = self.cut_off().await || self.start_over().await;
             return Err(Failure { cause, undone });
         }
-        if let Err(cause) = self.disk.sync(&self.file).await {
+        if !planted(Mutation::ForgetFsync)
+            && let Err(cause) = self.disk.sync(&self.file).await
+        {
             // What a failed sync left behind is unknown, and no later one makes it known.
             self.sound = false;
             let undone = self.start_over().await;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use grid_core::mutation::{Mutation, planted};
 use grid_core::partition::{Applied, Decided, Effects, Outcome, Rules};
 use grid_core::traits::{Append, Journal, Position, Runtime};
 use grid_core::{BoxFuture, Error, ErrorKind, PartitionId, Result};
@@ -48,13 +49,29 @@ impl PartitionService {
         let late = self.reconcile(&mut batch).await;
         let (mut drafts, appends) = self.decide(batch);
         if !appends.is_empty() {
-            let written = self.journal.append(appends).await;
+            let written = self.append(appends).await;
             let journalled = drafts.iter_mut().filter(|draft| draft.batch.is_some());
             for (draft, written) in journalled.zip(written) {
                 draft.written = Some(written);
             }
         }
         self.apply(drafts, late)
+    }
+
+    async fn append(&self, appends: Vec<Append>) -> Vec<Result<Position>> {
+        if !planted(Mutation::AckBeforeCommit) {
+            return self.journal.append(appends).await;
+        }
+        let believed = appends
+            .iter()
+            .map(|append| Ok(append.tail.next()))
+            .collect();
+        let journal = self.journal.clone();
+        let late = async move {
+            let _written = journal.append(appends).await;
+        };
+        self.runtime.spawn("late commit", Box::pin(late));
+        believed
     }
 
     /// Settles what the journal holds of partitions where that is not known.
@@ -212,6 +229,9 @@ impl Draft {
         let position = match self.written {
             Some(Ok(position)) => position,
             Some(Err(error)) => {
+                if planted(Mutation::ApplyBeforeJournal) {
+                    owned.partition.apply(&effects)?;
+                }
                 // Only these say for certain that nothing was written.
                 if !matches!(error.kind(), ErrorKind::Full | ErrorKind::Overloaded) {
                     owned.unknown = Some(batch);

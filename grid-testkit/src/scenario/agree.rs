@@ -8,7 +8,9 @@ use grid_client::Grid;
 use grid_core::{Key, MapAddress, MapName, Namespace};
 
 use super::direct::NOTICED_AFTER;
+use super::fault::Fault;
 use super::ledger::{FinalState, Versioned, shown};
+use super::plan::TimedFault;
 use super::users::Cast;
 use super::world::World;
 
@@ -55,9 +57,10 @@ pub(super) async fn agree(cast: &Cast) -> Result<(), String> {
         }
     }
     let retention = Duration::from_millis(world.simulation.settings.retention_ms);
-    world
-        .ledger
-        .check(&state, world.executor.now() > retention)?;
+    let jumps = |fault: &TimedFault| matches!(fault.fault, Fault::ServerClock { .. });
+    let steady = !cast.plan.faults.iter().any(jumps);
+    let forgets = world.executor.now() > retention;
+    world.ledger.check(&state, forgets, steady)?;
     world.simulation.workload.check(&state)
 }
 

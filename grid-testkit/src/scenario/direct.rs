@@ -27,6 +27,8 @@ const MAX_POLLS: u64 = 3_000_000;
 
 /// Runs a plan of a seed.
 pub(super) fn run(simulation: &Simulation, seed: u64, plan: &Plan, record: bool) -> Outcome {
+    #[cfg(feature = "mutations")]
+    grid_core::mutation::plant(simulation.mutation);
     let world = World::new(simulation, seed, plan.order);
     let mut watch = Watch {
         invariants: simulation.invariants.iter().map(|make| make()).collect(),

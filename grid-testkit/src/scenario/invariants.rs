@@ -3,9 +3,11 @@
 mod cursors;
 mod once;
 mod order;
+mod repairs;
 mod revivals;
 mod sent;
 mod stamps;
+mod verdicts;
 mod views;
 mod windows;
 
@@ -22,6 +24,8 @@ pub(super) fn all() -> Vec<Make> {
         Arc::new(|| Box::new(order::DeviceOrder::default())),
         Arc::new(|| Box::new(revivals::NoRevival::default())),
         Arc::new(|| Box::new(stamps::BoundedStamps::default())),
+        Arc::new(|| Box::new(repairs::RepairsAreDue::default())),
+        Arc::new(|| Box::new(verdicts::VerdictsAreTrue::default())),
         Arc::new(|| Box::new(windows::WindowKept::default())),
         Arc::new(|| Box::new(cursors::CursorsNeverSkip::default())),
     ]

@@ -27,17 +27,36 @@ pub(super) struct Entry {
     pub(super) conditional: bool,
 }
 
+impl Entry {
+    /// The version under which a server took it, as far as one said so.
+    fn taken_at(&self, book: &Book) -> Option<Stamp> {
+        let op = self.op?;
+        let hlc = *book.times.get(&op)?;
+        let taken = book.ruled.get(&op) == Some(&Ruling::Taken);
+        taken.then_some(Stamp { hlc, op })
+    }
+}
+
 /// All writes, in the order in which they were begun, and the servers' verdicts.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ledger(Arc<Mutex<Book>>);
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ruling {
+    Taken,
+    Superseded,
+    Refused,
+}
+
 #[derive(Debug, Default)]
 struct Book {
     entries: Vec<Entry>,
-    /// Whether a server refused an op, as far as it said.
-    refused: BTreeMap<OpId, bool>,
+    /// What servers ruled, as far as they said it.
+    ruled: BTreeMap<OpId, Ruling>,
     /// Ops whose device had never seen their key.
     creations: BTreeSet<OpId>,
+    /// The times of ops, as their devices pushed them or as a server stamped them anew.
+    times: BTreeMap<OpId, Hlc>,
 }
 
 /// A value and its version.
@@ -78,23 +97,35 @@ impl Ledger {
     /// Notes what a device pushes.
     pub(super) fn pushed(&self, push: &Push) {
         let creations = push.ops.iter().filter(|op| op.base == Hlc::ZERO);
-        self.lock().creations.extend(creations.map(|op| op.id));
+        let mut book = self.lock();
+        book.creations.extend(creations.map(|op| op.id));
+        for op in &push.ops {
+            book.times.entry(op.id).or_insert(op.hlc);
+        }
     }
 
     /// Notes the verdicts that a server sends.
     pub(super) fn verdicts(&self, ack: &Ack) {
-        let refused = &mut self.lock().refused;
+        let book = &mut *self.lock();
         let op = |number| OpId {
             run: ack.run,
             number,
         };
         for range in &ack.accepted {
             let numbers = range.first..range.first.saturating_add(range.count);
-            refused.extend(numbers.map(|number| (op(number), false)));
+            book.ruled
+                .extend(numbers.map(|number| (op(number), Ruling::Taken)));
         }
         for exception in &ack.exceptions {
-            let is_refusal = matches!(exception.verdict, Verdict::Rejected { .. });
-            refused.insert(op(exception.number), is_refusal);
+            let ruling = match exception.verdict {
+                Verdict::Rejected { .. } => Ruling::Refused,
+                Verdict::Superseded(_) => Ruling::Superseded,
+                Verdict::Accepted | Verdict::Restamped(_) => Ruling::Taken,
+            };
+            book.ruled.insert(op(exception.number), ruling);
+            if let Verdict::Restamped(hlc) = &exception.verdict {
+                book.times.insert(op(exception.number), *hlc);
+            }
         }
     }
 
@@ -112,27 +143,69 @@ impl Ledger {
     }
 
     /// Checks the final state, which all parties share, against what was told. `forgets` says
-    /// that removals were forgotten in the run.
-    pub(super) fn check(&self, state: &FinalState, forgets: bool) -> Result<(), String> {
+    /// that removals were forgotten in the run, `steady` that no server's clock ever jumped.
+    pub(super) fn check(
+        &self,
+        state: &FinalState,
+        forgets: bool,
+        steady: bool,
+    ) -> Result<(), String> {
         let book = self.lock();
         let entries = &book.entries;
         for ((map, key), found) in state {
             check_winner(entries, map, key, found)?;
+            if steady && !forgets {
+                book.check_own_order(found)?;
+            }
         }
         for entry in entries {
             match &entry.told {
                 Told::Rejected(_) => check_no_trace(entry, state)?,
                 Told::Unknown | Told::Failed(_) => {}
                 // Its device lost its power before it was told; what the server said stands.
-                Told::Durable => match entry.op.and_then(|op| book.refused.get(&op)) {
+                Told::Durable => match entry.op.and_then(|op| book.ruled.get(&op)) {
                     None => return Err(format!("never decided: {}", describe(entry))),
-                    Some(true) => check_no_trace(entry, state)?,
-                    Some(false) => check_not_lost(&book, entry, state, forgets)?,
+                    Some(Ruling::Refused) => check_no_trace(entry, state)?,
+                    Some(_) => check_not_lost(&book, entry, state, forgets)?,
                 },
                 _ => check_not_lost(&book, entry, state, forgets)?,
             }
         }
         Ok(())
+    }
+}
+
+impl Book {
+    /// Nothing that a device wrote loses to what the same device wrote before it. (When a server's
+    /// clock jumps back, a device whose own clock is minutes fast is taken for even faster.)
+    fn check_own_order(&self, found: &Versioned) -> Result<(), String> {
+        let by_winner = |entry: &Entry| entry.op == Some(found.stamp.op);
+        let Some(winner) = self.entries.iter().position(by_winner) else {
+            return Ok(());
+        };
+        let (earlier, later) = self.entries.split_at(winner + 1);
+        let Some(won) = earlier.last() else {
+            return Ok(());
+        };
+        let counts = |entry: &&Entry| match &entry.told {
+            Told::Acked | Told::Superseded => true,
+            Told::Durable => {
+                let ruled = entry.op.and_then(|op| self.ruled.get(&op));
+                ruled.is_some_and(|ruling| *ruling != Ruling::Refused)
+            }
+            _ => false,
+        };
+        let mut own = later.iter().filter(|entry| {
+            entry.device == won.device && entry.map == won.map && entry.key == won.key
+        });
+        match own.find(counts) {
+            Some(lost) => Err(format!(
+                "it lost against an earlier write of its own device, {}: {}",
+                describe(won),
+                describe(lost)
+            )),
+            None => Ok(()),
+        }
     }
 }
 
@@ -225,10 +298,20 @@ fn check_not_lost(
     match found {
         Some(found) if Some(found.stamp.op) == entry.op => Ok(()),
         Some(found) => {
-            let created_anew =
-                forgets && book.creations.contains(&found.stamp.op) && entries.iter().any(removes);
-            let is_older = found.stamp.hlc.millis() < entry.from_ms;
-            if entry.fair_clock && is_older && !created_anew {
+            let creates = |other: &Entry| {
+                let here = other.map == entry.map && other.key == entry.key;
+                here && other.op.is_some_and(|op| book.creations.contains(&op))
+            };
+            let created_anew = forgets
+                && entries.iter().any(removes)
+                && entries
+                    .iter()
+                    .any(|other| creates(other) && other.op != entry.op);
+            let is_older = match entry.taken_at(book) {
+                Some(stamp) => found.stamp < stamp,
+                None => entry.fair_clock && found.stamp.hlc.millis() < entry.from_ms,
+            };
+            if is_older && !created_anew {
                 return Err(format!(
                     "it lost against the older {}: {}",
                     found.stamp,

@@ -58,6 +58,9 @@ pub struct Simulation {
     pub(super) transport: WrapTransport,
     pub(super) invariants: Vec<Make<dyn Invariant>>,
     pub(super) forget_sync: bool,
+    pub(super) rhythm: Duration,
+    #[cfg(feature = "mutations")]
+    pub(super) mutation: Option<grid_core::mutation::Mutation>,
 }
 
 impl fmt::Debug for Simulation {
@@ -118,6 +121,9 @@ impl Simulation {
             transport: Arc::new(|transport| transport),
             invariants: invariants::all(),
             forget_sync: false,
+            rhythm: Duration::from_millis(1),
+            #[cfg(feature = "mutations")]
+            mutation: None,
         }
     }
 
@@ -258,6 +264,22 @@ impl Simulation {
         make: impl Fn() -> Box<dyn Invariant> + Send + Sync + 'static,
     ) -> Self {
         self.invariants.push(Arc::new(make));
+        self
+    }
+
+    /// Users act only at multiples of this: the longer it is, the more often several act in the
+    /// same millisecond.
+    #[must_use]
+    pub fn rhythm(mut self, rhythm: Duration) -> Self {
+        self.rhythm = rhythm;
+        self
+    }
+
+    /// Plants a bug in the grid itself; see [`grid_core::mutation`].
+    #[cfg(feature = "mutations")]
+    #[must_use]
+    pub fn mutation(mut self, mutation: grid_core::mutation::Mutation) -> Self {
+        self.mutation = Some(mutation);
         self
     }
 

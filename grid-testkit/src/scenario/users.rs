@@ -61,14 +61,17 @@ impl Cast {
     fn operations(&self, device: usize) -> Vec<Due> {
         let span = self.world.simulation.fault_phase.as_millis();
         let span = u64::try_from(span).unwrap_or(u64::MAX);
+        let rhythm = self.world.simulation.rhythm.as_millis();
+        let rhythm = u64::try_from(rhythm).unwrap_or(u64::MAX).max(1);
         let numbers = self.plan.ops.get(&device).into_iter().flatten();
         let mut operations: Vec<Due> = numbers
             .map(|number| {
                 let stream = Stream::Operation(device_party(device), *number);
                 // A world of its own: what is drawn here leaves the operation's chances alone.
                 let chance = Executor::new(self.world.executor.seed().wrapping_add(1));
+                let at = chance.below(stream, span) / rhythm * rhythm;
                 Due {
-                    at: Duration::from_millis(chance.below(stream, span)),
+                    at: Duration::from_millis(at),
                     number: *number,
                 }
             })

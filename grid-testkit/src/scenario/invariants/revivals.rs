@@ -69,10 +69,13 @@ impl Invariant for NoRevival {
             let before = versions.range(..record.sequence).next_back();
             let after = versions.range(record.sequence.next()..).next();
             let creates = self.creations.contains(&record.stamp.op);
-            let goes_up = before.is_none_or(|(_, earlier)| {
-                let forgotten =
-                    earlier.removed && view.now() + SEEN_LATE >= earlier.at + view.retention();
-                earlier.stamp <= record.stamp || (creates && forgotten)
+            let goes_up = before.is_none_or(|(at, earlier)| {
+                // What was removed is not always seen: removal and creation may come in one delta.
+                let removed = earlier.removed || at.next() < record.sequence;
+                let age_ms = view.now_ms().saturating_sub(earlier.stamp.hlc.millis());
+                let age = Duration::from_millis(age_ms).max(view.now() - earlier.at);
+                let old = age + SEEN_LATE >= view.retention();
+                earlier.stamp <= record.stamp || (creates && removed && old)
             });
             if !goes_up {
                 return Err(format!(

@@ -1,0 +1,79 @@
+//! Deliberate bugs, to see whether a tester finds them. Without the feature `mutations`, which
+//! nothing but a test of the tester turns on, none of this costs or does anything.
+//!
+//! To add one: a variant here, and [`planted`] at the place that it breaks.
+
+/// A deliberate bug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Mutation {
+    /// The server decides an op again that it decided before.
+    SkipDedup,
+    /// Versions of one instant are taken for equal.
+    IgnoreTieBreak,
+    /// The journal writes, and does not sync.
+    ForgetFsync,
+    /// Who catches up by cursor misses the first change.
+    OffByOneCursor,
+    /// The server's state changes though the journal has failed.
+    ApplyBeforeJournal,
+    /// A removal leaves nothing behind.
+    DropTombstone,
+    /// A server that is no longer the owner goes on.
+    AcceptStaleEpoch,
+    /// A client that is opened again forgets how late it already was.
+    ForgetHlcHighWater,
+    /// A removed entry stays in the server's Merkle tree.
+    StaleMerkleLeaf,
+    /// The server acknowledges what is on its way to the journal.
+    AckBeforeCommit,
+}
+
+impl Mutation {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::SkipDedup,
+        Self::IgnoreTieBreak,
+        Self::ForgetFsync,
+        Self::OffByOneCursor,
+        Self::ApplyBeforeJournal,
+        Self::DropTombstone,
+        Self::AcceptStaleEpoch,
+        Self::ForgetHlcHighWater,
+        Self::StaleMerkleLeaf,
+        Self::AckBeforeCommit,
+    ];
+}
+
+#[cfg(feature = "mutations")]
+mod planting {
+    use std::cell::Cell;
+
+    use super::Mutation;
+
+    thread_local! {
+        static PLANTED: Cell<Option<Mutation>> = const { Cell::new(None) };
+    }
+
+    /// Plants a bug in this thread, instead of the one before; `None` plants none.
+    pub fn plant(mutation: Option<Mutation>) {
+        PLANTED.set(mutation);
+    }
+
+    /// Whether this bug is planted in this thread.
+    #[must_use]
+    pub fn planted(mutation: Mutation) -> bool {
+        PLANTED.get() == Some(mutation)
+    }
+}
+
+#[cfg(feature = "mutations")]
+pub use planting::{plant, planted};
+
+/// Whether this bug is planted: never, without the feature `mutations`.
+#[cfg(not(feature = "mutations"))]
+#[must_use]
+#[inline(always)]
+pub const fn planted(_: Mutation) -> bool {
+    false
+}

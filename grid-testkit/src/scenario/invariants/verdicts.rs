@@ -1,0 +1,87 @@
+//! Verdicts are true.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use grid_core::protocol::{Message, Verdict};
+use grid_core::{OpId, RunId, Stamp};
+
+use super::sent::{sent, sent_delta};
+use crate::scenario::{Event, Invariant, View};
+
+/// What is superseded lost against a later version, what is refused leaves no trace, and an op
+/// that was refused once is not accepted later.
+#[derive(Debug, Default)]
+pub(super) struct VerdictsAreTrue {
+    issued: BTreeMap<OpId, Stamp>,
+    refused: BTreeSet<OpId>,
+    /// Runs whose clock is ahead: the server stamps their ops anew, and does not tell those that
+    /// lost.
+    ahead: BTreeSet<RunId>,
+}
+
+impl Invariant for VerdictsAreTrue {
+    fn name(&self) -> &'static str {
+        "verdicts are true"
+    }
+
+    fn observe(&mut self, event: &Event, view: &View<'_>) -> Result<(), String> {
+        match sent(event) {
+            Some((_, Message::Push(push))) => {
+                for op in &push.ops {
+                    if op.hlc.millis() > view.now_ms() + AHEAD_MS {
+                        self.ahead.insert(op.id.run);
+                    }
+                    self.issued.insert(op.id, op.stamp());
+                }
+            }
+            Some((_, Message::Ack(ack))) => {
+                for exception in &ack.exceptions {
+                    let op = OpId {
+                        run: ack.run,
+                        number: exception.number,
+                    };
+                    self.verdict(op, &exception.verdict)?;
+                }
+            }
+            _ => {}
+        }
+        if let Some((_, delta)) = sent_delta(event) {
+            let mut records = delta.records.iter();
+            if let Some(trace) = records.find(|one| self.refused.contains(&one.stamp.op)) {
+                return Err(format!(
+                    "{} holds op {}, which was refused",
+                    trace.key, trace.stamp.op
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How far ahead a stamp may be and still stand, in milliseconds; less than what is allowed, for
+/// servers' clocks are off as well.
+const AHEAD_MS: u64 = 30_000;
+
+impl VerdictsAreTrue {
+    fn verdict(&mut self, op: OpId, verdict: &Verdict) -> Result<(), String> {
+        match verdict {
+            Verdict::Rejected { .. } => {
+                self.refused.insert(op);
+            }
+            Verdict::Superseded(by) => {
+                let forgotten = by.op == OpId::default();
+                if let Some(stamp) = self.issued.get(&op)
+                    && !self.ahead.contains(&op.run)
+                    && !forgotten
+                    && by <= stamp
+                {
+                    return Err(format!(
+                        "op {op} is stamped {stamp} and was told to have lost against {by}"
+                    ));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
