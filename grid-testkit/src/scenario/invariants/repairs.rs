@@ -55,13 +55,11 @@ impl Invariant for RepairsAreDue {
                 // What is repaired now may be left half done, for another connection to finish.
                 self.troubled.insert(*to);
             }
-            Some((link, Message::Repair(repair))) => {
-                if !self.troubled.contains(from) {
-                    return Err(format!(
-                        "link {link}: no frame was lost, and yet partition {} of view {} is repaired",
-                        repair.partition, repair.view.0
-                    ));
-                }
+            Some((link, Message::Repair(repair))) if !self.troubled.contains(from) => {
+                return Err(format!(
+                    "link {link}: no frame was lost, and yet partition {} of view {} is repaired",
+                    repair.partition, repair.view.0
+                ));
             }
             _ => {}
         }
