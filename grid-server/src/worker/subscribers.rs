@@ -159,6 +159,17 @@ impl Subscribers {
             .unwrap_or_default()
     }
 
+    /// The views of a partition that a connection follows.
+    pub(super) fn followed_in(&self, session: SessionId, partition: PartitionId) -> Vec<ViewId> {
+        self.known.get(&session).map_or_else(Vec::new, |known| {
+            let follows = known.follows.range((partition, ViewId(0))..);
+            follows
+                .take_while(|(of, _)| *of == partition)
+                .map(|(_, view)| *view)
+                .collect()
+        })
+    }
+
     /// Removes a subscriber of a view.
     pub(super) fn unfollow(&mut self, session: SessionId, view: ViewId) {
         let Some(known) = self.known.get_mut(&session) else {

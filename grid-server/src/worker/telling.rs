@@ -10,6 +10,7 @@ use super::acks::{Acks, Deferrals, session_of};
 use super::batch::{Pushed, Sources};
 use super::fan_out::{DeltaHead, fan_out, send};
 use super::message::Origin;
+use super::subscribers::Followed;
 use super::task::Worker;
 use crate::partition_service::PartResult;
 use crate::sessions::{Encoded, Session};
@@ -136,17 +137,21 @@ impl Worker {
         let Some(owned) = partitions.get(&ack.partition) else {
             return;
         };
-        for (id, followed) in self.subscribers.of_partition(ack.partition) {
-            let Some(subscriber) = followed.subscribers.get_mut(&session.id()) else {
+        for id in self.subscribers.followed_in(session.id(), ack.partition) {
+            let followed = self.subscribers.get(ack.partition, id);
+            let Some(Followed { view, subscribers }) = followed else {
+                continue;
+            };
+            let Some(subscriber) = subscribers.get_mut(&session.id()) else {
                 continue;
             };
             if subscriber.cursor >= ack.sequence || !subscriber.is_live() {
                 continue;
             }
-            let head = DeltaHead::empty(*id, &owned.partition, &followed.view);
+            let head = DeltaHead::empty(id, &owned.partition, view);
             let delta = head.delta(false, true, Vec::new());
             let frames = Encoded::new(&self.context.codecs, vec![delta]).frames(session.codec());
-            if send(self.context.number, session, *id, ack.partition, frames) {
+            if send(self.context.number, session, id, ack.partition, frames) {
                 subscriber.cursor = owned.partition.sequence();
             } else {
                 subscriber.fall_behind();
