@@ -235,3 +235,22 @@ impl Subscribers {
             .or_insert(from);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_comes_again_from_the_lowest_op_that_was_refused() {
+        let (session, run) = (1, RunId(7));
+        let mut subscribers = Subscribers::default();
+        assert!(subscribers.admits(session, run, 9));
+        subscribers.refuse(session, run, 5);
+        subscribers.refuse(session, run, 8);
+        assert!(!subscribers.admits(session, run, 6));
+        assert!(subscribers.admits(session, RunId(8), 6), "another run");
+        assert!(subscribers.admits(2, run, 6), "another connection");
+        assert!(subscribers.admits(session, run, 5));
+        assert!(subscribers.admits(session, run, 6), "it came again");
+    }
+}

@@ -65,6 +65,28 @@ fn a_full_journal_puts_writes_off_while_reads_go_on() {
 }
 
 #[test]
+fn ops_that_are_put_off_again_and_again_do_not_use_up_the_window() {
+    run(|mut world| async move {
+        let journal = with_journal(&mut world);
+        world.settings.push_window = 5;
+        let _server = world.start().await;
+        let mut client = world.client().await;
+        journal.set(Mode::Full);
+        let ops = vec![
+            world.put(9, 1, "m", "k", b"1"),
+            world.put(9, 2, "m", "k", b"2"),
+        ];
+        for _ in 0..20 {
+            client.resume(ops.clone()).await;
+            assert_eq!(client.deferred().await.from, 1);
+        }
+        journal.set(Mode::Well);
+        client.resume(ops).await;
+        client.acks(2).await;
+    });
+}
+
+#[test]
 fn after_a_refusal_nothing_of_the_run_is_taken_before_the_refused_op_comes_again() {
     run(|mut world| async move {
         let journal = with_journal(&mut world);

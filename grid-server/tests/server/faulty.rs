@@ -94,6 +94,8 @@ pub(crate) struct FaultyPersistence {
     /// The stores that succeed before all fail; 0 means all.
     pub(crate) succeeds: AtomicU64,
     pub(crate) stores: AtomicU64,
+    /// Stores wait while somebody holds it.
+    pub(crate) gate: tokio::sync::Mutex<()>,
     pub(crate) records: AtomicU64,
 }
 
@@ -134,6 +136,7 @@ impl Persistence for FaultyPersistence {
         state: &StateRecord,
     ) -> Result<()> {
         self.stores.fetch_add(1, Ordering::SeqCst);
+        let _open = self.gate.lock().await;
         let left = self.succeeds.load(Ordering::SeqCst);
         if left == 1 {
             self.fails.store(true, Ordering::SeqCst);

@@ -39,6 +39,55 @@ fn a_shutdown_answers_what_was_taken_stores_it_and_says_goodbye() {
     });
 }
 
+/// A layer that takes note of the connections that it sees.
+#[derive(Clone)]
+struct Seen {
+    inner: grid_server::GatewayService,
+    session: Arc<std::sync::Mutex<std::sync::Weak<grid_server::Session>>>,
+}
+
+impl tower::Service<grid_server::Request> for Seen {
+    type Response = ();
+    type Error = grid_core::Error;
+    type Future = <grid_server::GatewayService as tower::Service<grid_server::Request>>::Future;
+
+    fn poll_ready(
+        &mut self,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<grid_core::Result<()>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: grid_server::Request) -> Self::Future {
+        *self.session.lock().unwrap() = Arc::downgrade(&request.session);
+        self.inner.call(request)
+    }
+}
+
+#[test]
+fn nothing_is_kept_of_a_connection_that_is_gone() {
+    run(|world| async move {
+        let session = Arc::<std::sync::Mutex<std::sync::Weak<grid_server::Session>>>::default();
+        let noted = session.clone();
+        let builder = world.builder().layer(move |inner| {
+            let session = noted;
+            grid_server::GatewayService::new(Seen { inner, session })
+        });
+        let _server = world.start_with(builder).await;
+        let mut client = world.client().await;
+        client
+            .subscribe("m", Selector::All, grid_core::History(0), Vec::new())
+            .await;
+        client.push(vec![world.put(9, 1, "m", "k", b"v")]).await;
+        client.acks(1).await;
+        assert!(session.lock().unwrap().upgrade().is_some());
+        client.connection.close().await;
+        // Until those who wait for it to end have noticed.
+        world.sleep(Duration::from_secs(60)).await;
+        assert!(session.lock().unwrap().upgrade().is_none());
+    });
+}
+
 #[test]
 fn a_client_that_has_not_said_who_it_is_does_not_delay_a_shutdown() {
     run(|world| async move {

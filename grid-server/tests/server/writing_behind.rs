@@ -42,6 +42,50 @@ fn changes_are_coalesced_by_key_and_let_the_journal_forget() {
 }
 
 #[test]
+fn pitfall_10_the_journal_keeps_what_comes_while_a_flush_is_under_way() {
+    run(|mut world| async move {
+        let persistence = with_persistence(&mut world);
+        let server = world.start().await;
+        let mut client = world.client().await;
+        let waiting = persistence.gate.lock().await;
+        client.push(vec![world.put(9, 1, "m", "k", b"1")]).await;
+        let partition = client.acks(1).await[0].partition;
+        client.answer_pings(Duration::from_secs(2)).await;
+        assert!(
+            persistence.stores.load(Ordering::SeqCst) > 1,
+            "a flush began"
+        );
+        client.push(vec![world.put(9, 2, "m", "k", b"2")]).await;
+        client.acks(1).await;
+        drop(waiting);
+        client.answer_pings(Duration::from_millis(500)).await;
+        let extent = world.journal.extent(partition).await.unwrap();
+        assert_eq!((extent.truncated.0, extent.tail.0), (1, 2));
+        let before = everything(&world, &server).await;
+        world.kill(server);
+        let server = world.start().await;
+        assert_eq!(everything(&world, &server).await, before);
+    });
+}
+
+#[test]
+fn much_that_gathered_is_written_before_its_time() {
+    run(|mut world| async move {
+        let persistence = with_persistence(&mut world);
+        world.settings.flush_interval_ms = 3_600_000;
+        world.settings.flush_records = 10;
+        world.settings.map_spread = 1;
+        let _server = world.start().await;
+        let mut client = world.client().await;
+        let ops = (1..=10).map(|n| world.put(9, n, "m", &format!("k{n}"), b"v"));
+        client.push(ops.collect()).await;
+        client.acks(10).await;
+        client.answer_pings(Duration::from_secs(1)).await;
+        assert_eq!(persistence.records.load(Ordering::SeqCst), 10);
+    });
+}
+
+#[test]
 fn pitfall_10_the_journal_keeps_what_a_power_cut_would_take_from_the_database() {
     run(|mut world| async move {
         let persistence = with_persistence(&mut world);
