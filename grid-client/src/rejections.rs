@@ -68,3 +68,35 @@ impl Rejections {
         self.missed
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use grid_core::protocol::RejectReason;
+    use grid_core::{Key, MapName, OpId, RunId};
+
+    use super::*;
+
+    #[test]
+    fn the_latest_are_kept_and_a_reader_learns_where_it_goes_on() {
+        let mut log = RejectionLog::default();
+        let rejected = |number| Rejected {
+            op: OpId {
+                run: RunId(1),
+                number,
+            },
+            map: MapName::new("m").unwrap(),
+            key: Key::new("k").unwrap(),
+            reason: RejectReason::Forbidden,
+            message: String::new(),
+        };
+        let most = MAX_KEPT_REJECTIONS as u64;
+        (0..most + 5).for_each(|number| log.push(rejected(number)));
+        for (position, found) in [(0, Some(5)), (5, Some(5)), (6, Some(6)), (most + 5, None)] {
+            let told = log.at(position);
+            let numbers = told.map(|(rejected, next)| (rejected.op.number, next));
+            let expected = found.map(|number| (number, number + 1));
+            assert_eq!(numbers, expected, "{position}");
+        }
+        assert_eq!(log.kept.len() as u64, most);
+    }
+}

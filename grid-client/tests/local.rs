@@ -86,7 +86,10 @@ async fn a_subscriber_gets_a_snapshot_then_changes_and_the_end() {
     map.remove("list1/a").await.unwrap();
     let event = live.next().await.unwrap().unwrap();
     assert!(matches!(event, Event::Changed { value: None, .. }));
-    grid.close().await.unwrap();
+    // Also who waits already learns of the end.
+    let (end, closed) = futures::join!(live.next(), grid.close());
+    closed.unwrap();
+    assert!(end.is_none());
     assert!(live.next().await.is_none());
 }
 

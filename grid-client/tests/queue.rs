@@ -5,6 +5,7 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use grid_client::{ConnectionState, Grid, GridBuilder};
@@ -96,4 +97,58 @@ fn a_grid_whose_runtime_is_gone_says_that_it_is_closed() {
     drop(tokio);
     let put = map.put("k", &1).now_or_never().expect("it does not wait");
     assert_eq!(put.unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[tokio::test]
+async fn a_grid_closes_though_its_store_takes_nothing() {
+    let storage = store();
+    storage.fail(true);
+    let grid = open(storage).await;
+    let map = grid.map::<u32>("m").unwrap();
+    let error = map.put("k", &1).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Full);
+    // What the store did not take is tried again, but not for ever.
+    let patience = runtime().sleep(Duration::from_secs(20));
+    let closing = std::pin::pin!(grid.close());
+    match futures::future::select(closing, patience).await {
+        futures::future::Either::Left((closed, _)) => closed.unwrap(),
+        futures::future::Either::Right(_) => panic!("it still tries"),
+    }
+    assert_eq!(map.get("k").unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_value_too_large_for_the_store_is_refused_before_it_is_tried() {
+    let storage = Arc::new(FailingStorage::small(MemoryStorage::new(), 10_000));
+    let grid = open(storage.clone()).await;
+    let map = grid.map::<String>("m").unwrap();
+    map.put("k", &"x".repeat(5_000)).await.unwrap();
+    let batches = storage.batches();
+    let error = map.put("k", &"x".repeat(10_000)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    assert_eq!((storage.batches(), grid.storage_error()), (batches, None));
+}
+
+#[tokio::test]
+async fn a_batch_of_the_store_has_a_bound() {
+    let storage = store();
+    let grid = open(storage.clone()).await;
+    let map = grid.map::<u64>("m").unwrap();
+    map.put("k", &0).await.unwrap();
+    let before = storage.batches();
+    let gate = storage.hold();
+    let calls = (0..6u64).map(|call| {
+        let map = map.clone();
+        let entries = (0..9_000).map(move |number| (format!("k{number}"), call));
+        async move { map.put_all(entries).await.unwrap() }
+    });
+    let mut calls = std::pin::pin!(futures::future::join_all(calls));
+    for _ in 0..50 {
+        assert!(futures::poll!(&mut calls).is_pending());
+        tokio::task::yield_now().await;
+    }
+    drop(gate);
+    calls.await;
+    let batches = storage.batches() - before;
+    assert!(batches >= 6, "54,000 writes in {batches} batches");
 }

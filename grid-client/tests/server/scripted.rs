@@ -9,7 +9,9 @@ use bytes::{Bytes, BytesMut};
 use grid_client::ConnectionState;
 use grid_core::codec::CborCodec;
 use grid_core::protocol::{Ack, Message, NumberRange, PROTOCOL_VERSION, Welcome};
-use grid_core::traits::{Codec, Connection, Listener, Transport, TransportCapabilities};
+use grid_core::traits::{
+    Codec, CodecLimits, Connection, Listener, Transport, TransportCapabilities,
+};
 use grid_core::{Error, ErrorKind, History, PartitionId, Result, RunId, Sequence};
 use grid_storage_memory::MemoryStorage;
 
@@ -143,6 +145,44 @@ fn a_server_that_breaks_the_protocol_decides_nothing() {
             let (reason, _) = reason(&world, answers).await;
             assert!(reason.contains(part), "{reason}");
         }
+    });
+}
+
+#[test]
+fn a_server_that_goes_silent_is_given_up_after_three_heartbeats() {
+    run(95, |world| async move {
+        let (reason, lasted) = reason(&world, vec![welcome()]).await;
+        assert!(reason.contains("gone silent"), "{reason}");
+        let three = Duration::from_secs(3)..Duration::from_millis(3_500);
+        assert!(three.contains(&lasted), "{lasted:?}");
+    });
+}
+
+#[test]
+fn a_silent_server_is_asked_after_one_heartbeat_whether_it_is_there() {
+    run(96, |world| async move {
+        let listener = world.network.transport(SERVER).listen(URL).await.unwrap();
+        let grid = world.open(&world.device(0)).await;
+        let connection = listener.accept().await.unwrap();
+        greet(&connection).await;
+        let begun = world.elapsed();
+        let mut frames = Vec::new();
+        world
+            .soon("ping", connection.receive(&mut frames, 1))
+            .await
+            .unwrap();
+        let asked = world.elapsed() - begun;
+        let limits = CodecLimits::default();
+        let message = CborCodec.decode(frames.remove(0), &limits).unwrap();
+        assert!(matches!(message, Message::Ping(_)), "{message:?}");
+        let one = Duration::from_secs(1)..Duration::from_millis(1_200);
+        assert!(one.contains(&asked), "{asked:?}");
+        // One that goes says so, so that the server need not wait for its silence.
+        world.soon("end", grid.close()).await.unwrap();
+        let mut last = Vec::new();
+        while connection.receive(&mut last, 1).await.is_ok() {}
+        let message = CborCodec.decode(last.pop().unwrap(), &limits).unwrap();
+        assert!(matches!(message, Message::Goodbye(_)), "{message:?}");
     });
 }
 

@@ -1,5 +1,6 @@
 //! Writing, acking, following, rejecting: with a server that is there.
 
+use futures::FutureExt;
 use grid_client::{Event, Fate, NotAcked};
 use grid_core::protocol::RejectReason;
 use grid_core::{ErrorKind, Stamp};
@@ -178,6 +179,22 @@ fn an_older_write_is_superseded_and_says_by_what() {
         }
         let level = world.level(&[&old, &new], "m").await;
         assert_eq!(level["k"], 2, "whoever arrived first");
+    });
+}
+
+#[test]
+fn a_flush_waits_for_writes_that_are_under_way() {
+    run(8, |world| async move {
+        let _server = world.start().await;
+        let grid = world.open(&world.device(0)).await;
+        let map = grid.map::<u64>("m").unwrap();
+        world.flushed(&grid).await;
+        let mut put = Box::pin(map.put("k", &1));
+        assert!(put.as_mut().now_or_never().is_none(), "it has begun");
+        world.flushed(&grid).await;
+        let write = put.now_or_never().expect("it is over").unwrap();
+        let fate = write.acked().now_or_never().expect("the server has it");
+        assert_eq!(fate, Ok(Fate::Acked));
     });
 }
 

@@ -20,6 +20,7 @@ pub(crate) fn runtime() -> Arc<dyn Runtime> {
 #[derive(Debug)]
 pub(crate) struct FailingStorage {
     inner: MemoryStorage,
+    max_value_bytes: usize,
     failing: AtomicBool,
     panicking: AtomicBool,
     batches: AtomicUsize,
@@ -29,8 +30,15 @@ pub(crate) struct FailingStorage {
 #[allow(dead_code, reason = "not every test file uses all of it")]
 impl FailingStorage {
     pub(crate) fn new(inner: MemoryStorage) -> Self {
+        let max_value_bytes = inner.capabilities().max_value_bytes;
+        Self::small(inner, max_value_bytes)
+    }
+
+    /// A store that takes values of so many bytes.
+    pub(crate) fn small(inner: MemoryStorage, max_value_bytes: usize) -> Self {
         Self {
             inner,
+            max_value_bytes,
             failing: AtomicBool::new(false),
             panicking: AtomicBool::new(false),
             batches: AtomicUsize::new(0),
@@ -60,7 +68,10 @@ impl FailingStorage {
 #[async_trait]
 impl Storage for FailingStorage {
     fn capabilities(&self) -> StorageCapabilities {
-        self.inner.capabilities()
+        StorageCapabilities {
+            max_value_bytes: self.max_value_bytes,
+            ..self.inner.capabilities()
+        }
     }
 
     async fn get(&self, table: &Table, key: &[u8]) -> Result<Option<Bytes>> {
