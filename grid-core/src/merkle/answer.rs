@@ -174,3 +174,34 @@ impl LeafListing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DigestKey, Stamp};
+
+    #[test]
+    fn leaves_are_listed_in_order_whatever_the_order_of_the_entries() {
+        let key = DigestKey(3);
+        let entry = |number: u32| key.entry(&number.to_le_bytes(), &Stamp::ZERO, b"v");
+        let entries: Vec<EntryDigest> = (0..2_000).map(entry).collect();
+        assert!(!entries.is_sorted_by_key(|entry| entry.key_hash));
+        let bits = 8;
+        let leaves: Vec<u32> = (0..256).filter(|leaf| leaf % 3 == 0).collect();
+        let Ok(Answer::Leaves(listings)) = answer_leaves(bits, &leaves, entries.iter().copied())
+        else {
+            panic!("listings");
+        };
+        let listed: Vec<(u64, u64)> = listings
+            .iter()
+            .flat_map(|listing| listing.entries.iter().copied())
+            .collect();
+        let mut expected: Vec<(u64, u64)> = entries
+            .iter()
+            .filter(|entry| leaves.contains(&index(entry.key_hash, bits)))
+            .map(|entry| (entry.key_hash, entry.short()))
+            .collect();
+        expected.sort_unstable();
+        assert_eq!(listed, expected);
+    }
+}
