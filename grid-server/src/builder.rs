@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use grid_core::codec::CborCodec;
-use grid_core::limits::MAX_PARTITION_COUNT;
 use grid_core::partition::Rules;
 use grid_core::traits::{
     Authenticator, Codec, Journal, Listener, Ownership, Persistence, Policy, Resolver, Runtime,
@@ -161,17 +160,7 @@ impl ServerBuilder {
     }
 
     fn parts(self) -> Result<Parts> {
-        let settings = &self.settings;
-        let partitions = 1..=MAX_PARTITION_COUNT;
-        if settings.map_spread == 0 || !partitions.contains(&settings.partition_count) {
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                "start server",
-                format!(
-                    "`map_spread` is at least 1, `partition_count` from 1 to {MAX_PARTITION_COUNT}"
-                ),
-            ));
-        }
+        self.settings.check()?;
         let runtime = self.runtime.ok_or_else(|| missing("a runtime"))?;
         let node = self
             .node

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use grid_core::limits::MAX_PARTITION_COUNT;
+use grid_core::{Error, ErrorKind, Result};
+
 /// A text that is not shown.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Secret(pub String);
@@ -59,7 +62,7 @@ pub struct Settings {
     pub flush_interval_ms: u64,
     /// Records of one write-behind batch.
     pub flush_records: usize,
-    /// Records not yet in the system of record at which pushes are deferred.
+    /// Changes of one partition not yet in the system of record at which pushes are deferred.
     pub backlog_records: usize,
     /// How long a client whose write was put off waits, in milliseconds.
     pub retry_after_ms: u32,
@@ -89,6 +92,36 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Checks what a server cannot work with. The narrower bounds of [`super::SETTINGS`] are for
+    /// what people write.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the setting.
+    pub(crate) fn check(&self) -> Result<()> {
+        let zero = [
+            ("map_spread", self.map_spread == 0),
+            ("push_window", self.push_window == 0),
+            ("mailbox_messages", self.mailbox_messages == 0),
+            ("batch_ops", self.batch_ops == 0),
+            ("batch_bytes", self.batch_bytes == 0),
+            ("send_queue_bytes", self.send_queue_bytes == 0),
+            ("heartbeat_ms", self.heartbeat_ms == 0),
+            ("flush_interval_ms", self.flush_interval_ms == 0),
+            ("flush_records", self.flush_records == 0),
+            ("backlog_records", self.backlog_records == 0),
+            ("housekeeping_ms", self.housekeeping_ms == 0),
+        ];
+        if let Some((name, _)) = zero.iter().find(|(_, is_zero)| *is_zero) {
+            return Err(invalid(format!("`{name}` must not be 0")));
+        }
+        if !(1..=MAX_PARTITION_COUNT).contains(&self.partition_count) {
+            return Err(invalid(format!(
+                "`partition_count` is from 1 to {MAX_PARTITION_COUNT}"
+            )));
+        }
+        Ok(())
+    }
+
     /// Settings of which nothing is set yet.
     fn blank() -> Self {
         Self {
@@ -121,4 +154,8 @@ impl Settings {
             log: String::new(),
         }
     }
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorKind::Invalid, "start server", message)
 }

@@ -154,7 +154,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!(flush_records: number, "records", "5000", Some((1, 100_000)),
         "Records in one batch to the system of record."),
     setting!(backlog_records: number, "records", "1000000", Some((1000, 1_000_000_000)),
-        "Records not yet in the system of record at which clients are told to wait."),
+        "Changes of one partition not yet in the system of record at which its clients are told to wait."),
     setting!(retry_after_ms: number, "milliseconds", "250", Some((1, 60_000)),
         "How long a client waits before it pushes again what was put off."),
     setting!(housekeeping_ms: number, "milliseconds", "1000", Some((10, 3_600_000)),

@@ -89,6 +89,28 @@ fn nothing_is_kept_of_a_connection_that_is_gone() {
 }
 
 #[test]
+fn a_setting_that_is_zero_and_must_not_be_stops_the_start_by_name() {
+    run(|world| async move {
+        type Change = fn(&mut grid_server::Settings);
+        let cases: [(&str, Change); 6] = [
+            ("mailbox_messages", |settings| settings.mailbox_messages = 0),
+            ("batch_ops", |settings| settings.batch_ops = 0),
+            ("flush_records", |settings| settings.flush_records = 0),
+            ("send_queue_bytes", |settings| settings.send_queue_bytes = 0),
+            ("push_window", |settings| settings.push_window = 0),
+            ("housekeeping_ms", |settings| settings.housekeeping_ms = 0),
+        ];
+        for (name, change) in cases {
+            let mut world = world.clone();
+            change(&mut world.settings);
+            let error = world.builder().start().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{name}");
+            assert!(error.message().contains(name), "{error}");
+        }
+    });
+}
+
+#[test]
 fn a_client_that_has_not_said_who_it_is_does_not_delay_a_shutdown() {
     run(|world| async move {
         let server = world.start().await;
