@@ -22,6 +22,7 @@ chapters! {
     concepts = "src/concepts.md",
     configuration = "src/configuration.md",
     writing_a_backend = "src/writing-a-backend.md",
+    simulation = "src/simulation.md",
 }
 
 #[cfg(test)]

@@ -103,7 +103,10 @@ pub(super) fn describe(message: &Message) -> Option<String> {
     let text = match message {
         Message::Ping(_) | Message::Pong(_) => return None,
         Message::Push(push) => {
-            let numbers: Vec<String> = push.ops.iter().map(|op| op.id.number.to_string()).collect();
+            let ops = push.ops.iter();
+            let numbers: Vec<String> = ops
+                .map(|op| format!("{} ({}/{} @{})", op.id.number, op.map, op.key, op.hlc))
+                .collect();
             let resume = if push.resume { ", resuming" } else { "" };
             format!("Push run {} ops {}{resume}", push.run, numbers.join(" "))
         }
