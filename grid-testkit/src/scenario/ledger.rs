@@ -23,6 +23,8 @@ pub(super) struct Entry {
     pub(super) from_ms: u64,
     /// Whether the device's clock was never far off, so that its stamps stand as they are.
     pub(super) fair_clock: bool,
+    /// Whether the device's clock was ever far ahead.
+    pub(super) fast_clock: bool,
     /// Whether it was to happen only if nobody else had written meanwhile.
     pub(super) conditional: bool,
 }
@@ -176,8 +178,10 @@ impl Ledger {
 }
 
 impl Book {
-    /// Nothing that a device wrote loses to what the same device wrote before it. (When a server's
-    /// clock jumps back, a device whose own clock is minutes fast is taken for even faster.)
+    /// Nothing that a device wrote loses to what the same device wrote before it.
+    ///
+    /// What is stamped by a clock that is minutes ahead is stamped anew, by as much as the clock
+    /// was ahead when the connection began; if it jumps meanwhile, that is a guess.
     fn check_own_order(&self, found: &Versioned) -> Result<(), String> {
         let by_winner = |entry: &Entry| entry.op == Some(found.stamp.op);
         let Some(winner) = self.entries.iter().position(by_winner) else {
@@ -198,7 +202,7 @@ impl Book {
         let mut own = later.iter().filter(|entry| {
             entry.device == won.device && entry.map == won.map && entry.key == won.key
         });
-        match own.find(counts) {
+        match own.find(|entry| !entry.fast_clock && counts(entry)) {
             Some(lost) => Err(format!(
                 "it lost against an earlier write of its own device, {}: {}",
                 describe(won),
