@@ -295,7 +295,7 @@ impl Drop for Task {
         // A task ends when it is told to. One that ended by a panic, or with its runtime, leaves
         // nobody to answer those who wait, so nobody may wait any more.
         if self.engine.lock().phase == Phase::Open {
-            tracing::error!("a background task ended early; the grid is closed");
+            tracing::warn!("a background task ended early; the grid is closed");
             self.engine.enter(Phase::Closed);
         }
     }

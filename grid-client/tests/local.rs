@@ -5,8 +5,10 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::Either;
 use grid_client::{ConnectionState, Event, Grid, GridBuilder};
 use grid_core::ErrorKind;
 use grid_core::limits::{DEFAULT_MAX_VALUE_BYTES, MAX_CBOR_DEPTH};
@@ -87,9 +89,16 @@ async fn a_subscriber_gets_a_snapshot_then_changes_and_the_end() {
     let event = live.next().await.unwrap().unwrap();
     assert!(matches!(event, Event::Changed { value: None, .. }));
     // Also who waits already learns of the end.
-    let (end, closed) = futures::join!(live.next(), grid.close());
-    closed.unwrap();
-    assert!(end.is_none());
+    {
+        let ending = std::pin::pin!(async {
+            let (end, closed) = futures::join!(live.next(), grid.close());
+            closed.unwrap();
+            assert!(end.is_none());
+        });
+        let patience = runtime().sleep(Duration::from_secs(20));
+        let ended = futures::future::select(ending, patience).await;
+        assert!(matches!(ended, Either::Left(_)), "it still waits");
+    }
     assert!(live.next().await.is_none());
 }
 
