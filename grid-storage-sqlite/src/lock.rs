@@ -21,7 +21,16 @@ const MAX_PID_BYTES: u64 = 20;
 /// holds the number of the process that has, or had, the lock.
 #[derive(Debug)]
 pub(crate) struct FileLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        // Closing would not do: a child of this process that is just being made holds a copy of
+        // the descriptor, and with it the lock, until it runs its program. Should this fail, the
+        // lock ends with that copy all the same.
+        let _unlocked = self.file.unlock();
+    }
 }
 
 impl FileLock {
@@ -41,7 +50,7 @@ impl FileLock {
                 let _told = file
                     .set_len(0)
                     .and_then(|()| write!(file, "{}", std::process::id()));
-                Ok(Self { _file: file })
+                Ok(Self { file })
             }
             Err(TryLockError::WouldBlock) => Err(locked(path, &mut file)),
             Err(TryLockError::Error(error)) => {
@@ -69,5 +78,25 @@ fn locked(path: &Path, file: &mut File) -> Error {
     match file.take(MAX_PID_BYTES).read_to_string(&mut holder) {
         Ok(_) if !holder.is_empty() => error.with("process", holder),
         _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_was_given_up_is_free_though_a_child_inherited_its_descriptor() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store.db");
+        let lock = FileLock::take(&path).unwrap();
+        // As between the fork and the exec of a child.
+        let inherited = lock.file.try_clone().unwrap();
+        assert_eq!(FileLock::take(&path).unwrap_err().kind(), ErrorKind::Locked);
+        drop(lock);
+        let again = FileLock::take(&path).unwrap();
+        drop(inherited);
+        assert!(FileLock::take(&path).is_err(), "the old copy frees nothing");
+        drop(again);
     }
 }
