@@ -5,14 +5,13 @@
     reason = "it tells how long it took; nothing of what it runs sees that clock"
 )]
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
 use grid_core::mutation::Mutation;
 use grid_sim::{mutations, report, scenarios};
-use grid_testkit::scenario::{Outcome, Plan, Simulation, Summary, render_diagram};
+use grid_testkit::scenario::{Outcome, Plan, Simulation, Summary};
 
 /// Runs the client and the server that ship on simulated time, links, disks and stores.
 #[derive(Debug, Parser)]
@@ -33,9 +32,6 @@ struct Arguments {
     /// What is left of the seed's plan: JSON, or a file with it.
     #[arg(long, requires = "seed", env = "GRID_SIM_PLAN")]
     plan: Option<String>,
-    /// Writes the run of the seed, or of the first failure, as a page with a sequence diagram.
-    #[arg(long)]
-    html: Option<PathBuf>,
     /// Plants each deliberate bug and looks how many runs find it.
     #[arg(long)]
     mutations: bool,
@@ -81,7 +77,7 @@ fn replay(arguments: &Arguments, simulation: &Simulation, seed: u64) -> Result<b
         Some(text) => Plan::from_text_or_file(text)?,
     };
     let outcome = simulation.record(seed, &plan);
-    show(arguments, simulation, &outcome)?;
+    show(simulation, &outcome);
     println!("trace hash {:016x}", outcome.trace_hash);
     Ok(outcome.failure.is_none())
 }
@@ -107,7 +103,7 @@ fn sweep(arguments: &Arguments, chosen: &[Simulation]) -> Result<bool, String> {
                 "seed {} failed; its plan of {} parts was made small in {} runs",
                 failing.seed, shrunk.size_before, shrunk.runs
             );
-            show(arguments, simulation, &shrunk.outcome)?;
+            show(simulation, &shrunk.outcome);
         }
         total.merge(summary);
     }
@@ -116,14 +112,9 @@ fn sweep(arguments: &Arguments, chosen: &[Simulation]) -> Result<bool, String> {
 }
 
 /// Shows a recorded run.
-fn show(arguments: &Arguments, simulation: &Simulation, outcome: &Outcome) -> Result<(), String> {
+fn show(simulation: &Simulation, outcome: &Outcome) {
     let command = format!("cargo xtask sim --scenario {}", simulation.name());
     println!("{}", grid_testkit::scenario::report(outcome, &command));
-    if let Some(file) = &arguments.html {
-        let page = render_diagram(outcome);
-        std::fs::write(file, page).map_err(|error| format!("{}: {error}", file.display()))?;
-    }
-    Ok(())
 }
 
 /// A table of all mutations, and whether all of them were found.

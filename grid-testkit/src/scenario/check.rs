@@ -1,11 +1,9 @@
 //! A simulation as a test.
 
-use std::path::PathBuf;
-
 use super::outcome::Outcome;
 use super::plan::Plan;
 use super::simulation::Simulation;
-use super::{diagram, timeline};
+use super::timeline;
 
 /// How many runs a test has unless `GRID_SIM_RUNS` says otherwise.
 const RUNS: u64 = 100;
@@ -110,21 +108,8 @@ pub fn check(simulation: &Simulation, command: &str) -> Result<(), String> {
 #[must_use]
 pub fn report(outcome: &Outcome, command: &str) -> String {
     let failure = outcome.failure.as_deref().unwrap_or("nothing failed");
-    let name: String = outcome
-        .simulation
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-        .collect();
-    let file: PathBuf = std::env::temp_dir().join(format!("grid-sim-{name}-{}.html", outcome.seed));
-    let drawn = match std::fs::write(&file, diagram::render(outcome)) {
-        Ok(()) => format!("as a diagram: {}", file.display()),
-        Err(error) => format!(
-            "the diagram could not be written to {}: {error}",
-            file.display()
-        ),
-    };
     format!(
-        "{}, seed {}: {failure}\n\n{}\n{drawn}\nreplay it:\n{} {command}",
+        "{}, seed {}: {failure}\n\n{}\nreplay it:\n{} {command}",
         outcome.simulation,
         outcome.seed,
         timeline::render(outcome),

@@ -57,7 +57,6 @@ pub struct Simulation {
     pub(super) database: Make<dyn Database>,
     pub(super) transport: WrapTransport,
     pub(super) invariants: Vec<Make<dyn Invariant>>,
-    pub(super) forget_sync: bool,
     pub(super) rhythm: Duration,
     #[cfg(feature = "mutations")]
     pub(super) mutation: Option<grid_core::mutation::Mutation>,
@@ -120,7 +119,6 @@ impl Simulation {
             database: Arc::new(|| Box::new(MemoryDatabase::new())),
             transport: Arc::new(|transport| transport),
             invariants: invariants::all(),
-            forget_sync: false,
             rhythm: Duration::from_millis(1),
             #[cfg(feature = "mutations")]
             mutation: None,
@@ -280,13 +278,6 @@ impl Simulation {
     #[must_use]
     pub fn mutation(mut self, mutation: grid_core::mutation::Mutation) -> Self {
         self.mutation = Some(mutation);
-        self
-    }
-
-    /// Plants a bug: the servers' disks claim to have synced, and have not.
-    #[must_use]
-    pub fn forget_sync(mut self) -> Self {
-        self.forget_sync = true;
         self
     }
 

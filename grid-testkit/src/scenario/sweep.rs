@@ -89,13 +89,4 @@ impl Simulation {
         });
         summary.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// The first of `seeds` whose run fails.
-    #[must_use]
-    pub fn find_failure(&self, mut seeds: Range<u64>) -> Option<Outcome> {
-        seeds.find_map(|seed| {
-            let outcome = self.run(seed);
-            outcome.failure.is_some().then_some(outcome)
-        })
-    }
 }

@@ -145,7 +145,6 @@ impl World {
         let servers = (0..simulation.servers).map(|server| {
             let party = server_party(server);
             let disk = ModelDisk::new(executor.random(Stream::Device(party)));
-            disk.ignore_sync(simulation.forget_sync);
             Mutex::new(ServerSide {
                 disk,
                 disk_medium: medium(party),
