@@ -5,13 +5,14 @@
     reason = "it tells how long it took; nothing of what it runs sees that clock"
 )]
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
 use grid_core::mutation::Mutation;
 use grid_sim::{mutations, report, scenarios};
-use grid_testkit::scenario::{Outcome, Plan, Simulation, Summary};
+use grid_testkit::scenario::{self, KeptRun, Outcome, Plan, Simulation, Summary};
 
 /// Runs the client and the server that ship on simulated time, links, disks and stores.
 #[derive(Debug, Parser)]
@@ -32,19 +33,28 @@ struct Arguments {
     /// What is left of the seed's plan: JSON, or a file with it.
     #[arg(long, requires = "seed", env = "GRID_SIM_PLAN")]
     plan: Option<String>,
+    /// Replays a run that a failure wrote, or one of `sim/plans`.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "seed", "plan"])]
+    replay: Option<PathBuf>,
+    /// Draws the run of `--seed` or `--replay` as a sequence diagram, a page for a browser.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Plants each deliberate bug and looks how many runs find it.
     #[arg(long)]
     mutations: bool,
+    /// Plants one deliberate bug in all that runs, by its name in the table of `--mutations`.
+    #[arg(long, value_name = "MUTATION")]
+    plant: Option<String>,
     /// How often each bug is looked for, from other seeds.
     #[arg(long, default_value_t = mutations::TRIALS)]
     trials: u64,
+    /// How many runs a failure may be made small with.
+    #[arg(long, default_value_t = 1000)]
+    shrink_runs: usize,
     /// Threads; 0 takes all cores.
     #[arg(long, default_value_t = 0)]
     threads: usize,
 }
-
-/// How many runs a failure may be made small with.
-const SHRINK_RUNS: usize = 1000;
 
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
@@ -59,25 +69,52 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<bool, String> {
     if arguments.mutations {
-        return Ok(look_for_mutations(arguments.trials));
+        return look_for_mutations(arguments.trials);
+    }
+    if let Some(file) = &arguments.replay {
+        let kept = KeptRun::read(file)?;
+        let simulation = planted(arguments, scenarios::named(&kept.scenario)?)?;
+        return replay(arguments, &simulation, kept.seed, &kept.plan);
     }
     let chosen = match &arguments.scenario {
         Some(name) => vec![scenarios::named(name)?],
         None => scenarios::all(),
     };
+    let chosen = chosen.into_iter().map(|one| planted(arguments, one));
+    let chosen = chosen.collect::<Result<Vec<Simulation>, String>>()?;
     if let (Some(seed), Some(simulation)) = (arguments.seed, chosen.first()) {
-        return replay(arguments, simulation, seed);
+        let plan = match &arguments.plan {
+            None => simulation.plan(seed),
+            Some(text) => Plan::from_text_or_file(text)?,
+        };
+        return replay(arguments, simulation, seed, &plan);
     }
     sweep(arguments, &chosen)
 }
 
-fn replay(arguments: &Arguments, simulation: &Simulation, seed: u64) -> Result<bool, String> {
-    let plan = match &arguments.plan {
-        None => simulation.plan(seed),
-        Some(text) => Plan::from_text_or_file(text)?,
+/// The simulation, with the bug that was asked for.
+fn planted(arguments: &Arguments, simulation: Simulation) -> Result<Simulation, String> {
+    let Some(name) = &arguments.plant else {
+        return Ok(simulation);
     };
-    let outcome = simulation.record(seed, &plan);
+    let mut all = Mutation::ALL.into_iter();
+    let mutation = all.find(|mutation| format!("{mutation:?}") == *name);
+    let mutation = mutation.ok_or_else(|| format!("there is no mutation `{name}`"))?;
+    Ok(simulation.mutation(mutation))
+}
+
+fn replay(
+    arguments: &Arguments,
+    simulation: &Simulation,
+    seed: u64,
+    plan: &Plan,
+) -> Result<bool, String> {
+    let outcome = simulation.record(seed, plan);
     show(simulation, &outcome);
+    if let Some(file) = &arguments.html {
+        let written = std::fs::write(file, scenario::render_diagram(&outcome));
+        written.map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+    }
     println!("trace hash {:016x}", outcome.trace_hash);
     Ok(outcome.failure.is_none())
 }
@@ -98,7 +135,7 @@ fn sweep(arguments: &Arguments, chosen: &[Simulation]) -> Result<bool, String> {
             report::least(&summary)
         );
         if let Some(failing) = summary.failures.first() {
-            let shrunk = simulation.shrink(failing, SHRINK_RUNS);
+            let shrunk = simulation.shrink(failing, arguments.shrink_runs);
             println!(
                 "seed {} failed; its plan of {} parts was made small in {} runs",
                 failing.seed, shrunk.size_before, shrunk.runs
@@ -113,12 +150,18 @@ fn sweep(arguments: &Arguments, chosen: &[Simulation]) -> Result<bool, String> {
 
 /// Shows a recorded run.
 fn show(simulation: &Simulation, outcome: &Outcome) {
+    if outcome.failure.is_none() {
+        println!("{}{}", scenario::render_timeline(outcome), outcome);
+        return;
+    }
     let command = format!("cargo xtask sim --scenario {}", simulation.name());
-    println!("{}", grid_testkit::scenario::report(outcome, &command));
+    println!("{}", scenario::report(outcome, &command));
 }
 
-/// A table of all mutations, and whether all of them were found.
-fn look_for_mutations(trials: u64) -> bool {
+/// A table of all mutations, and whether all of them were found. A run that shows each is written
+/// down, as a diagram too.
+fn look_for_mutations(trials: u64) -> Result<bool, String> {
+    let pages = scenario::output_folder().join("mutations");
     println!(
         "{:<20} {:>12} {:>12}  what broke",
         "mutation", "median runs", "plan left"
@@ -134,6 +177,10 @@ fn look_for_mutations(trials: u64) -> bool {
             .median_percent()
             .map_or(String::new(), |left| format!("{left} %"));
         let example = finding.example.as_ref();
+        if let Some(example) = example {
+            let folder = pages.join(format!("{mutation:?}"));
+            scenario::write_run(example, &folder)?;
+        }
         let broke = example.and_then(|one| one.failure.as_deref()).unwrap_or("");
         let broke: String = broke.chars().take(110).collect();
         println!(
@@ -141,9 +188,10 @@ fn look_for_mutations(trials: u64) -> bool {
             format!("{mutation:?}")
         );
     }
+    println!("a run that shows each is drawn in {}", pages.display());
     println!(
         "{{\"mutations\":{},\"found\":{found}}}",
         Mutation::ALL.len()
     );
-    found == Mutation::ALL.len()
+    Ok(found == Mutation::ALL.len())
 }

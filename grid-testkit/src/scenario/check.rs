@@ -1,6 +1,7 @@
 //! A simulation as a test.
 
 use super::outcome::Outcome;
+use super::output;
 use super::plan::Plan;
 use super::simulation::Simulation;
 use super::timeline;
@@ -104,12 +105,21 @@ pub fn check(simulation: &Simulation, command: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// A failing run for people: what broke, what happened, and how to see it again.
+/// A failing run for people: what broke, what happened, and how to see it again. It is also written
+/// to [`output_folder`](super::output_folder).
 #[must_use]
 pub fn report(outcome: &Outcome, command: &str) -> String {
     let failure = outcome.failure.as_deref().unwrap_or("nothing failed");
+    let files = match output::write(outcome, &output::folder()) {
+        Ok(written) => format!(
+            "as a file: {}\nas a diagram: {}",
+            written.run.display(),
+            written.diagram.display()
+        ),
+        Err(error) => error,
+    };
     format!(
-        "{}, seed {}: {failure}\n\n{}\nreplay it:\n{} {command}",
+        "{}, seed {}: {failure}\n\n{}\n{files}\nreplay it:\n{} {command}",
         outcome.simulation,
         outcome.seed,
         timeline::render(outcome),

@@ -10,6 +10,7 @@ use grid_core::traits::{
 use grid_core::{PartitionId, Result, Sequence};
 use grid_storage_memory::MemoryPersistence;
 
+use super::event::{Event, EventLog};
 use super::medium::Medium;
 
 /// A database that outlives the servers.
@@ -53,11 +54,16 @@ impl Database for MemoryDatabase {
 pub(super) struct SimPersistence {
     inner: Arc<dyn Persistence>,
     medium: Medium,
+    events: EventLog,
 }
 
 impl SimPersistence {
-    pub(super) fn new(inner: Arc<dyn Persistence>, medium: Medium) -> Self {
-        Self { inner, medium }
+    pub(super) fn new(inner: Arc<dyn Persistence>, medium: Medium, events: EventLog) -> Self {
+        Self {
+            inner,
+            medium,
+            events,
+        }
     }
 }
 
@@ -88,8 +94,19 @@ impl Persistence for SimPersistence {
         records: &[AddressedRecord],
         state: &StateRecord,
     ) -> Result<()> {
-        self.medium.begin("store records").await?;
-        let stored = self.inner.store(partition, records, state).await;
+        let told = |stored: Result<()>| {
+            self.events.emit(Event::Stored {
+                by: self.medium.party(),
+                partition,
+                records: records.len(),
+                through: state.sequence,
+                error: stored.as_ref().err().map(ToString::to_string),
+            });
+            stored
+        };
+        let begun = self.medium.begin("store records").await;
+        begun.or_else(|error| told(Err(error)))?;
+        let stored = told(self.inner.store(partition, records, state).await);
         self.medium.end("records stored").await;
         stored
     }

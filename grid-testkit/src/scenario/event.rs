@@ -1,14 +1,14 @@
 //! What happens in a run, for invariants and for the timeline.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use grid_core::protocol::Message;
-use grid_core::{Key, MapName, OpId, Stamp};
+use grid_core::{Key, MapName, OpId, PartitionId, Sequence, Stamp};
 
 use super::fault::Fault;
-use crate::sim::{FrameFate, PartyId};
+use crate::sim::{Executor, FrameFate, PartyId};
 
 /// What a device's app was told about a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +89,19 @@ pub enum Event {
         /// The version it saw.
         version: Stamp,
     },
+    /// The servers' database took what a server stores, or failed to.
+    Stored {
+        /// The server.
+        by: PartyId,
+        /// The partition.
+        partition: PartitionId,
+        /// How many records.
+        records: usize,
+        /// Up to which change the database is level now.
+        through: Sequence,
+        /// What kept it from it.
+        error: Option<String>,
+    },
     /// All faults have ended.
     Healed,
 }
@@ -100,4 +113,33 @@ pub struct TimedEvent {
     pub at: Duration,
     /// What happened.
     pub event: Event,
+}
+
+/// Where events are noted until somebody takes them. Clones are one and the same.
+#[derive(Debug, Clone)]
+pub(super) struct EventLog {
+    executor: Executor,
+    events: Arc<Mutex<Vec<TimedEvent>>>,
+}
+
+impl EventLog {
+    pub(super) fn new(executor: &Executor) -> Self {
+        Self {
+            executor: executor.clone(),
+            events: Arc::default(),
+        }
+    }
+
+    /// Notes that something happens now.
+    pub(super) fn emit(&self, event: Event) {
+        let at = self.executor.now();
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        events.push(TimedEvent { at, event });
+    }
+
+    /// What happened since the last call.
+    pub(super) fn take(&self) -> Vec<TimedEvent> {
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut events)
+    }
 }

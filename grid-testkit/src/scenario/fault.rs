@@ -134,6 +134,32 @@ impl Fault {
         }
     }
 
+    /// The device that it hits, if it hits one.
+    #[must_use]
+    pub fn device(&self) -> Option<usize> {
+        match self {
+            Self::Cut { device, .. }
+            | Self::CrashDevice { device, .. }
+            | Self::Clock { device, .. }
+            | Self::StoreError { device, .. }
+            | Self::StoreSlow { device, .. }
+            | Self::ExpireToken { device } => Some(*device),
+            _ => None,
+        }
+    }
+
+    /// The server that it hits, if it hits one.
+    #[must_use]
+    pub fn server(&self) -> Option<usize> {
+        match self {
+            Self::CrashServer { server, .. }
+            | Self::ServerClock { server, .. }
+            | Self::DiskFull { server, .. }
+            | Self::DiskError { server, .. } => Some(*server),
+            _ => None,
+        }
+    }
+
     /// Whether a party loses its power.
     #[must_use]
     pub fn is_crash(&self) -> bool {

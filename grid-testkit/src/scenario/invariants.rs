@@ -15,6 +15,8 @@ use std::sync::Arc;
 
 use super::invariant::Invariant;
 
+pub(super) use views::Views;
+
 type Make = Arc<dyn Fn() -> Box<dyn Invariant> + Send + Sync>;
 
 /// All of them.

@@ -53,6 +53,11 @@ impl Medium {
         }
     }
 
+    /// Whose way it is.
+    pub(super) fn party(&self) -> PartyId {
+        self.party
+    }
+
     fn lock(&self) -> MutexGuard<'_, Trouble> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }

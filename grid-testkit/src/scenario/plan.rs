@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::fault::{Cast, Fault, FaultKind};
+use super::kept_run::KeptRun;
 use crate::sim::{Executor, Stream};
 
 /// A fault and when it happens.
@@ -112,11 +113,14 @@ impl Plan {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// From JSON.
+    /// From JSON: a plan, or a [`KeptRun`] with one.
     ///
     /// # Errors
     /// What is wrong with it, in words.
     pub fn from_json(text: &str) -> Result<Self, String> {
+        if let Ok(kept) = KeptRun::from_json(text) {
+            return Ok(kept.plan);
+        }
         serde_json::from_str(text).map_err(|error| format!("this is no plan of a run: {error}"))
     }
 }

@@ -9,6 +9,7 @@ use grid_server::{LocalOwnership, MemoryJournal, Server};
 
 use super::database::{Database, SimPersistence};
 use super::disk::SimDisk;
+use super::event::EventLog;
 use super::medium::Medium;
 use super::simulation::Simulation;
 use super::tokens::Tokens;
@@ -52,6 +53,7 @@ pub(super) struct Start {
     pub(super) database_medium: Medium,
     pub(super) shared: Option<Shared>,
     pub(super) tokens: Tokens,
+    pub(super) events: EventLog,
 }
 
 impl Start {
@@ -65,7 +67,8 @@ impl Start {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .connect()?;
-        let persistence = SimPersistence::new(persistence, self.database_medium.clone());
+        let medium = self.database_medium.clone();
+        let persistence = SimPersistence::new(persistence, medium, self.events.clone());
         let journal = self.journal().await.map_err(|error| error.to_string())?;
         let mut builder = Server::builder()
             .runtime(self.runtime)

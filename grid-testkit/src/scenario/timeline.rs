@@ -81,8 +81,28 @@ fn line(happened: &TimedEvent) -> Option<(String, String)> {
             key,
             version,
         } => Some((device(*number), format!("reads {map}/{key} at {version}"))),
+        Event::Stored { .. } => stored(&happened.event),
         Event::Healed => Some(("fault".to_owned(), "everything heals".to_owned())),
     }
+}
+
+fn stored(event: &Event) -> Option<(String, String)> {
+    let Event::Stored {
+        by,
+        partition,
+        records,
+        through,
+        error,
+    } = event
+    else {
+        return None;
+    };
+    let failed = error.as_ref().map(|error| format!(": {error}"));
+    let what = format!(
+        "stores partition {partition} up to {through}, {records} records{}",
+        failed.unwrap_or_default()
+    );
+    Some((name_of(*by), what))
 }
 
 pub(super) fn fate_name(fate: FrameFate) -> &'static str {

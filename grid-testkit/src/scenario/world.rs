@@ -11,7 +11,7 @@ use grid_core::traits::{Codec, CodecLimits, Runtime};
 
 use super::database::Database;
 use super::devices::DeviceSide;
-use super::event::{Event, TimedEvent};
+use super::event::{Event, EventLog, TimedEvent};
 use super::ledger::Ledger;
 use super::medium::{Medium, Power};
 use super::server_side::{ServerSide, Shared, Start};
@@ -20,12 +20,14 @@ use super::storage::SimStorage;
 use super::tokens::Tokens;
 use crate::ModelDisk;
 use crate::sim::{
-    Executor, FrameFate, FrameSeen, FrameWatch, Network, PartyId, SimRuntime, Stream,
+    Executor, FrameFate, FrameSeen, FrameWatch, NOBODY, Network, PartyId, SimRuntime, Stream,
     WORLD_BEGINS_MS,
 };
 
 /// The party of the run itself, which never crashes.
 pub const DIRECTOR: PartyId = PartyId(u16::MAX - 1);
+/// The database that the servers share.
+pub const DATABASE: PartyId = PartyId(u16::MAX - 2);
 /// The first party that is a device.
 const FIRST_DEVICE: u16 = 16;
 /// How far a clock may be off and still count as right, in milliseconds.
@@ -43,11 +45,13 @@ pub fn device_party(device: usize) -> PartyId {
     PartyId(FIRST_DEVICE + u16::try_from(device).unwrap_or(u16::MAX / 2))
 }
 
-/// What a party is called: `server 0`, `device 2`.
+/// What a party is called: `server 0`, `device 2`, `database`.
 #[must_use]
 pub fn name_of(party: PartyId) -> String {
     match party {
         DIRECTOR => "director".to_owned(),
+        DATABASE => "database".to_owned(),
+        NOBODY => "nobody".to_owned(),
         PartyId(number) => match number.checked_sub(FIRST_DEVICE) {
             Some(device) => format!("device {device}"),
             None => format!("server {number}"),
@@ -89,7 +93,7 @@ pub(super) struct Inner {
     fuses: Arc<Fuses>,
     /// Parties whose power went in the middle of input or output, and that are not yet seen to.
     fallen: Arc<Mutex<Vec<Doomed>>>,
-    events: Arc<Mutex<Vec<TimedEvent>>>,
+    events: EventLog,
     failure: Mutex<Option<String>>,
 }
 
@@ -132,7 +136,7 @@ impl Power for FusedPower {
 impl World {
     pub(super) fn new(simulation: &Simulation, seed: u64, order: u64) -> Self {
         let executor = Executor::with_order(seed, order);
-        let events: Arc<Mutex<Vec<TimedEvent>>> = Arc::default();
+        let events = EventLog::new(&executor);
         let (fuses, fallen): (Arc<Fuses>, Arc<Mutex<Vec<Doomed>>>) = Default::default();
         let medium = |party| {
             let power = FusedPower {
@@ -163,7 +167,7 @@ impl World {
             })
         });
         Self(Arc::new(Inner {
-            network: Network::watched(&executor, watch(&executor, &events, simulation)),
+            network: Network::watched(&executor, watch(&events, simulation)),
             tokens: Tokens::new(simulation.devices),
             ledger: Ledger::default(),
             servers: servers.collect(),
@@ -190,13 +194,12 @@ impl World {
 
     /// Notes that something happened.
     pub(super) fn emit(&self, event: Event) {
-        let at = self.executor.now();
-        lock(&self.events).push(TimedEvent { at, event });
+        self.events.emit(event);
     }
 
     /// What happened since the last call.
     pub(super) fn take_events(&self) -> Vec<TimedEvent> {
-        std::mem::take(&mut lock(&self.events))
+        self.events.take()
     }
 
     /// The true wall clock at `now`, in milliseconds since 1970.
@@ -248,6 +251,7 @@ impl World {
             database_medium: side.database_medium.clone(),
             shared: self.shared.clone(),
             tokens: self.tokens.clone(),
+            events: self.events.clone(),
         });
         let start = start.ok_or("there is no such server")?;
         let running = start.run(&self.simulation, &self.database).await?;
@@ -388,31 +392,21 @@ impl World {
 }
 
 /// Notes frames, with the messages in them.
-fn watch(
-    executor: &Executor,
-    events: &Arc<Mutex<Vec<TimedEvent>>>,
-    simulation: &Simulation,
-) -> FrameWatch {
-    let (executor, events) = (executor.clone(), Arc::downgrade(events));
-    let codecs = simulation.codecs.clone();
+fn watch(events: &EventLog, simulation: &Simulation) -> FrameWatch {
+    let (events, codecs) = (events.clone(), simulation.codecs.clone());
     FrameWatch::new(move |seen| {
-        let Some(events) = events.upgrade() else {
-            return;
-        };
         let message = match seen.fate {
             FrameFate::Sent | FrameFate::Delivered => decode(seen, &codecs).map(Arc::new),
             _ => None,
         };
-        let event = Event::Frame {
+        events.emit(Event::Frame {
             from: seen.from,
             to: seen.to,
             link: seen.link,
             fate: seen.fate,
             bytes: seen.frame.len(),
             message,
-        };
-        let at = executor.now();
-        lock(&events).push(TimedEvent { at, event });
+        });
     })
 }
 

@@ -13,6 +13,6 @@ mod wall_clock;
 pub use executor::{Executor, PartyId, Sleep};
 pub use frame_watch::{FrameFate, FrameSeen, FrameWatch};
 pub use link_faults::LinkFaults;
-pub use network::Network;
+pub use network::{NOBODY, Network};
 pub use runtime::{SimRuntime, WORLD_BEGINS_MS};
 pub use stream::Stream;

@@ -293,7 +293,7 @@ impl Way {
 }
 
 /// Stands for a party that is gone without a word.
-const NOBODY: PartyId = PartyId(u16::MAX);
+pub const NOBODY: PartyId = PartyId(u16::MAX);
 
 fn closed() -> Error {
     Error::new(

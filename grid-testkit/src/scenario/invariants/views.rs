@@ -7,14 +7,14 @@ use grid_core::protocol::{Message, ViewId};
 
 /// The maps behind the views of all connections, as the messages on them tell.
 #[derive(Debug, Default)]
-pub(super) struct Views {
+pub(in crate::scenario) struct Views {
     asked: BTreeMap<(u64, u32), MapName>,
     maps: BTreeMap<(u64, ViewId), MapName>,
 }
 
 impl Views {
     /// Reads a message that was sent over connection `link`.
-    pub(super) fn read(&mut self, link: u64, message: &Message) {
+    pub(in crate::scenario) fn read(&mut self, link: u64, message: &Message) {
         match message {
             Message::Subscribe(subscribe) => {
                 self.asked
@@ -30,7 +30,7 @@ impl Views {
     }
 
     /// The map that `view` of connection `link` shows.
-    pub(super) fn map(&self, link: u64, view: ViewId) -> Option<&MapName> {
+    pub(in crate::scenario) fn map(&self, link: u64, view: ViewId) -> Option<&MapName> {
         self.maps.get(&(link, view))
     }
 }
