@@ -325,7 +325,7 @@ fn words(fault: &Fault, full: bool) -> String {
                 text.push_str(&plain(&name));
                 let said = said.as_object().into_iter().flatten();
                 let told = |value: &serde_json::Value| {
-                    full || !(value.as_f64() == Some(0.0) || value == &false)
+                    full || !(value.as_f64() == Some(0.0) || *value == false)
                 };
                 // Who it hits is told even if that is number 0.
                 let said = said.filter(|(field, value)| told(value) || names_somebody(field));
