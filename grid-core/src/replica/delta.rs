@@ -234,10 +234,10 @@ impl Replica {
         }
         let unnamed = caught_up.cursor.is_empty();
         for partition in listed {
-            self.settle_reached(&name, partition);
             if unnamed {
-                self.settle_unchanged(&name, partition);
+                self.wait_for_cursor(&name, partition);
             }
+            self.settle_reached(&name, partition);
         }
         self.tell_synced(&name);
         Ok(())

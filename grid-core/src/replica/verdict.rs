@@ -151,39 +151,32 @@ impl Replica {
             .range(first..=(partition, level, last))
             .copied()
             .collect();
-        self.settle_waiting(name, reached);
-    }
-
-    /// Settles the decided ops of a partition that the server has just called unchanged without
-    /// naming its sequence. A change of theirs would have come as an event before their verdict;
-    /// what the verdict's sequence counts beyond the cursor are changes of other maps.
-    pub(super) fn settle_unchanged(&mut self, name: &MapName, partition: PartitionId) {
-        let Some(map) = self.maps.get_mut(name) else {
-            return;
-        };
-        if map.level(partition).is_none() {
-            return;
-        }
-        let decided = map
-            .waiting
-            .iter()
-            .filter(|wait| wait.0 == partition)
-            .copied()
-            .collect();
-        self.settle_waiting(name, decided);
-    }
-
-    fn settle_waiting(
-        &mut self,
-        name: &MapName,
-        decided: Vec<(PartitionId, Sequence, LogPosition)>,
-    ) {
-        for wait in decided {
+        for wait in reached {
             if let Some(map) = self.maps.get_mut(name) {
                 map.waiting.remove(&wait);
             }
             self.settle(wait.2);
         }
+    }
+
+    /// Notes that the server has just called a partition unchanged without naming its sequence: the
+    /// cursor shows the outcome of all ops that are decided, at once or when a repair is done. A
+    /// change of theirs would have come as an event before their verdict; what the verdict's
+    /// sequence counts beyond the cursor are changes of other maps.
+    pub(super) fn wait_for_cursor(&mut self, name: &MapName, partition: PartitionId) {
+        let Some(map) = self.maps.get_mut(name) else {
+            return;
+        };
+        let Some(cursor) = map.confirmed.cursor(partition) else {
+            return;
+        };
+        map.waiting = std::mem::take(&mut map.waiting)
+            .into_iter()
+            .map(|(at, sequence, position)| {
+                let reaches = at == partition && sequence > cursor;
+                (at, if reaches { cursor } else { sequence }, position)
+            })
+            .collect();
     }
 
     pub(super) fn on_deferred(&mut self, deferred: &Deferred, now: Now) -> Result<()> {

@@ -103,6 +103,57 @@ fn events_during_a_repair_are_neither_lost_nor_undone() {
     world.assert_level();
 }
 
+/// Seed 4384 of the scenario `deletions`: the verdict tells of an op in another map too, and names the
+/// sequence of that one; no answer names it.
+#[test]
+fn an_op_settles_after_the_repair_of_a_view_that_did_not_change() {
+    let mut world = World::connected(1);
+    for number in 0..200 {
+        world.server_put(&key(number), number);
+    }
+    world.run();
+    // Not sent before a later version is there: the op will lose, and so change nothing.
+    let op = world.put(0, &key(1), 9);
+    world.server.now_ms += 1_000;
+    world.server_put(&key(1), 10);
+    while world.deliver(0, false).unwrap() {}
+    world.disconnect(0);
+    let table = Table::Records(world.map.clone());
+    let rows = world.devices[0].store.tables.get_mut(&table).unwrap();
+    assert!(rows.remove(&key(1).bytes()[..]).is_some());
+    world.crash(0);
+    let other = grid_core::MapName::new("other").unwrap();
+    for number in 0..40 {
+        world.server.write(&other, &key(number), Some(vec![0x01]));
+    }
+    world.connect(0);
+    assert!(world.deliver(0, false).unwrap(), "the handshake");
+    let now = world.devices[0].now(world.now_ms());
+    let sent: Vec<Message> =
+        std::iter::from_fn(|| world.devices[0].replica.next_message(now)).collect();
+    let (pushes, others): (Vec<_>, Vec<_>) = sent
+        .into_iter()
+        .partition(|message| matches!(message, Message::Push(_)));
+    assert!(!pushes.is_empty());
+    // The op is decided before the view is open, so no event tells how far the partition is.
+    for message in pushes.into_iter().chain(others) {
+        world.server.handle(0, message);
+    }
+    let acks = &mut world.server.links.get_mut(&0).unwrap().acks;
+    for message in acks.iter_mut() {
+        if let Message::Ack(ack) = message {
+            ack.sequence = world.server.partitions[&ack.partition].sequence();
+        }
+    }
+    while world.deliver(0, true).unwrap() {}
+    world.run();
+    assert!(matches!(
+        world.devices[0].verdicts[&op],
+        Verdict::Superseded(_)
+    ));
+    world.assert_level();
+}
+
 #[test]
 fn an_op_settles_only_after_the_repair_of_its_partition() {
     let mut world = damaged(2, std::collections::BTreeMap::clear);

@@ -48,7 +48,7 @@ pub(crate) struct Link {
 pub(crate) struct Server {
     pub(crate) history: History,
     pub(crate) digest_key: DigestKey,
-    partitions: BTreeMap<PartitionId, Partition>,
+    pub(crate) partitions: BTreeMap<PartitionId, Partition>,
     views: BTreeMap<(ViewId, PartitionId), View>,
     numbers: Vec<(MapAddress, Selector)>,
     pub(crate) links: BTreeMap<usize, Link>,
