@@ -198,7 +198,7 @@ impl Engine {
     pub(crate) fn settle(&self, mut core: MutexGuard<'_, Core>) -> bool {
         while core.replica.wants_run() {
             let run = RunId(self.runtime.random());
-            if let Err(error) = core.replica.begin_run(run) {
+            if let Err(error) = core.replica.begin_run(run, self.now()) {
                 tracing::debug!(%error, "drawing another run");
             }
         }

@@ -166,7 +166,7 @@ impl Loader {
         } else {
             Clock::new(self.floor.max(replica.confirmed_hlc))
         };
-        replica.begin_run(run)?;
+        replica.enter_run(run)?;
         if self.fresh {
             replica.unsaved.push(MetaRow::format().put());
             let namespace = replica.namespace.clone();

@@ -98,6 +98,7 @@ impl Replica {
             .now_ms
             .cast_signed()
             .wrapping_sub(here_ms.cast_signed());
+        self.measured = Some(now);
         self.correction_ms = self.correction_ms.map(|_| self.offset_ms);
         self.server_value_bytes = (welcome.max_value_bytes as usize).min(LARGEST_VALUE_BYTES);
         self.meet_data_set(welcome);

@@ -10,7 +10,7 @@ use super::map_state::MapState;
 use super::note::Note;
 use super::outbox::Outbox;
 use super::row::{DataSet, MapRow, MetaRow, forget_cursors};
-use super::session::Session;
+use super::session::{Now, Session};
 use super::status::{MapStatus, Status};
 use super::view::{Follow, View};
 use crate::address::{Key, MapName, Namespace, PartitionId};
@@ -37,6 +37,8 @@ pub struct Replica {
     pub(super) correction_ms: Option<i64>,
     /// The server's clock minus this one, in milliseconds, as measured last.
     pub(super) offset_ms: i64,
+    /// When that was.
+    pub(super) measured: Option<Now>,
     pub(super) run: RunId,
     /// The place of the run in the order of runs.
     pub(super) ordinal: u64,
@@ -104,6 +106,7 @@ impl Replica {
             confirmed_hlc: Hlc::ZERO,
             correction_ms: None,
             offset_ms: 0,
+            measured: None,
             run: RunId::default(),
             ordinal: 0,
             next_number: 1,
@@ -121,26 +124,50 @@ impl Replica {
         }
     }
 
-    /// Starts a run: ops from here on carry its id.
+    /// Starts the run that was [wanted](Replica::wants_run): ops from here on carry its id, and are
+    /// stamped by the server's clock.
     ///
     /// # Errors
     /// `Invalid` when the id is 0 or was used before: draw another.
-    pub fn begin_run(&mut self, run: RunId) -> Result<()> {
+    pub fn begin_run(&mut self, run: RunId, now: Now) -> Result<()> {
+        self.enter_run(run)?;
+        if self.wants_run {
+            // The clock of the run before was too fast; this one goes by the server's.
+            self.measure_jump(now);
+            self.correction_ms = Some(self.offset_ms);
+            self.clock = Clock::new(self.confirmed_hlc);
+            self.wants_run = false;
+        }
+        Ok(())
+    }
+
+    /// Ops from here on carry the id of `run`.
+    pub(super) fn enter_run(&mut self, run: RunId) -> Result<()> {
         let ordinal = (run.0 != 0).then(|| self.outbox.begin_run(run)).flatten();
         let Some(ordinal) = ordinal else {
             let message = "the id of a run is never used twice: draw another";
             return Err(Error::new(ErrorKind::Invalid, "begin run", message).with("run", run));
         };
-        if self.wants_run {
-            // The clock of the run before was too fast; this one goes by the server's.
-            self.correction_ms = Some(self.offset_ms);
-            self.clock = Clock::new(self.confirmed_hlc);
-            self.wants_run = false;
-        }
         self.run = run;
         self.ordinal = ordinal;
         self.next_number = 1;
         Ok(())
+    }
+
+    /// The wall clock may have jumped since the handshake. The clock that never goes back tells by
+    /// how much.
+    fn measure_jump(&mut self, now: Now) {
+        let Some(measured) = self.measured.replace(now) else {
+            return;
+        };
+        let passed = now.elapsed.saturating_sub(measured.elapsed).as_millis();
+        let passed_ms = u64::try_from(passed).unwrap_or(u64::MAX);
+        let expected_ms = measured.wall_ms.saturating_add(passed_ms);
+        let jump_ms = now
+            .wall_ms
+            .cast_signed()
+            .wrapping_sub(expected_ms.cast_signed());
+        self.offset_ms = self.offset_ms.wrapping_sub(jump_ms);
     }
 
     /// Whether the server found the clock of the present run too fast, so that later writes need

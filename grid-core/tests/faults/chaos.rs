@@ -112,7 +112,8 @@ impl Game {
     }
 
     fn end_save(&mut self, at: usize) {
-        self.world.devices[at].end_save();
+        let now = self.world.now(at);
+        self.world.devices[at].end_save(now);
         if at == 0 {
             self.own_writes_are_durable();
         }
@@ -153,7 +154,8 @@ impl Game {
             Step::BeginSave(at) => self.begin_save(*at, Vec::new()),
             Step::EndSave(at) => self.end_save(*at),
             Step::FailSave(at) => {
-                self.world.devices[*at].fail_save();
+                let now = self.world.now(*at);
+                self.world.devices[*at].fail_save(now);
                 if *at == 0 {
                     self.saving.clear();
                 }

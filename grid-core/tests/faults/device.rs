@@ -99,34 +99,34 @@ impl Device {
     }
 
     /// The batch becomes durable.
-    pub(crate) fn end_save(&mut self) {
+    pub(crate) fn end_save(&mut self, now: Now) {
         if let Some(save) = self.saving.take() {
             self.store.apply(&save.batch);
             self.written.extend(save.ops());
             self.replica.saved(save);
         }
-        self.settle();
+        self.settle(now);
     }
 
     /// The store refuses the batch.
-    pub(crate) fn fail_save(&mut self) {
+    pub(crate) fn fail_save(&mut self, now: Now) {
         if let Some(save) = self.saving.take() {
             self.replica.failed(save);
         }
-        self.settle();
+        self.settle(now);
     }
 
     pub(crate) fn save(&mut self, writes: Vec<LocalWrite>, now: Now) {
-        self.end_save();
+        self.end_save(now);
         self.begin_save(writes, now);
-        self.end_save();
+        self.end_save(now);
     }
 
     /// What a driver does after everything: another run where one is wanted, and notes.
-    pub(crate) fn settle(&mut self) {
+    pub(crate) fn settle(&mut self, now: Now) {
         if self.replica.wants_run() {
             let run = self.draw_run();
-            self.replica.begin_run(run).unwrap();
+            self.replica.begin_run(run, now).unwrap();
         }
         let notes = self.replica.take_notes();
         for note in &notes {

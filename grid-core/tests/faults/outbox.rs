@@ -106,7 +106,7 @@ fn that_a_verdict_is_stored_is_said_until_it_was_surely_heard() {
     let now = world.now(0);
     world.devices[0].begin_save(Vec::new(), now);
     world.cut(0);
-    world.devices[0].end_save();
+    world.devices[0].end_save(now);
     assert_eq!(world.devices[0].replica.pending(), 0);
     // Nobody could be told; then somebody is, and the connection is lost with it under way.
     world.connect(0);
@@ -133,7 +133,7 @@ fn nothing_follows_the_hello_before_the_welcome() {
     let now = world.now(0);
     world.devices[0].begin_save(vec![put("b", 2)], now);
     world.connect(0);
-    world.devices[0].end_save();
+    world.devices[0].end_save(now);
     assert_eq!(world.devices[0].replica.next_message(now), None);
     world.heal();
     assert_eq!(world.devices[0].replica.pending(), 0);
@@ -196,7 +196,7 @@ fn a_run_ends_only_once_all_of_its_ops_are_settled() {
     world.receive_all(0);
     assert_eq!(world.devices[0].replica.pending(), 0);
     assert_eq!(world.devices[0].replica.run(), run, "one is being stored");
-    world.devices[0].end_save();
+    world.devices[0].end_save(now);
     world.quiesce();
     assert_ne!(world.devices[0].replica.run(), run);
     assert_eq!(world.devices[0].value("a"), Some(3));
@@ -219,7 +219,7 @@ fn a_write_after_a_restart_comes_after_what_was_seen_before_it() {
         let now = world.now(0);
         if store_fails {
             world.devices[0].begin_save(Vec::new(), now);
-            world.devices[0].fail_save();
+            world.devices[0].fail_save(now);
         }
         world.devices[0].save(Vec::new(), now);
         world.cut(0);

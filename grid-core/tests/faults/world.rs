@@ -98,7 +98,8 @@ impl World {
     pub(crate) fn cut(&mut self, at: usize) {
         if self.links[at].take().is_some() {
             self.devices[at].replica.disconnect();
-            self.devices[at].settle();
+            let now = self.now(at);
+            self.devices[at].settle(now);
             self.server.sessions.remove(&at);
         }
     }
@@ -155,7 +156,7 @@ impl World {
             return false;
         };
         let received = self.devices[at].replica.receive(decode(frame), now);
-        self.devices[at].settle();
+        self.devices[at].settle(now);
         if let Err(error) = received {
             self.ended.push(error.to_string());
             self.cut(at);
@@ -252,7 +253,7 @@ impl World {
     pub(crate) fn tell(&mut self, at: usize, message: Message) -> grid_core::Result<()> {
         let now = self.now(at);
         let received = self.devices[at].replica.receive(message, now);
-        self.devices[at].settle();
+        self.devices[at].settle(now);
         received
     }
 

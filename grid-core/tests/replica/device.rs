@@ -111,7 +111,7 @@ impl Device {
         let received = self.replica.receive(message, now);
         if self.replica.wants_run() {
             let run = self.draw_run();
-            self.replica.begin_run(run).unwrap();
+            self.replica.begin_run(run, now).unwrap();
         }
         self.note();
         received

@@ -156,6 +156,27 @@ fn a_fast_clock_is_measured_again_on_the_next_connection() {
 }
 
 #[test]
+fn a_clock_that_jumps_ahead_on_a_live_connection_is_measured_again() {
+    let mut world = World::connected(1);
+    for jump_ms in [600_000, 1_200_000] {
+        world.devices[0].fast_ms = jump_ms;
+        world.server.now_ms += 1_000;
+        let fast = world.put(0, &key(1), 10);
+        world.run();
+        let verdict = &world.devices[0].verdicts[&fast];
+        assert!(matches!(verdict, Verdict::Restamped(_)), "{verdict:?}");
+        world.server.now_ms += 1_000;
+        let now_ms = world.now_ms();
+        let next = world.put(0, &key(1), 11);
+        world.run();
+        assert_eq!(world.devices[0].verdicts[&next], Verdict::Accepted);
+        let stamp = world.devices[0].version(&world.map.clone(), &key(1));
+        assert!(stamp.hlc.millis().abs_diff(now_ms) <= 5, "{stamp}");
+    }
+    world.assert_level();
+}
+
+#[test]
 fn stored_verdicts_are_reported_once_they_are_durable() {
     let mut world = World::connected(1);
     world.server.forbidden.insert(key(2));

@@ -165,7 +165,6 @@ impl Device {
             told: Told::Unknown,
             from_ms: self.world.device_ms(self.number),
             fair_clock: !self.world.clock_was_off(self.number),
-            fast_clock: self.world.clock_was_fast(self.number),
             conditional,
         };
         let number = self.world.ledger.begin(entry);

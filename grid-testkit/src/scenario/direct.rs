@@ -188,6 +188,8 @@ async fn heal(cast: &Cast) -> Result<(), String> {
     for server in 0..world.server_count() {
         world.with_server(server, |side| {
             side.disk.set_capacity(usize::MAX);
+            // An error that no call met yet is none any more.
+            side.disk.restart();
             side.disk_medium.mend();
             side.database_medium.mend();
         });

@@ -23,8 +23,6 @@ pub(super) struct Entry {
     pub(super) from_ms: u64,
     /// Whether the device's clock was never far off, so that its stamps stand as they are.
     pub(super) fair_clock: bool,
-    /// Whether the device's clock was ever far ahead.
-    pub(super) fast_clock: bool,
     /// Whether it was to happen only if nobody else had written meanwhile.
     pub(super) conditional: bool,
 }
@@ -202,7 +200,7 @@ impl Book {
         let mut own = later.iter().filter(|entry| {
             entry.device == won.device && entry.map == won.map && entry.key == won.key
         });
-        match own.find(|entry| !entry.fast_clock && counts(entry)) {
+        match own.find(|entry| counts(entry)) {
             Some(lost) => Err(format!(
                 "it lost against an earlier write of its own device, {}: {}",
                 describe(won),

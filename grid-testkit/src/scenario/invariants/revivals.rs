@@ -1,10 +1,10 @@
 //! Versions of a key only go up: a deleted key comes back only by a later write.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use grid_core::protocol::Message;
-use grid_core::{Hlc, Key, MapName, OpId, Sequence, Stamp};
+use grid_core::{Hlc, Key, MapName, Sequence, Stamp};
 
 use super::sent::{sent, sent_delta};
 use super::views::Views;
@@ -31,7 +31,8 @@ struct Version {
 #[derive(Debug, Default)]
 pub(super) struct NoRevival {
     views: Views,
-    creations: BTreeSet<OpId>,
+    /// The creations of each key, as their devices stamped them, and when they were pushed last.
+    creations: BTreeMap<(MapName, Key), BTreeMap<Stamp, Duration>>,
     seen: BTreeMap<(MapName, Key), BTreeMap<Sequence, Version>>,
 }
 
@@ -44,8 +45,15 @@ impl Invariant for NoRevival {
         if let Some((link, message)) = sent(event) {
             self.views.read(link, message);
             if let Message::Push(push) = message {
-                let creations = push.ops.iter().filter(|op| op.base == Hlc::ZERO);
-                self.creations.extend(creations.map(|op| op.id));
+                for op in push.ops.iter().filter(|op| op.base == Hlc::ZERO) {
+                    let place = (op.map.clone(), op.key.clone());
+                    let stamp = Stamp {
+                        hlc: op.hlc,
+                        op: op.id,
+                    };
+                    let creations = self.creations.entry(place).or_default();
+                    creations.insert(stamp, view.now());
+                }
             }
         }
         let Some((link, delta)) = sent_delta(event) else {
@@ -59,6 +67,7 @@ impl Invariant for NoRevival {
         };
         for record in &delta.records {
             let place = (map.clone(), record.key.clone());
+            let creations = self.creations.get(&place);
             let versions = self.seen.entry(place).or_default();
             let version = Version {
                 stamp: record.stamp,
@@ -68,14 +77,20 @@ impl Invariant for NoRevival {
             versions.entry(record.sequence).or_insert(version);
             let before = versions.range(..record.sequence).next_back();
             let after = versions.range(record.sequence.next()..).next();
-            let creates = self.creations.contains(&record.stamp.op);
             let goes_up = before.is_none_or(|(at, earlier)| {
                 // What was removed is not always seen: removal and creation may come in one delta.
                 let removed = earlier.removed || at.next() < record.sequence;
                 let age_ms = view.now_ms().saturating_sub(earlier.stamp.hlc.millis());
                 let age = Duration::from_millis(age_ms).max(view.now() - earlier.at);
                 let old = age + SEEN_LATE >= view.retention();
-                earlier.stamp <= record.stamp || (creates && removed && old)
+                // Nor is a creation that other versions followed at once.
+                let creates = creations.is_some_and(|creations| {
+                    creations.iter().any(|(stamp, pushed)| {
+                        stamp.op == record.stamp.op
+                            || (*stamp < record.stamp && *pushed + SEEN_LATE >= earlier.at)
+                    })
+                });
+                earlier.stamp <= record.stamp || (removed && old && creates)
             });
             if !goes_up {
                 return Err(format!(
