@@ -30,6 +30,9 @@ pub enum ErrorKind {
     Locked,
     /// A precondition did not hold: a lost compare-and-set, a moved tail, a stale epoch.
     Conflict,
+    /// A journal and a system of record do not follow on each other: one of them was lost, replaced
+    /// or restored from a backup. A person has to decide which of them is the truth.
+    Diverged,
     /// The peer broke the protocol.
     Protocol,
     /// The two sides share no version of a protocol or of a stored format.
@@ -72,6 +75,7 @@ impl ErrorKind {
             Self::Full => "full",
             Self::Locked => "locked",
             Self::Conflict => "conflict",
+            Self::Diverged => "diverged",
             Self::Protocol => "protocol",
             Self::Version => "version",
             Self::Unauthorized => "unauthorized",

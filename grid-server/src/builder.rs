@@ -36,6 +36,7 @@ pub struct ServerBuilder {
     settings: Settings,
     wraps: Vec<Wrap>,
     node: Option<String>,
+    new_history: bool,
 }
 
 impl fmt::Debug for ServerBuilder {
@@ -60,6 +61,7 @@ pub(crate) struct Parts {
     pub(crate) settings: Arc<Settings>,
     pub(crate) wraps: Vec<Wrap>,
     pub(crate) node: String,
+    pub(crate) new_history: bool,
 }
 
 impl ServerBuilder {
@@ -150,11 +152,26 @@ impl ServerBuilder {
         self
     }
 
+    /// An operator's order for this one start: should journal and persistence have diverged (one of
+    /// them was lost or restored from a backup), the persistence is the truth. What only the journal
+    /// has is discarded, and a new history begins, with which every client compares what it holds.
+    ///
+    /// What was acknowledged and is not in the persistence is lost for good, unless a client still
+    /// has it pending. So try without the order first; where the two fit, it changes nothing. All
+    /// other servers of the data set must have ended.
+    #[must_use]
+    pub fn new_history(mut self, ordered: bool) -> Self {
+        self.new_history = ordered;
+        self
+    }
+
     /// Recovers the data set and starts to serve.
     ///
     /// # Errors
-    /// `Invalid` when a part is missing or a setting is out of bounds; `Conflict` and `Corrupt`
-    /// when journal and persistence do not fit together or are damaged; else as theirs.
+    /// `Invalid` when a part is missing or a setting is out of bounds; `Conflict` when the data set
+    /// was made with other numbers than the settings'; `Diverged` when journal and persistence do
+    /// not follow on each other, see [`ServerBuilder::new_history`]; `Corrupt` when one of them is
+    /// damaged; else as theirs.
     pub async fn start(self) -> Result<Server> {
         Server::start(self.parts()?).await
     }
@@ -188,6 +205,7 @@ impl ServerBuilder {
             settings: Arc::new(self.settings),
             wraps: self.wraps,
             node,
+            new_history: self.new_history,
             runtime,
         })
     }

@@ -24,53 +24,126 @@ pub(crate) struct DataSet {
     pub(crate) map_spread: u16,
 }
 
-impl DataSet {
-    /// The data set of this journal and database, made now if there is none yet.
+/// What a journal and a database say of the data set that they belong to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found {
+    stored: Option<DataSet>,
+    journalled: Option<DataSet>,
+}
+
+impl Found {
+    /// Reads what there is, and changes nothing.
     ///
     /// # Errors
-    /// `Conflict` when the two belong to different data sets, or when it was made with another
-    /// partition count or spread than the settings name.
-    pub(crate) async fn open(
+    /// As those of the journal and the persistence.
+    pub(crate) async fn read(
         journal: &Arc<dyn Journal>,
         persistence: &Arc<dyn Persistence>,
-        runtime: &Arc<dyn Runtime>,
-        settings: &Settings,
     ) -> Result<Self> {
         let stored = match persistence.load_state(IDENTITY).await? {
-            Some(state) => Some(Self::decode(&state.data)?),
+            Some(state) => Some(DataSet::decode(&state.data)?),
             None => None,
         };
-        let begin = journal.extent(IDENTITY).await?.truncated;
-        let entries = journal.read(IDENTITY, begin, READ_BYTES).await?;
-        let journalled = match entries.first() {
-            Some(entry) => Some(Self::decode(&entry.batch)?),
-            None => None,
-        };
-        let data_set = match (stored, journalled) {
+        // After a crash there may be several, of which the last counts.
+        let mut last = None;
+        let mut at = journal.extent(IDENTITY).await?.truncated;
+        loop {
+            let entries = journal.read(IDENTITY, at, READ_BYTES).await?;
+            let Some(entry) = entries.into_iter().next_back() else {
+                break;
+            };
+            at = entry.position;
+            last = Some(entry.batch);
+        }
+        let journalled = last.as_ref().map(DataSet::decode).transpose()?;
+        Ok(Self { stored, journalled })
+    }
+
+    /// The data set that journal and database agree on, or a new one where there is none yet.
+    ///
+    /// # Errors
+    /// `Diverged` when they do not agree; `Conflict` when the data set was made with another
+    /// partition count or spread than the settings name.
+    pub(crate) fn data_set(&self, runtime: &dyn Runtime, settings: &Settings) -> Result<DataSet> {
+        let data_set = match (self.stored, self.journalled) {
             (Some(stored), Some(journalled)) if stored != journalled => {
                 return Err(mixed_up(&stored, &journalled));
             }
-            (Some(known), _) | (None, Some(known)) => known,
-            (None, None) => Self {
+            // The journal has it first, and never less than once.
+            (Some(stored), None) => return Err(journal_lost(&stored)),
+            (_, Some(known)) => known,
+            (None, None) => DataSet {
                 history: History(runtime.random()),
                 digest_key: DigestKey(runtime.random()),
                 partition_count: settings.partition_count,
                 map_spread: settings.map_spread,
             },
         };
-        check(
-            "partition_count",
-            data_set.partition_count,
-            settings.partition_count,
-        )?;
-        check("map_spread", data_set.map_spread, settings.map_spread)?;
-        if journalled.is_none() {
+        data_set.check(settings)?;
+        Ok(data_set)
+    }
+
+    /// Makes journal and database know `data_set`, where they do not. Called once it is certain
+    /// that they belong together.
+    ///
+    /// # Errors
+    /// As those of the journal and the persistence.
+    pub(crate) async fn complete(
+        &self,
+        data_set: &DataSet,
+        journal: &Arc<dyn Journal>,
+        persistence: &Arc<dyn Persistence>,
+    ) -> Result<()> {
+        if self.journalled.is_none() {
             data_set.write_to(journal).await?;
         }
-        if stored.is_none() {
+        if self.stored.is_none() {
             data_set.store_in(persistence).await?;
         }
-        Ok(data_set)
+        Ok(())
+    }
+
+    /// Checks that there is something to begin a new history on.
+    ///
+    /// # Errors
+    /// `Conflict` when neither journal nor database holds a data set.
+    pub(crate) fn check_not_empty(&self) -> Result<()> {
+        self.stored
+            .or(self.journalled)
+            .map(|_| ())
+            .ok_or_else(nothing_to_begin_on)
+    }
+
+    /// The data set of the database.
+    ///
+    /// # Errors
+    /// `Conflict` when the database holds none, or one that was made with other numbers than the
+    /// settings name.
+    pub(crate) fn stored(&self, settings: &Settings) -> Result<DataSet> {
+        let stored = self.stored.ok_or_else(nothing_to_begin_on)?;
+        stored.check(settings)?;
+        Ok(stored)
+    }
+}
+
+fn nothing_to_begin_on() -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "begin history",
+        "the database is empty, and a new history would begin with nothing: give the server the \
+         database that is meant to be the truth, or start anew with an empty data folder and \
+         without the order",
+    )
+}
+
+impl DataSet {
+    fn check(&self, settings: &Settings) -> Result<()> {
+        check(
+            "partition_count",
+            self.partition_count,
+            settings.partition_count,
+        )?;
+        check("map_spread", self.map_spread, settings.map_spread)
     }
 
     /// Writes it to the end of the journal; returns the position after which it stands.
@@ -111,7 +184,11 @@ impl DataSet {
         journal.truncate(IDENTITY, through).await
     }
 
-    async fn store_in(&self, persistence: &Arc<dyn Persistence>) -> Result<()> {
+    /// Makes it the database's.
+    ///
+    /// # Errors
+    /// As the persistence's.
+    pub(crate) async fn store_in(&self, persistence: &Arc<dyn Persistence>) -> Result<()> {
         let state = StateRecord {
             history: self.history,
             sequence: Sequence::ZERO,
@@ -173,13 +250,36 @@ fn check(name: &str, made_with: u16, wanted: u16) -> Result<()> {
     ))
 }
 
+/// What an operator can do about it, for errors of kind `Diverged`.
+pub(crate) const WHAT_TO_DO: &str = "give the server the two that belong together; if the \
+     database was restored from a backup, or the journal is lost, order a new history, with the \
+     database as the truth: start `grid-server` once with --new-history";
+
 fn mixed_up(stored: &DataSet, journalled: &DataSet) -> Error {
+    let other_history = DataSet {
+        history: stored.history,
+        ..*journalled
+    };
+    let what = if other_history == *stored {
+        "the journal and the database are of different histories of one data set: one of them was \
+         restored from a backup, or a new history was ordered and not completed"
+    } else {
+        "the journal and the database belong to different data sets"
+    };
     Error::new(
-        ErrorKind::Conflict,
+        ErrorKind::Diverged,
         "open data set",
-        "the journal and the database belong to different data sets; give the server the two that \
-         belong together",
+        format!("{what}; {WHAT_TO_DO}"),
     )
     .with("history of the database", stored.history)
     .with("history of the journal", journalled.history)
+}
+
+fn journal_lost(stored: &DataSet) -> Error {
+    Error::new(
+        ErrorKind::Diverged,
+        "open data set",
+        format!("the database holds a data set, and its journal is empty or lost; {WHAT_TO_DO}"),
+    )
+    .with("history of the database", stored.history)
 }

@@ -47,6 +47,7 @@ mod lifecycle;
 mod local_bus;
 mod local_ownership;
 mod memory_journal;
+mod new_history;
 mod ownership_table;
 mod partition_service;
 mod recovery;

@@ -6,6 +6,7 @@ use grid_core::partition::{Effects, Partition, PartitionConfig};
 use grid_core::traits::{Journal, Persistence, Position, RecordCursor};
 use grid_core::{Error, ErrorKind, PartitionId, Result, Sequence};
 
+use crate::data_set::WHAT_TO_DO;
 use crate::partition_service::Owned;
 
 /// Records that are loaded at once.
@@ -17,7 +18,8 @@ const READ_BYTES: usize = 4 * 1024 * 1024;
 /// last writer.
 ///
 /// # Errors
-/// `Corrupt` when database and journal do not fit together, or are damaged.
+/// `Diverged` when database and journal do not follow on each other, `Corrupt` when one of them is
+/// damaged.
 pub(crate) async fn recover(
     config: PartitionConfig,
     journal: &Arc<dyn Journal>,
@@ -46,6 +48,12 @@ pub(crate) async fn recover(
         }
     }
     partition.finish_replay();
+    if partition.newest() > partition.sequence() {
+        // The state record lags what was stored with it, and the journal that it needs is gone.
+        return Err(misfit(id, position, extent.truncated, extent.tail)
+            .with("database holds sequence", partition.newest())
+            .with("journal leads to", partition.sequence()));
+    }
     Ok(Owned {
         partition,
         epoch: extent.epoch,
@@ -58,7 +66,14 @@ pub(crate) async fn recover(
     })
 }
 
-async fn load(partition: &mut Partition, persistence: &Arc<dyn Persistence>) -> Result<()> {
+/// Loads everything that the database has of a partition.
+///
+/// # Errors
+/// As the persistence's.
+pub(crate) async fn load(
+    partition: &mut Partition,
+    persistence: &Arc<dyn Persistence>,
+) -> Result<()> {
     let mut after: Option<RecordCursor> = None;
     loop {
         let page = persistence
@@ -81,10 +96,12 @@ async fn load(partition: &mut Partition, persistence: &Arc<dyn Persistence>) -> 
 
 fn misfit(id: PartitionId, position: Position, truncated: Position, tail: Position) -> Error {
     Error::new(
-        ErrorKind::Corrupt,
+        ErrorKind::Diverged,
         "recover partition",
-        "the database does not fit the journal: one of them was replaced or restored from a \
-         backup; give the server the two that belong together",
+        format!(
+            "the database does not fit the journal: one of them was replaced or restored from a \
+             backup; {WHAT_TO_DO}"
+        ),
     )
     .with("partition", id)
     .with("database is at", position.0)

@@ -14,13 +14,14 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::builder::{Parts, ServerBuilder};
 use crate::config::Settings;
-use crate::data_set::DataSet;
+use crate::data_set::{DataSet, Found};
 use crate::gateway::{Dispatch, GatewayContext, Views, accept, gateway_pipeline};
 use crate::handle::Handle;
 use crate::identity::Identity;
 use crate::layer::route::Router;
 use crate::layer::validate::Limits;
 use crate::lifecycle::{Lifecycle, LifecycleOwner, Phase};
+use crate::new_history;
 use crate::ownership_table::{OwnershipTable, follow};
 use crate::partition_service::{PartitionService, Partitions, Shard};
 use crate::recovery::recover;
@@ -78,15 +79,8 @@ impl Server {
     pub(crate) async fn start(parts: Parts) -> Result<Self> {
         let settings = parts.settings.clone();
         let count = settings.partition_count;
-        let data_set = DataSet::open(
-            &parts.journal,
-            &parts.persistence,
-            &parts.runtime,
-            &settings,
-        )
-        .await?;
         let table = Arc::new(OwnershipTable::new(parts.node.clone(), count));
-        let shards = recover_all(&parts, &data_set, &table).await?;
+        let (data_set, shards) = open(&parts, &table).await?;
         let (lifecycle, life) = LifecycleOwner::new();
         follow(&table, &parts.ownership, &*parts.runtime, life.clone()).await?;
         let (mailboxes, flushers) = start_workers(&parts, data_set, shards, &table, &life);
@@ -199,6 +193,53 @@ fn worker_count(settings: &Settings) -> usize {
         workers => workers,
     }
     .min(settings.partition_count.into())
+}
+
+/// Brings the data set back, by a new history if that is needed and ordered.
+async fn open(parts: &Parts, table: &OwnershipTable) -> Result<(DataSet, Vec<Partitions>)> {
+    match open_as_it_is(parts, table).await {
+        Err(error) if parts.new_history && error.kind() == ErrorKind::Diverged => {
+            tracing::warn!(%error, "a new history is ordered");
+            let (journal, persistence) = (&parts.journal, &parts.persistence);
+            new_history::begin(journal, persistence, &parts.runtime, &parts.settings).await?;
+            open_as_it_is(parts, table).await
+        }
+        Ok(opened) if parts.new_history => {
+            tracing::warn!(
+                "the order of a new history is not needed: journal and database fit together, and \
+                 nothing was discarded; start without it"
+            );
+            Ok(opened)
+        }
+        opened => opened,
+    }
+}
+
+async fn open_as_it_is(
+    parts: &Parts,
+    table: &OwnershipTable,
+) -> Result<(DataSet, Vec<Partitions>)> {
+    let found = Found::read(&parts.journal, &parts.persistence).await?;
+    if parts.new_history {
+        found.check_not_empty()?;
+    }
+    let data_set = found.data_set(&*parts.runtime, &parts.settings)?;
+    let shards = recover_all(parts, &data_set, table).await?;
+    found
+        .complete(&data_set, &parts.journal, &parts.persistence)
+        .await?;
+    if parts.persistence.capabilities().survives_power_loss {
+        forget_stored(&parts.journal, &shards).await?;
+    }
+    Ok((data_set, shards))
+}
+
+/// Lets the journal forget what the database has: a flush tells it only of partitions that change.
+async fn forget_stored(journal: &Arc<dyn Journal>, shards: &[Partitions]) -> Result<()> {
+    for (id, owned) in shards.iter().flatten() {
+        journal.truncate(*id, owned.stored_position).await?;
+    }
+    Ok(())
 }
 
 /// Brings all partitions back, and makes this node their owner.

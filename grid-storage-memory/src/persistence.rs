@@ -18,13 +18,13 @@ type Partitions = BTreeMap<PartitionId, Partition>;
 
 static PLACES: Named<Partitions> = Mutex::new(BTreeMap::new());
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Partition {
     records: BTreeMap<RecordCursor, Stored>,
     state: Option<StateRecord>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Stored {
     history: History,
     record: Record,
@@ -69,6 +69,14 @@ impl MemoryPersistence {
     pub fn take_over(&self) -> Self {
         Self {
             opening: self.opening.take_over(),
+        }
+    }
+
+    /// A system of record of its own that holds what this one holds now: a backup.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self {
+            opening: self.opening.copy(),
         }
     }
 }

@@ -70,6 +70,15 @@ impl<T: Default> Opening<T> {
     }
 }
 
+impl<T: Clone + Default> Opening<T> {
+    /// A place of its own with what is in this one now.
+    pub(crate) fn copy(&self) -> Self {
+        let copy = Self::fresh();
+        copy.place.lock().data = self.place.lock().data.clone();
+        copy
+    }
+}
+
 impl<T> Opening<T> {
     fn take(place: Arc<Place<T>>, named: bool) -> Self {
         let number = place.lock().open();

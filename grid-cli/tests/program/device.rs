@@ -153,7 +153,7 @@ impl Server {
     }
 }
 
-async fn start(folder: &Path, listen: &str, arguments: &[&str]) -> ServerProcess {
+pub(crate) async fn start(folder: &Path, listen: &str, arguments: &[&str]) -> ServerProcess {
     let programs = process::build(&["grid-server"]);
     let process = ServerProcess::start(&programs[0], folder, listen, arguments).await;
     process.unwrap()

@@ -11,3 +11,4 @@ mod exit_codes;
 mod files;
 mod interruptions;
 mod refusals;
+mod restored;

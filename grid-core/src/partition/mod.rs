@@ -12,6 +12,7 @@ mod delta_log;
 mod draft;
 mod effects;
 mod effects_codec;
+mod history;
 mod horizon;
 mod housekeeping;
 mod key_hasher;

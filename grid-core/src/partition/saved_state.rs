@@ -55,14 +55,15 @@ impl Partition {
     /// tail is to be applied.
     ///
     /// # Errors
-    /// `Corrupt` when the record cannot be read or is of another history, `Version` when a later
-    /// version of the code wrote it.
+    /// `Corrupt` when the record cannot be read, `Diverged` when it is of another history, `Version`
+    /// when a later version of the code wrote it.
     pub fn restore(config: PartitionConfig, state: &StateRecord) -> Result<(Self, Position)> {
         if state.history != config.history {
             return Err(Error::new(
-                ErrorKind::Corrupt,
+                ErrorKind::Diverged,
                 "restore partition",
-                "its state record belongs to another history than the data set",
+                "its state record belongs to another history than the data set: a new history was \
+                 ordered and not completed, so order it again",
             )
             .with("partition", config.id)
             .with("history", state.history)

@@ -8,6 +8,7 @@ use grid_server::config::{Layers, SETTINGS, Setting, Settings};
 
 const CONFIG: &str = "config";
 const PRINT_SETTINGS: &str = "print-settings";
+const NEW_HISTORY: &str = "new-history";
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -15,7 +16,12 @@ pub(super) enum Asked {
     /// To print the table of settings.
     PrintSettings,
     /// To serve.
-    Serve(Box<Settings>),
+    Serve {
+        /// With these.
+        settings: Box<Settings>,
+        /// Whether the database is the truth should it not fit the journal.
+        new_history: bool,
+    },
 }
 
 /// The command line's grammar.
@@ -49,6 +55,16 @@ fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Print the table of settings as Markdown, and end"),
         )
+        .arg(
+            Arg::new(NEW_HISTORY)
+                .long(NEW_HISTORY)
+                .action(ArgAction::SetTrue)
+                .help(
+                    "Once, after a restore from a backup that the start refused: the database is \
+                     the truth. The journal is set aside, what only it had is lost, and clients \
+                     compare what they hold. Where database and journal fit it does nothing",
+                ),
+        )
         .args(flags)
 }
 
@@ -70,7 +86,10 @@ pub(super) fn read() -> Result<Asked> {
     if matches.get_flag(PRINT_SETTINGS) {
         return Ok(Asked::PrintSettings);
     }
-    settings(&matches).map(|settings| Asked::Serve(Box::new(settings)))
+    Ok(Asked::Serve {
+        settings: Box::new(settings(&matches)?),
+        new_history: matches.get_flag(NEW_HISTORY),
+    })
 }
 
 fn settings(matches: &ArgMatches) -> Result<Settings> {

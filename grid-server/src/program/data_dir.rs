@@ -81,6 +81,45 @@ impl DataDir {
         self.path.join("journal")
     }
 
+    /// Gives the folder of the journal another name, and returns it.
+    ///
+    /// # Errors
+    /// `Io` when the operating system refuses.
+    pub(super) fn set_journal_aside(&self) -> Result<PathBuf> {
+        let mut number = 1;
+        let aside = loop {
+            let path = self.path.join(format!("journal.aside-{number}"));
+            if !path.exists() {
+                break path;
+            }
+            number += 1;
+        };
+        match std::fs::rename(self.journal(), &aside) {
+            Ok(()) => Ok(aside),
+            Err(error) => {
+                let message = "its journal cannot be given another name";
+                Err(failed(ErrorKind::Io, &self.path, message).with_source(error))
+            }
+        }
+    }
+
+    /// Gives the folder of the journal its name back, in place of one that was begun meanwhile.
+    ///
+    /// # Errors
+    /// `Io` when the operating system refuses.
+    pub(super) fn put_journal_back(&self, aside: &Path) -> Result<()> {
+        let put_back = match std::fs::remove_dir_all(self.journal()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => std::fs::rename(aside, self.journal()),
+        };
+        put_back.map_err(|error| {
+            let message = "its journal, which was set aside, cannot get its name back";
+            failed(ErrorKind::Io, &self.path, message)
+                .with("journal", aside.display())
+                .with_source(error)
+        })
+    }
+
     /// The URL of the embedded database.
     ///
     /// # Errors

@@ -4,5 +4,6 @@ mod arguments;
 mod data_dir;
 mod run;
 mod signals;
+mod start;
 
 pub(crate) use run::main;

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use futures::future::{Either, select};
 use grid_core::traits::Runtime;
 use grid_core::{Driver, Error, ErrorKind, Registry, Result};
-use grid_runtime_tokio::{FileDisk, TokioRuntime};
+use grid_runtime_tokio::TokioRuntime;
+use grid_server::Server;
 use grid_server::config::{Settings, markdown};
-use grid_server::journal::{JournalOptions, LocalJournal};
-use grid_server::{Server, SharedToken};
 
 use super::arguments::{Asked, read};
 use super::data_dir::DataDir;
 use super::signals::EndRequests;
+use super::start::Start;
 
 /// The backends that are built in.
 const DRIVERS: &[&Driver] = &[
@@ -32,8 +32,11 @@ const USAGE: u8 = 2;
 
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
-    let settings = match read() {
-        Ok(Asked::Serve(settings)) => *settings,
+    let (settings, new_history) = match read() {
+        Ok(Asked::Serve {
+            settings,
+            new_history,
+        }) => (*settings, new_history),
         Ok(Asked::PrintSettings) => {
             // A closed pipe is the reader's choice.
             let _ = std::io::stdout().write_all(markdown().as_bytes());
@@ -44,7 +47,7 @@ pub(crate) fn main() -> ExitCode {
     if let Err(error) = start_log(&settings) {
         return fail(&error, USAGE);
     }
-    let served = tokio_runtime().and_then(|tokio| tokio.block_on(serve(settings)));
+    let served = tokio_runtime().and_then(|tokio| tokio.block_on(serve(settings, new_history)));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, 1),
@@ -99,7 +102,7 @@ fn listen_url(listen: &str) -> String {
     }
 }
 
-async fn serve(settings: Settings) -> Result<()> {
+async fn serve(settings: Settings, new_history: bool) -> Result<()> {
     let end_requests = EndRequests::new()?;
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::current()?);
     let data_dir = DataDir::take(Path::new(&settings.data_dir))?;
@@ -109,12 +112,6 @@ async fn serve(settings: Settings) -> Result<()> {
         .transport(&url, runtime.clone())?
         .listen(&url)
         .await?;
-    let disk = Arc::new(FileDisk::open(data_dir.journal())?);
-    let options = JournalOptions {
-        segment_bytes: settings.journal_segment_bytes,
-        ..JournalOptions::default()
-    };
-    let journal = LocalJournal::open(disk, runtime.clone(), options).await?;
     let database = match settings.persistence.as_str() {
         "" => data_dir.database()?,
         url => url.to_owned(),
@@ -122,15 +119,17 @@ async fn serve(settings: Settings) -> Result<()> {
     let persistence = registry
         .open_persistence(&database, runtime.clone())
         .await?;
-    let mut builder = Server::builder()
-        .runtime(runtime)
-        .journal(Arc::new(journal))
-        .persistence(persistence)
-        .listen(listener);
-    if !settings.token.0.is_empty() {
-        builder = builder.authenticator(Arc::new(SharedToken::new(&settings.token.0)));
-    }
-    let server = builder.settings(settings).start().await?;
+    let start = Start {
+        runtime,
+        listener,
+        persistence,
+        settings,
+    };
+    let server = if new_history {
+        start.with_new_history(&data_dir).await?
+    } else {
+        start.as_it_is(&data_dir).await?
+    };
     announce(&server)?;
     let failed = {
         let told = end_requests.first();

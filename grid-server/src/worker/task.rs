@@ -1,6 +1,6 @@
 //! The task of one worker: it drains its mailbox, commits what is there, and tells everybody.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +51,8 @@ pub(crate) struct Worker {
     unfinished: Turns,
     /// Whether ops are put off since the last that were taken.
     pub(super) puts_off: bool,
+    /// Partitions of which a client has seen more than there is; each is told once.
+    overtaken: BTreeSet<PartitionId>,
 }
 
 /// What a worker waits for.
@@ -80,6 +82,7 @@ impl Worker {
             subscribers: Subscribers::default(),
             unfinished: Turns::default(),
             puts_off: false,
+            overtaken: BTreeSet::new(),
         }
     }
 
@@ -278,6 +281,17 @@ impl Worker {
                 continue;
             };
             let partition = &owned.partition;
+            if partition.is_overtaken(work.history, *cursor) && self.overtaken.insert(*id) {
+                tracing::error!(
+                    map = %work.address.map,
+                    partition = %id,
+                    client_has_seen = %cursor.unwrap_or_default(),
+                    sequence = %partition.sequence(),
+                    "a client has seen more of this partition than there is: journal and database \
+                     were both restored from a backup, and what was acknowledged since is lost; \
+                     clients that connect are repaired"
+                );
+            }
             let subscriber = Subscriber {
                 session: work.session.clone(),
                 cursor: partition.sequence(),

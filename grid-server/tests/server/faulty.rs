@@ -100,9 +100,12 @@ pub(crate) struct FaultyPersistence {
 }
 
 impl FaultyPersistence {
-    /// The state record of the pseudo partition that holds the data set's identity.
-    pub(crate) async fn load_identity(&self, partition: PartitionId) -> StateRecord {
-        self.inner.load_state(partition).await.unwrap().unwrap()
+    /// A backup, which does not fail.
+    pub(crate) fn copy(&self) -> Self {
+        Self {
+            inner: self.inner.copy(),
+            ..Self::default()
+        }
     }
 }
 

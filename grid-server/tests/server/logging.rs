@@ -73,3 +73,23 @@ fn a_full_disk_is_logged_when_it_begins_and_when_it_ends() {
     };
     tracing::subscriber::with_default(told, test);
 }
+
+#[test]
+fn a_server_that_was_put_back_says_once_for_each_partition_that_clients_saw_more() {
+    let log = Log::default();
+    let told = log.clone();
+    let test = || {
+        run(|mut world| async move {
+            world.settings.map_spread = 1;
+            let _server = world.start().await;
+            let history = super::restoring::history(&world).await;
+            for _ in 0..3 {
+                let mut client = world.client().await;
+                client.send(&super::restoring::ahead(&world, history)).await;
+                super::restoring::caught_up(&mut client).await;
+            }
+            assert_eq!(log.count(Level::ERROR), 1);
+        });
+    };
+    tracing::subscriber::with_default(told, test);
+}

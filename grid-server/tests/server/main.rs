@@ -27,6 +27,8 @@ mod reclaiming;
 #[cfg(test)]
 mod repairing;
 #[cfg(test)]
+mod restoring;
+#[cfg(test)]
 mod slow;
 #[cfg(test)]
 mod stopping;

@@ -66,3 +66,33 @@ fn a_server_that_runs_on_keeps_few_segments_and_still_knows_its_data_set() {
         assert_eq!(page.records[0].value, Some(cbor(&[7; 20_000])));
     });
 }
+
+#[test]
+fn a_server_that_starts_again_keeps_nothing_for_partitions_that_do_not_change() {
+    run(|mut world| async move {
+        let disk = ModelDisk::new(4);
+        world.persistence = Arc::new(FaultyPersistence::default());
+        open(&mut world, &disk).await;
+        let server = world.start().await;
+        let mut client = world.client().await;
+        let keys: Vec<_> = (1..=40)
+            .map(|number| world.put(9, number, "idle", &format!("k{number}"), b"x"))
+            .collect();
+        client.push(keys).await;
+        client.acks(40).await;
+        server.shutdown().await.unwrap();
+        let first = disk.files().remove(0).0;
+        assert!(first.ends_with("1.journal"), "{first}");
+        open(&mut world, &disk).await;
+        let _server = world.start().await;
+        let mut client = world.client().await;
+        for number in 1..=12 {
+            let op = world.put(10, number, "busy", "k", &[7; 20_000]);
+            client.push(vec![op]).await;
+            client.acks(1).await;
+            client.answer_pings(Duration::from_secs(1)).await;
+        }
+        let names: Vec<String> = disk.files().into_iter().map(|file| file.0).collect();
+        assert!(!names.contains(&first), "{names:?}");
+    });
+}

@@ -135,5 +135,5 @@ fn a_damaged_state_record_is_an_error_and_never_a_panic() {
     let mut foreign = state;
     foreign.history.0 += 1;
     let error = Partition::restore(config(), &foreign).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert_eq!(error.kind(), ErrorKind::Diverged);
 }

@@ -3,6 +3,7 @@
 mod catching_up;
 mod codec;
 mod fixture;
+mod history;
 mod housekeeping;
 #[cfg(not(target_arch = "wasm32"))]
 mod properties;

@@ -1,0 +1,112 @@
+//! Starting a server on the journal of a data folder, by a new history if that is ordered.
+
+use std::sync::Arc;
+
+use grid_core::traits::{Journal, Listener, Persistence, Runtime};
+use grid_core::{Error, ErrorKind, Result};
+use grid_runtime_tokio::FileDisk;
+use grid_server::config::Settings;
+use grid_server::journal::{JournalOptions, LocalJournal};
+use grid_server::{Server, SharedToken};
+
+use super::data_dir::DataDir;
+
+/// What a start needs, as often as it is tried.
+pub(super) struct Start {
+    pub(super) runtime: Arc<dyn Runtime>,
+    pub(super) listener: Arc<dyn Listener>,
+    pub(super) persistence: Arc<dyn Persistence>,
+    pub(super) settings: Settings,
+}
+
+/// Why a start failed: where it did decides what an order can do about it.
+enum Failed {
+    /// The journal does not open.
+    Journal(Error),
+    /// The server does not start on it.
+    Server(Error),
+}
+
+impl Failed {
+    /// Whether another journal would help.
+    fn is_the_journals(&self) -> bool {
+        match self {
+            Self::Journal(error) => error.kind() == ErrorKind::Corrupt,
+            Self::Server(error) => error.kind() == ErrorKind::Diverged,
+        }
+    }
+
+    fn into_error(self) -> Error {
+        match self {
+            Self::Journal(error) | Self::Server(error) => error,
+        }
+    }
+}
+
+impl Start {
+    /// Starts on what the folder holds.
+    ///
+    /// # Errors
+    /// As those of the journal and of the server.
+    pub(super) async fn as_it_is(&self, data_dir: &DataDir) -> Result<Server> {
+        let started = self.start(data_dir, false).await;
+        started.map_err(Failed::into_error)
+    }
+
+    /// Starts on what the folder holds; if its journal is damaged or does not fit the database, on
+    /// the database alone: the journal is set aside, and a new history begins.
+    ///
+    /// # Errors
+    /// As those of the journal and of the server.
+    pub(super) async fn with_new_history(&self, data_dir: &DataDir) -> Result<Server> {
+        match self.start(data_dir, false).await {
+            Ok(server) => {
+                tracing::warn!(
+                    "--new-history is not needed, and nothing was discarded: journal and database \
+                     fit together; start without it"
+                );
+                Ok(server)
+            }
+            Err(failed) if failed.is_the_journals() => {
+                let error = failed.into_error();
+                let aside = data_dir.set_journal_aside()?;
+                tracing::warn!(%error, journal = %aside.display(), "the journal is set aside");
+                match self.start(data_dir, true).await.map_err(Failed::into_error) {
+                    // The order was refused, and nothing was changed.
+                    Err(error) if error.kind() == ErrorKind::Conflict => {
+                        data_dir.put_journal_back(&aside)?;
+                        Err(error)
+                    }
+                    started => started,
+                }
+            }
+            Err(failed) => Err(failed.into_error()),
+        }
+    }
+
+    async fn start(&self, data_dir: &DataDir, new_history: bool) -> Result<Server, Failed> {
+        let options = JournalOptions {
+            segment_bytes: self.settings.journal_segment_bytes,
+            ..JournalOptions::default()
+        };
+        let disk = Arc::new(FileDisk::open(data_dir.journal()).map_err(Failed::Journal)?);
+        let journal = LocalJournal::open(disk, self.runtime.clone(), options).await;
+        let journal = Arc::new(journal.map_err(Failed::Journal)?);
+        let mut builder = Server::builder()
+            .runtime(self.runtime.clone())
+            .journal(journal.clone())
+            .persistence(self.persistence.clone())
+            .listen(self.listener.clone())
+            .new_history(new_history);
+        if !self.settings.token.0.is_empty() {
+            builder = builder.authenticator(Arc::new(SharedToken::new(&self.settings.token.0)));
+        }
+        match builder.settings(self.settings.clone()).start().await {
+            Ok(server) => Ok(server),
+            Err(error) => {
+                journal.close().await.map_err(Failed::Journal)?;
+                Err(Failed::Server(error))
+            }
+        }
+    }
+}
