@@ -53,6 +53,8 @@ pub(crate) struct Parts {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) persistence: Arc<dyn Persistence>,
     pub(crate) ownership: Arc<dyn Ownership>,
+    /// Whether other servers may own partitions.
+    pub(crate) has_peers: bool,
     pub(crate) codecs: Arc<[Arc<dyn Codec>]>,
     pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) policy: Arc<dyn Policy>,
@@ -86,7 +88,9 @@ impl ServerBuilder {
         self
     }
 
-    /// The table of who owns which partition; unless given, this server owns all of them.
+    /// The table of who owns which partition, for several servers with one journal and one
+    /// database. The server takes what nobody owns and what it owned before, and follows every
+    /// change. Unless given, this server is the only one and owns all partitions.
     #[must_use]
     pub fn ownership(mut self, ownership: Arc<dyn Ownership>) -> Self {
         self.ownership = Some(ownership);
@@ -190,6 +194,7 @@ impl ServerBuilder {
         Ok(Parts {
             journal: self.journal.ok_or_else(|| missing("a journal"))?,
             persistence: self.persistence.ok_or_else(|| missing("a persistence"))?,
+            has_peers: self.ownership.is_some(),
             ownership: self
                 .ownership
                 .unwrap_or_else(|| Arc::new(LocalOwnership::new())),

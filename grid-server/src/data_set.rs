@@ -14,6 +14,8 @@ const IDENTITY: PartitionId = PartitionId(u16::MAX);
 /// The version of the format.
 const VERSION: u8 = 1;
 const READ_BYTES: usize = 4096;
+/// How often the identity is read again because another server has moved it.
+const MAX_READ_TRIES: usize = 16;
 
 /// What is fixed for the life of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub(crate) struct DataSet {
 pub(crate) struct Found {
     stored: Option<DataSet>,
     journalled: Option<DataSet>,
+    /// Where the journal's identity ends.
+    tail: Position,
 }
 
 impl Found {
@@ -44,19 +48,13 @@ impl Found {
             Some(state) => Some(DataSet::decode(&state.data)?),
             None => None,
         };
-        // After a crash there may be several, of which the last counts.
-        let mut last = None;
-        let mut at = journal.extent(IDENTITY).await?.truncated;
-        loop {
-            let entries = journal.read(IDENTITY, at, READ_BYTES).await?;
-            let Some(entry) = entries.into_iter().next_back() else {
-                break;
-            };
-            at = entry.position;
-            last = Some(entry.batch);
-        }
+        let (last, tail) = last_identity(journal).await?;
         let journalled = last.as_ref().map(DataSet::decode).transpose()?;
-        Ok(Self { stored, journalled })
+        Ok(Self {
+            stored,
+            journalled,
+            tail,
+        })
     }
 
     /// The data set that journal and database agree on, or a new one where there is none yet.
@@ -87,7 +85,8 @@ impl Found {
     /// that they belong together.
     ///
     /// # Errors
-    /// As those of the journal and the persistence.
+    /// As those of the journal and the persistence; `Unavailable` when another server has made a
+    /// data set meanwhile.
     pub(crate) async fn complete(
         &self,
         data_set: &DataSet,
@@ -95,7 +94,13 @@ impl Found {
         persistence: &Arc<dyn Persistence>,
     ) -> Result<()> {
         if self.journalled.is_none() {
-            data_set.write_to(journal).await?;
+            match data_set.append_to(journal, self.tail).await {
+                Err(error) if error.kind() == ErrorKind::Conflict => {
+                    let message = "another server has just made the data set; start again";
+                    return Err(Error::new(ErrorKind::Unavailable, "open data set", message));
+                }
+                written => written?,
+            };
         }
         if self.stored.is_none() {
             data_set.store_in(persistence).await?;
@@ -126,6 +131,29 @@ impl Found {
     }
 }
 
+/// The identity in the journal, and where it ends. After a crash there may be several, of which the
+/// last counts.
+async fn last_identity(journal: &Arc<dyn Journal>) -> Result<(Option<Bytes>, Position)> {
+    let mut tries = 0;
+    let (mut last, mut at) = (None, journal.extent(IDENTITY).await?.truncated);
+    loop {
+        let entries = match journal.read(IDENTITY, at, READ_BYTES).await {
+            // Another server has moved it on meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound && tries < MAX_READ_TRIES => {
+                tries += 1;
+                at = journal.extent(IDENTITY).await?.truncated;
+                continue;
+            }
+            entries => entries?,
+        };
+        let Some(entry) = entries.into_iter().next_back() else {
+            return Ok((last, at));
+        };
+        at = entry.position;
+        last = Some(entry.batch);
+    }
+}
+
 fn nothing_to_begin_on() -> Error {
     Error::new(
         ErrorKind::Conflict,
@@ -152,6 +180,10 @@ impl DataSet {
     /// As the journal's.
     pub(crate) async fn write_to(&self, journal: &Arc<dyn Journal>) -> Result<Position> {
         let tail = journal.extent(IDENTITY).await?.tail;
+        self.append_to(journal, tail).await
+    }
+
+    async fn append_to(&self, journal: &Arc<dyn Journal>, tail: Position) -> Result<Position> {
         let append = Append {
             partition: IDENTITY,
             epoch: Epoch(1),

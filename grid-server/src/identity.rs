@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use grid_core::Result;
 use grid_core::traits::{Journal, Runtime};
+use grid_core::{ErrorKind, Result};
 use tokio::sync::Mutex;
 
 use crate::data_set::DataSet;
@@ -50,7 +50,11 @@ impl Identity {
         if now.saturating_sub(*moved) < PERIOD {
             return Ok(());
         }
-        let before = self.data_set.write_to(&self.journal).await?;
+        let before = match self.data_set.write_to(&self.journal).await {
+            // Another server has just moved it.
+            Err(error) if error.kind() == ErrorKind::Conflict => return Ok(()),
+            before => before?,
+        };
         DataSet::forget_through(&self.journal, before).await?;
         *moved = now;
         Ok(())

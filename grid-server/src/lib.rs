@@ -53,6 +53,7 @@ mod partition_service;
 mod recovery;
 mod server;
 mod sessions;
+mod takeover;
 mod turn;
 mod worker;
 mod write_behind;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use grid_core::partition::{Effects, Partition, PartitionConfig};
-use grid_core::traits::{Journal, Persistence, Position, RecordCursor};
+use grid_core::traits::{Epoch, Journal, Persistence, Position, RecordCursor};
 use grid_core::{Error, ErrorKind, PartitionId, Result, Sequence};
 
 use crate::data_set::WHAT_TO_DO;
@@ -25,6 +25,25 @@ pub(crate) async fn recover(
     journal: &Arc<dyn Journal>,
     persistence: &Arc<dyn Persistence>,
 ) -> Result<Owned> {
+    let mut before = None;
+    loop {
+        let (position, recovered) = try_recover(config, journal, persistence).await?;
+        match recovered {
+            Ok(owned) => return Ok(owned),
+            // A former owner that does not know it yet may have stored and truncated meanwhile.
+            Err(_) if before != Some(position) => before = Some(position),
+            Err(misfit) => return Err(misfit),
+        }
+    }
+}
+
+/// One try: the position at which the database was, and the partition, unless the journal does not
+/// reach back to there.
+async fn try_recover(
+    config: PartitionConfig,
+    journal: &Arc<dyn Journal>,
+    persistence: &Arc<dyn Persistence>,
+) -> Result<(Position, Result<Owned>)> {
     let id = config.id;
     let (mut partition, position) = match persistence.load_state(id).await? {
         Some(state) => Partition::restore(config, &state)?,
@@ -34,27 +53,23 @@ pub(crate) async fn recover(
     load(&mut partition, persistence).await?;
     let extent = journal.extent(id).await?;
     if position < extent.truncated || position > extent.tail {
-        return Err(misfit(id, position, extent.truncated, extent.tail));
+        let misfit = misfit(id, position, extent.truncated, extent.tail);
+        return Ok((position, Err(misfit)));
     }
     let mut tail = position;
-    loop {
-        let entries = journal.read(id, tail, READ_BYTES).await?;
-        if entries.is_empty() {
-            break;
-        }
-        for entry in entries {
-            partition.apply(&Effects::decode(&entry.batch)?)?;
-            tail = entry.position;
-        }
-    }
+    match replay(&mut partition, &mut tail, journal).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok((position, Err(error))),
+        replayed => replayed?,
+    };
     partition.finish_replay();
     if partition.newest() > partition.sequence() {
         // The state record lags what was stored with it, and the journal that it needs is gone.
-        return Err(misfit(id, position, extent.truncated, extent.tail)
+        let misfit = misfit(id, position, extent.truncated, extent.tail)
             .with("database holds sequence", partition.newest())
-            .with("journal leads to", partition.sequence()));
+            .with("journal leads to", partition.sequence());
+        return Ok((position, Err(misfit)));
     }
-    Ok(Owned {
+    let owned = Owned {
         partition,
         epoch: extent.epoch,
         tail,
@@ -63,7 +78,32 @@ pub(crate) async fn recover(
         stored,
         stored_position: position,
         collected: Sequence::ZERO,
-    })
+    };
+    Ok((position, Ok(owned)))
+}
+
+/// Applies the batches after `tail`, to the end of the journal; returns the epoch of the last one,
+/// if there was any.
+///
+/// # Errors
+/// As the journal's; `Corrupt` when a batch is damaged or does not follow on the one before.
+pub(crate) async fn replay(
+    partition: &mut Partition,
+    tail: &mut Position,
+    journal: &Arc<dyn Journal>,
+) -> Result<Option<Epoch>> {
+    let mut epoch = None;
+    loop {
+        let entries = journal.read(partition.id(), *tail, READ_BYTES).await?;
+        if entries.is_empty() {
+            return Ok(epoch);
+        }
+        for entry in entries {
+            partition.apply(&Effects::decode(&entry.batch)?)?;
+            *tail = entry.position;
+            epoch = Some(entry.epoch);
+        }
+    }
 }
 
 /// Loads everything that the database has of a partition.

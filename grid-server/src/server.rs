@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::future::{Either, select};
 use grid_core::op::RunId;
-use grid_core::partition::{PartitionConfig, TableSeed};
+use grid_core::partition::TableSeed;
 use grid_core::traits::{Journal, Listener, Ownership, Persistence, Runtime};
 use grid_core::{Error, ErrorKind, PartitionId, Result};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
@@ -22,9 +22,9 @@ use crate::layer::route::Router;
 use crate::layer::validate::Limits;
 use crate::lifecycle::{Lifecycle, LifecycleOwner, Phase};
 use crate::new_history;
-use crate::ownership_table::{OwnershipTable, follow};
+use crate::ownership_table::OwnershipTable;
 use crate::partition_service::{PartitionService, Partitions, Shard};
-use crate::recovery::recover;
+use crate::takeover::Takeover;
 use crate::worker::{Mailboxes, Worker, WorkerContext, WorkerMessage, partition_pipeline};
 use crate::write_behind::Flusher;
 
@@ -80,11 +80,14 @@ impl Server {
         let settings = parts.settings.clone();
         let count = settings.partition_count;
         let table = Arc::new(OwnershipTable::new(parts.node.clone(), count));
-        let (data_set, shards) = open(&parts, &table).await?;
+        // From before anything is owned, so that no change is missed.
+        let watch = parts.ownership.watch().await?;
+        let (takeover, shards) = open(&parts, &table).await?;
+        let data_set = takeover.data_set;
         let (lifecycle, life) = LifecycleOwner::new();
-        follow(&table, &parts.ownership, &*parts.runtime, life.clone()).await?;
         let (mailboxes, flushers) = start_workers(&parts, data_set, shards, &table, &life);
-        let router = Router::new(table, settings.map_spread, count);
+        takeover.start(watch, &mailboxes, &life);
+        let router = Router::new(table, settings.map_spread, settings.partition_count);
         let views = Arc::new(Views::default());
         let dispatch = Dispatch::new(
             mailboxes.clone(),
@@ -99,8 +102,7 @@ impl Server {
             RunId(parts.runtime.random() | 1),
             settings.max_value_bytes as usize,
         );
-        let limits = Limits::new(&settings);
-        let pipeline = gateway_pipeline(dispatch, router, parts.policy, limits);
+        let pipeline = gateway_pipeline(dispatch, router, parts.policy, Limits::new(&settings));
         let pipeline = parts
             .wraps
             .into_iter()
@@ -196,7 +198,7 @@ fn worker_count(settings: &Settings) -> usize {
 }
 
 /// Brings the data set back, by a new history if that is needed and ordered.
-async fn open(parts: &Parts, table: &OwnershipTable) -> Result<(DataSet, Vec<Partitions>)> {
+async fn open(parts: &Parts, table: &Arc<OwnershipTable>) -> Result<(Takeover, Vec<Partitions>)> {
     match open_as_it_is(parts, table).await {
         Err(error) if parts.new_history && error.kind() == ErrorKind::Diverged => {
             tracing::warn!(%error, "a new history is ordered");
@@ -217,21 +219,29 @@ async fn open(parts: &Parts, table: &OwnershipTable) -> Result<(DataSet, Vec<Par
 
 async fn open_as_it_is(
     parts: &Parts,
-    table: &OwnershipTable,
-) -> Result<(DataSet, Vec<Partitions>)> {
+    table: &Arc<OwnershipTable>,
+) -> Result<(Takeover, Vec<Partitions>)> {
     let found = Found::read(&parts.journal, &parts.persistence).await?;
     if parts.new_history {
         found.check_not_empty()?;
     }
-    let data_set = found.data_set(&*parts.runtime, &parts.settings)?;
-    let shards = recover_all(parts, &data_set, table).await?;
+    let takeover = Takeover {
+        table: table.clone(),
+        journal: parts.journal.clone(),
+        persistence: parts.persistence.clone(),
+        runtime: parts.runtime.clone(),
+        data_set: found.data_set(&*parts.runtime, &parts.settings)?,
+        seed: TableSeed(parts.runtime.random(), parts.runtime.random()),
+        has_peers: parts.has_peers,
+    };
+    let shards = recover_all(parts, &takeover).await?;
     found
-        .complete(&data_set, &parts.journal, &parts.persistence)
+        .complete(&takeover.data_set, &parts.journal, &parts.persistence)
         .await?;
     if parts.persistence.capabilities().survives_power_loss {
         forget_stored(&parts.journal, &shards).await?;
     }
-    Ok((data_set, shards))
+    Ok((takeover, shards))
 }
 
 /// Lets the journal forget what the database has: a flush tells it only of partitions that change.
@@ -242,25 +252,20 @@ async fn forget_stored(journal: &Arc<dyn Journal>, shards: &[Partitions]) -> Res
     Ok(())
 }
 
-/// Brings all partitions back, and makes this node their owner.
-async fn recover_all(
-    parts: &Parts,
-    data_set: &DataSet,
-    table: &OwnershipTable,
-) -> Result<Vec<Partitions>> {
+/// Makes this node the owner of all partitions that no other node owns, and brings them back.
+async fn recover_all(parts: &Parts, takeover: &Takeover) -> Result<Vec<Partitions>> {
     let workers = worker_count(&parts.settings);
     let mut shards: Vec<Partitions> = (0..workers).map(|_| Partitions::new()).collect();
-    let seed = TableSeed(parts.runtime.random(), parts.runtime.random());
-    for id in (0..data_set.partition_count).map(PartitionId) {
-        let config = PartitionConfig {
-            id,
-            history: data_set.history,
-            digest_key: data_set.digest_key,
-            seed,
+    let table = &takeover.table;
+    for id in (0..takeover.data_set.partition_count).map(PartitionId) {
+        let written = parts.journal.extent(id).await?.epoch;
+        let Some(epoch) = table.acquire(&parts.ownership, id, written).await? else {
+            continue;
         };
-        let mut owned = recover(config, &parts.journal, &parts.persistence).await?;
-        owned.epoch = table.acquire(&parts.ownership, id, owned.epoch).await?;
-        shards[usize::from(id.0) % workers].insert(id, owned);
+        if let Some(owned) = takeover.load(id, epoch).await? {
+            shards[usize::from(id.0) % workers].insert(id, owned);
+            table.serve(id, epoch);
+        }
     }
     Ok(shards)
 }
@@ -295,6 +300,8 @@ fn start_workers(
             settings: parts.settings.clone(),
             codecs: parts.codecs.clone(),
             shard: shard.clone(),
+            journal: parts.journal.clone(),
+            table: table.clone(),
             flush: wake.clone(),
             lifecycle: life.clone(),
         };

@@ -1,5 +1,6 @@
 //! Effects: all that a decision changes, and all that is needed to change it again.
 
+use super::machine::Partition;
 use super::runs::RunUpdate;
 use crate::address::MapAddress;
 use crate::hlc::Hlc;
@@ -27,6 +28,9 @@ pub struct Effects {
     pub(super) forgotten: Vec<RunId>,
     /// Tombstones up to this sequence are forgotten, the latest of which has this time.
     pub(super) collect: Option<(Sequence, Hlc)>,
+    /// Whether an owner begins with them. They hold nothing else, and take up a sequence: whatever
+    /// this owner stores is then later than all that a former one can still be storing.
+    pub(super) begins_epoch: bool,
 }
 
 /// A new version, and which of the maps it belongs to.
@@ -47,12 +51,19 @@ impl Effects {
             && self.forgotten.is_empty()
             && self.collect.is_none()
             && !self.mark
+            && !self.begins_epoch
+    }
+
+    /// Whether they are an epoch record: see [`Partition::begin_epoch`].
+    #[must_use]
+    pub fn begins_epoch(&self) -> bool {
+        self.begins_epoch
     }
 
     /// The partition's sequence after them.
     #[must_use]
     pub fn sequence_after(&self) -> Sequence {
-        Sequence(self.base.0 + self.records.len() as u64)
+        Sequence(self.base.0 + self.records.len() as u64 + u64::from(self.begins_epoch))
     }
 
     /// The new versions, with their maps, in the order of their sequences.
@@ -60,5 +71,21 @@ impl Effects {
         self.records
             .iter()
             .map(|each| (&self.maps[each.map as usize], &each.record))
+    }
+}
+
+impl Partition {
+    /// The epoch record: what a new owner journals before it serves, after the last batch that it
+    /// has read. A former owner cannot append any more then, for the tail that it expects is no
+    /// longer the last.
+    #[must_use]
+    pub fn begin_epoch(&self) -> Effects {
+        Effects {
+            at_ms: self.latest_ms,
+            base: self.sequence,
+            clock: self.clock,
+            begins_epoch: true,
+            ..Effects::default()
+        }
     }
 }

@@ -32,7 +32,8 @@ impl Effects {
         let mut buffer = BytesMut::with_capacity(self.encoded_bytes());
         buffer.extend_from_slice(&[BATCH_VERSION]);
         let mut writer = Writer::new(&mut buffer);
-        writer.tuple(FIELDS);
+        // Only epoch records have the last field.
+        writer.tuple(FIELDS + usize::from(self.begins_epoch));
         writer.u64(self.at_ms);
         writer.sequence(self.base);
         writer.hlc(self.clock);
@@ -57,6 +58,9 @@ impl Effects {
             writer.sequence(through);
             writer.hlc(highest);
         });
+        if self.begins_epoch {
+            writer.bool(true);
+        }
         buffer.freeze()
     }
 
@@ -74,7 +78,7 @@ impl Effects {
     pub fn decode(batch: &Bytes) -> Result<Self> {
         let mut reader = Reader::of_row(batch);
         check_version(&mut reader, BATCH_VERSION, "decode journal batch")?;
-        let tuple = reader.tuple(FIELDS)?;
+        let mut tuple = reader.tuple(FIELDS)?;
         let mut effects = Self {
             at_ms: reader.u64()?,
             base: reader.sequence()?,
@@ -99,6 +103,14 @@ impl Effects {
             reader.end(tuple)?;
             Ok(collect)
         })?;
+        if tuple.left() > 0 {
+            reader.more(&mut tuple, 1)?;
+            effects.begins_epoch = reader.bool()?;
+        }
+        let holds_more = !effects.records.is_empty() || effects.base.0 == u64::MAX;
+        if effects.begins_epoch && holds_more {
+            return Err(reader.error("an epoch record holds records, or has no sequence left"));
+        }
         reader.end(tuple)?;
         reader.finish()?;
         Ok(effects)

@@ -211,7 +211,8 @@ impl Dispatch {
     /// Reads from all `partitions`.
     ///
     /// # Errors
-    /// `Closed` when the server is shutting down.
+    /// `Closed` when the server is shutting down, `Unavailable` when one of them has got another
+    /// owner.
     pub(crate) async fn page(
         &self,
         target: &ReadTarget,
@@ -238,7 +239,7 @@ impl Dispatch {
         }
         let mut pages = Vec::with_capacity(replies.len());
         for reply in replies {
-            pages.push(reply.await.map_err(|_| closed())?);
+            pages.push(reply.await.map_err(|_| closed())??);
         }
         Ok(merge_pages(target, pages))
     }

@@ -6,5 +6,6 @@ mod service;
 mod shard;
 
 pub(crate) use batch::{Committed, PartResult, PartWork, Work, WorkBatch};
-pub(crate) use service::PartitionService;
+pub(crate) use reconcile::fenced;
+pub(crate) use service::{PartitionService, not_here};
 pub(crate) use shard::{Owned, Partitions, Shard};

@@ -52,7 +52,7 @@ pub(super) async fn reconcile(
 }
 
 /// The error of a partition that has another owner.
-pub(super) fn fenced(partition: PartitionId) -> Error {
+pub(crate) fn fenced(partition: PartitionId) -> Error {
     Error::new(
         ErrorKind::Unavailable,
         "journal",

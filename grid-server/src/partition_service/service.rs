@@ -192,7 +192,7 @@ impl PartitionService {
     }
 }
 
-fn not_here(partition: PartitionId) -> Error {
+pub(crate) fn not_here(partition: PartitionId) -> Error {
     Error::new(
         ErrorKind::Unavailable,
         "decide",

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use grid_core::op::{Action, Op, RunId};
 use grid_core::partition::{KeyPage, Outcome, Veto};
 use grid_core::protocol::{ReadTarget, Repair, Selector, Stored, ViewId};
-use grid_core::traits::Principal;
+use grid_core::traits::{Epoch, Principal};
 use grid_core::{Error, ErrorKind, History, MapAddress, PartitionId, Result, Sequence};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use crate::partition_service::Owned;
 use crate::sessions::{MergeId, Owed, Session, SessionId};
 
 /// One message to a worker.
@@ -29,6 +30,10 @@ pub(crate) enum WorkerMessage {
     Drained(SessionId),
     /// A connection is gone.
     Leave(SessionId),
+    /// A partition that this node has become the owner of, loaded.
+    Begin(Box<Owned>),
+    /// A partition that this node owned at this epoch has another owner.
+    Cease(PartitionId, Epoch),
     /// Finish what came before, and end.
     Stop(oneshot::Sender<()>),
 }
@@ -87,7 +92,7 @@ pub(crate) struct ReadWork {
     pub(crate) address: MapAddress,
     pub(crate) partitions: Vec<PartitionId>,
     pub(crate) target: ReadTarget,
-    pub(crate) reply: oneshot::Sender<KeyPage>,
+    pub(crate) reply: oneshot::Sender<Result<KeyPage>>,
 }
 
 /// Bytes of ops that may wait for one worker; then connections are read more slowly.

@@ -5,6 +5,7 @@ mod batch;
 mod fan_out;
 mod jobs;
 mod message;
+mod ownership;
 mod pipeline;
 mod reading;
 mod subscribers;

@@ -193,6 +193,21 @@ impl Subscribers {
         }
     }
 
+    /// Forgets a partition; returns the connections that followed it.
+    pub(super) fn forget(&mut self, partition: PartitionId) -> Vec<Arc<Session>> {
+        let views = self.followed.remove(&partition).unwrap_or_default();
+        let mut sessions = BTreeMap::new();
+        for (view, followed) in views {
+            for (id, subscriber) in followed.subscribers {
+                if let Some(known) = self.known.get_mut(&id) {
+                    known.follows.remove(&(partition, view));
+                }
+                sessions.insert(id, subscriber.session);
+            }
+        }
+        sessions.into_values().collect()
+    }
+
     fn remove(&mut self, session: SessionId, partition: PartitionId, view: ViewId) {
         let Some(views) = self.followed.get_mut(&partition) else {
             return;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt, select_biased};
-use grid_core::PartitionId;
 use grid_core::partition::MAX_EXPIRIES_PER_BATCH;
 use grid_core::protocol::{Repair, ViewId};
-use grid_core::traits::{Epoch, Runtime};
+use grid_core::traits::{Epoch, Journal, Runtime};
+use grid_core::{PartitionId, Result};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tower::{Service, ServiceExt};
 
@@ -22,8 +22,9 @@ use super::subscribers::{Followed, Job, Subscriber, Subscribers};
 use super::turns::Turns;
 use crate::config::Settings;
 use crate::lifecycle::{Lifecycle, Phase};
-use crate::partition_service::{PartWork, Shard, Work, WorkBatch};
-use crate::sessions::{Codecs, Owed, Session};
+use crate::ownership_table::OwnershipTable;
+use crate::partition_service::{PartWork, Shard, Work, WorkBatch, not_here};
+use crate::sessions::{Codecs, Owed, Session, goodbye};
 use crate::turn::let_others_run;
 
 /// What a worker shares with the rest of the server.
@@ -35,6 +36,8 @@ pub(crate) struct WorkerContext {
     pub(crate) settings: Arc<Settings>,
     pub(crate) codecs: Codecs,
     pub(crate) shard: Arc<Shard>,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) table: Arc<OwnershipTable>,
     /// Wakes the task that writes to the database, when much has gathered.
     pub(crate) flush: Arc<Notify>,
     pub(crate) lifecycle: Lifecycle,
@@ -155,6 +158,9 @@ impl Worker {
         self.commit(batch).await;
         let mut stop = None;
         for message in later {
+            if let WorkerMessage::Subscribe(work) = &message {
+                self.doubt(work).await;
+            }
             stop = self.handle(message).or(stop);
         }
         stop
@@ -267,6 +273,8 @@ impl Worker {
             WorkerMessage::Read(work) => self.read(work),
             WorkerMessage::Drained(session) => self.drained(session),
             WorkerMessage::Leave(session) => self.subscribers.leave(session),
+            WorkerMessage::Begin(owned) => self.begin(*owned),
+            WorkerMessage::Cease(partition, epoch) => self.cease(partition, epoch),
             WorkerMessage::Stop(stopped) => return Some(stopped),
             // These were put into the batch.
             WorkerMessage::Push(..) | WorkerMessage::Stored(..) | WorkerMessage::Release(..) => {}
@@ -278,7 +286,8 @@ impl Worker {
         let partitions = self.context.shard.lock();
         for (id, cursor) in &work.partitions {
             let Some(owned) = partitions.get(id) else {
-                continue;
+                work.session.outgoing().end(Some(&goodbye(&not_here(*id))));
+                return;
             };
             let partition = &owned.partition;
             if partition.is_overtaken(work.history, *cursor) && self.overtaken.insert(*id) {
@@ -363,13 +372,14 @@ impl Worker {
     fn read(&self, work: ReadWork) {
         let pages = {
             let partitions = self.context.shard.lock();
-            work.partitions
-                .iter()
-                .filter_map(|id| partitions.get(id))
-                .map(|owned| read(&owned.partition, &work.address, &work.target))
-                .collect()
+            let pages = work.partitions.iter().map(|id| {
+                let owned = partitions.get(id).ok_or_else(|| not_here(*id))?;
+                Ok(read(&owned.partition, &work.address, &work.target))
+            });
+            pages.collect::<Result<Vec<_>>>()
         };
+        let page = pages.map(|pages| merge_pages(&work.target, pages));
         // Nobody listening means that the connection is gone.
-        let _ = work.reply.send(merge_pages(&work.target, pages));
+        let _ = work.reply.send(page);
     }
 }

@@ -27,6 +27,7 @@ impl Worker {
         let mut backlog = false;
         let mut taken = false;
         let mut refused = None;
+        let settled = results.iter().all(|part| part.result.is_ok());
         for part in results {
             let sources = sources.get(&part.partition).map_or(&[][..], Vec::as_slice);
             self.fan_out(&part);
@@ -44,6 +45,9 @@ impl Worker {
         }
         self.note(taken, refused.as_ref());
         self.put_off(deferrals);
+        if !settled {
+            self.give_up_fenced();
+        }
         if backlog {
             self.context.flush.notify_one();
         }

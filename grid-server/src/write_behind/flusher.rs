@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::{FutureExt, select_biased};
 use grid_core::partition::Unstored;
-use grid_core::traits::{Journal, Persistence, Position, Runtime, StateRecord};
+use grid_core::traits::{Epoch, Journal, Persistence, Position, Runtime, StateRecord};
 use grid_core::{PartitionId, Result, Sequence};
 use tokio::sync::Notify;
 
@@ -34,6 +34,8 @@ pub(crate) struct Flusher {
 
 /// A flush of one partition, as of one point in its order.
 struct Plan {
+    /// The ownership under which it was made.
+    epoch: Epoch,
     /// What the database has.
     before: StateRecord,
     /// What it will have.
@@ -119,6 +121,7 @@ impl Flusher {
         }
         let horizon = owned.partition.horizon();
         Some(Plan {
+            epoch: owned.epoch,
             before: owned.stored.clone(),
             after: owned.partition.save(owned.tail),
             position: owned.tail,
@@ -130,7 +133,8 @@ impl Flusher {
         let until = plan.after.sequence;
         let mut at = plan.before.sequence;
         loop {
-            let Some(part) = self.unstored(partition, at, until) else {
+            let Some(part) = self.unstored(partition, &plan, at) else {
+                // It has another owner by now, who stores what is left.
                 return Ok(());
             };
             at = part.through;
@@ -157,15 +161,18 @@ impl Flusher {
         Ok(())
     }
 
-    fn unstored(&self, partition: PartitionId, at: Sequence, until: Sequence) -> Option<Unstored> {
+    fn unstored(&self, partition: PartitionId, plan: &Plan, at: Sequence) -> Option<Unstored> {
         let limit = self.settings.flush_records;
         let partitions = self.shard.lock();
         let owned = partitions.get(&partition)?;
-        Some(owned.partition.unstored(at, until, limit))
+        (owned.epoch == plan.epoch)
+            .then(|| owned.partition.unstored(at, plan.after.sequence, limit))
     }
 
     fn stored(&self, partition: PartitionId, plan: &Plan) {
-        if let Some(owned) = self.shard.lock().get_mut(&partition) {
+        if let Some(owned) = self.shard.lock().get_mut(&partition)
+            && owned.epoch == plan.epoch
+        {
             owned.stored = plan.after.clone();
             owned.stored_position = plan.position;
             if let Some(horizon) = plan.collect {

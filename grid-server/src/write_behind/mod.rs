@@ -3,4 +3,5 @@
 mod backoff;
 mod flusher;
 
+pub(crate) use backoff::Backoff;
 pub(crate) use flusher::Flusher;

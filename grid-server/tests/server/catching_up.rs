@@ -302,6 +302,7 @@ fn events_that_come_while_partitions_answer_are_in_order_with_the_answers() {
                     panic!("no event");
                 };
                 assert!(delta.from <= held.cursor[&delta.partition]);
+                held.cursor.insert(delta.partition, delta.to);
                 for record in delta.records {
                     held.records.insert(record.key.clone(), record);
                 }

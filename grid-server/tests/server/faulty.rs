@@ -89,6 +89,8 @@ impl Journal for FaultyJournal {
 pub(crate) struct FaultyPersistence {
     inner: MemoryPersistence,
     pub(crate) fails: AtomicBool,
+    /// Nothing can be loaded.
+    pub(crate) unreadable: AtomicBool,
     /// It says that it survives the process only.
     pub(crate) is_lazy: AtomicBool,
     /// The stores that succeed before all fail; 0 means all.
@@ -125,6 +127,9 @@ impl Persistence for FaultyPersistence {
         after: Option<&RecordCursor>,
         limit: usize,
     ) -> Result<RecordPage> {
+        if self.unreadable.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Unavailable, "load", "told to fail"));
+        }
         self.inner.load(partition, after, limit).await
     }
 

@@ -19,6 +19,8 @@ mod heartbeat;
 #[cfg(test)]
 mod logging;
 #[cfg(test)]
+mod owners;
+#[cfg(test)]
 mod pushing;
 #[cfg(test)]
 mod reading;

@@ -87,6 +87,49 @@ fn a_damaged_batch_is_an_error_and_never_a_panic() {
 }
 
 #[test]
+fn an_epoch_record_takes_up_a_sequence_and_changes_nothing_else() {
+    let mut world = World::new();
+    world.push([put(1, 1, 0, "k", 1)]);
+    let before = world.partition.save(Position(1));
+    let record = world.partition.begin_epoch();
+    assert!(!record.is_empty());
+    let read = Effects::decode(&record.encode()).unwrap();
+    assert_eq!(read, record);
+    assert!(read.begins_epoch());
+    world.partition.apply(&read).unwrap();
+    let after = world.partition.save(Position(1));
+    assert_eq!(after.sequence, before.sequence.next());
+    assert_eq!(after.data, before.data);
+    // What is decided next follows on it, and the delta log has nothing for the gap.
+    world.push([put(1, 2, 1, "k", 2)]);
+    let unstored = world
+        .partition
+        .unstored(before.sequence, world.partition.sequence(), 10);
+    let sequences: Vec<u64> = unstored
+        .records
+        .iter()
+        .map(|r| r.record.sequence.0)
+        .collect();
+    assert_eq!(sequences, [before.sequence.0 + 2]);
+    assert_eq!(unstored.through, world.partition.sequence());
+    // The former owner's next batch does not fit any more.
+    let error = world.partition.apply(&record).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+}
+
+#[test]
+fn an_epoch_record_that_holds_records_is_damaged() {
+    let mut effects = rich_effects();
+    effects.begins_epoch = true;
+    let error = Effects::decode(&effects.encode()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    let mut last = Partition::new(config()).begin_epoch();
+    last.base = crate::Sequence(u64::MAX);
+    let error = Effects::decode(&last.encode()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+}
+
+#[test]
 fn a_batch_of_a_later_format_says_so() {
     let mut bytes = rich_effects().encode().to_vec();
     bytes[0] = 9;

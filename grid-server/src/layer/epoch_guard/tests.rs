@@ -19,8 +19,10 @@ fn owner(node: &str, epoch: u64) -> Owner {
 #[test]
 fn only_work_at_the_epoch_of_this_node_passes() {
     let table = Arc::new(OwnershipTable::new("here".to_owned(), 4));
-    table.changed(PartitionId(0), &owner("here", 5));
-    table.changed(PartitionId(1), &owner("here", 6));
+    for (partition, epoch) in [(PartitionId(0), 5), (PartitionId(1), 6)] {
+        table.changed(partition, &owner("here", epoch));
+        table.serve(partition, Epoch(epoch));
+    }
     table.changed(PartitionId(2), &owner("there", 5));
     let inner = tower::service_fn(|batch: WorkBatch| {
         std::future::ready(Ok::<_, std::convert::Infallible>(batch))

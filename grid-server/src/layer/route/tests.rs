@@ -20,15 +20,16 @@ const COUNT: u16 = 11;
 fn router() -> (Router, Arc<OwnershipTable>) {
     let table = Arc::new(OwnershipTable::new("here".to_owned(), COUNT));
     for id in 0..COUNT {
-        table.changed(PartitionId(id), &owner("here"));
+        table.changed(PartitionId(id), &owner("here", 1));
+        table.serve(PartitionId(id), Epoch(1));
     }
     (Router::new(table.clone(), 3, COUNT), table)
 }
 
-fn owner(node: &str) -> Owner {
+fn owner(node: &str, epoch: u64) -> Owner {
     Owner {
         node: node.to_owned(),
-        epoch: Epoch(1),
+        epoch: Epoch(epoch),
     }
 }
 
@@ -128,7 +129,7 @@ fn a_page_is_read_from_all_partitions_of_the_map_and_a_key_from_its_own() {
 fn what_another_node_owns_is_not_served_here() {
     let (router, table) = router();
     for partition in router.placement(&address("b")).partitions() {
-        table.changed(partition, &owner("there"));
+        table.changed(partition, &owner("there", 2));
     }
     let error = route(router, push()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);

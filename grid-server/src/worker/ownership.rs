@@ -1,0 +1,71 @@
+//! Beginning to run partitions that this node has become the owner of, and ceasing to run those that
+//! it has lost.
+
+use grid_core::PartitionId;
+use grid_core::traits::Epoch;
+
+use super::message::SubscribeWork;
+use super::task::Worker;
+use crate::partition_service::{Owned, fenced};
+use crate::sessions::goodbye;
+
+impl Worker {
+    /// Runs a partition from now on.
+    pub(super) fn begin(&mut self, owned: Owned) {
+        let partition = owned.partition.id();
+        self.cease(partition, owned.epoch);
+        self.context.shard.lock().insert(partition, owned);
+    }
+
+    /// Ceases to run a partition as its owner of `epoch`. Those who follow it are sent to its new
+    /// owner; what was pushed is refused, and pushed again there.
+    pub(super) fn cease(&mut self, partition: PartitionId, epoch: Epoch) {
+        {
+            let mut partitions = self.context.shard.lock();
+            match partitions.get(&partition) {
+                Some(owned) if owned.epoch <= epoch => partitions.remove(&partition),
+                // It is run as of a later epoch already.
+                _ => return,
+            };
+        }
+        let last = goodbye(&fenced(partition));
+        for session in self.subscribers.forget(partition) {
+            session.outgoing().end(Some(&last));
+        }
+    }
+
+    /// Ceases to run what another owner has written to.
+    pub(super) fn give_up_fenced(&mut self) {
+        let fenced: Vec<(PartitionId, Epoch)> = {
+            let partitions = self.context.shard.lock();
+            let fenced = partitions.iter().filter(|(_, owned)| owned.fenced);
+            fenced.map(|(id, owned)| (*id, owned.epoch)).collect()
+        };
+        for (partition, epoch) in fenced {
+            tracing::warn!(%partition, "another owner has written; the partition is given up");
+            self.context.table.cease(partition, epoch);
+            self.cease(partition, epoch);
+        }
+    }
+
+    /// A client that is further than a partition has seen a later owner, unless the journal was
+    /// lost. The journal knows.
+    pub(super) async fn doubt(&mut self, work: &SubscribeWork) {
+        for (id, cursor) in &work.partitions {
+            let is_ahead = |owned: &Owned| owned.partition.is_overtaken(work.history, *cursor);
+            if !self.context.shard.lock().get(id).is_some_and(is_ahead) {
+                continue;
+            }
+            let written = self.context.journal.extent(*id).await;
+            let mut partitions = self.context.shard.lock();
+            let Some(owned) = partitions.get_mut(id) else {
+                continue;
+            };
+            match written {
+                Ok(extent) => owned.fenced |= extent.epoch > owned.epoch,
+                Err(error) => work.session.outgoing().end(Some(&goodbye(&error))),
+            }
+        }
+        self.give_up_fenced();
+    }
+}
