@@ -34,6 +34,13 @@ impl Turn {
         self.executor.below(self.stream, bound)
     }
 
+    /// One of `choices`; none if there are none.
+    #[must_use]
+    pub fn pick<'a, T>(&self, choices: &'a [T]) -> Option<&'a T> {
+        let at = self.below((choices.len() as u64).max(1));
+        usize::try_from(at).ok().and_then(|at| choices.get(at))
+    }
+
     /// Whether an event of probability `percent` / 100 happens.
     #[must_use]
     pub fn chance(&self, percent: u64) -> bool {
@@ -165,6 +172,7 @@ impl Device {
             told: Told::Unknown,
             from_ms: self.world.device_ms(self.number),
             fair_clock: !self.world.clock_was_off(self.number),
+            fast_clock: self.world.clock_was_fast(self.number),
             conditional,
         };
         let number = self.world.ledger.begin(entry);

@@ -15,4 +15,6 @@ pub(super) struct DeviceSide {
     pub(super) begun: usize,
     /// Whether its clock was ever far off.
     pub(super) clock_was_off: bool,
+    /// Whether its clock was ever far ahead.
+    pub(super) clock_was_fast: bool,
 }

@@ -23,6 +23,8 @@ pub(super) struct Entry {
     pub(super) from_ms: u64,
     /// Whether the device's clock was never far off, so that its stamps stand as they are.
     pub(super) fair_clock: bool,
+    /// Whether the device's clock was ever far ahead.
+    pub(super) fast_clock: bool,
     /// Whether it was to happen only if nobody else had written meanwhile.
     pub(super) conditional: bool,
 }
@@ -200,7 +202,12 @@ impl Book {
         let mut own = later.iter().filter(|entry| {
             entry.device == won.device && entry.map == won.map && entry.key == won.key
         });
-        match own.find(|entry| counts(entry)) {
+        // Order is promised within a run. A later run is later by its stamps, but not where the
+        // server had to set them back: it goes by the device's clock then, and that may be behind
+        // what an earlier run had seen of others.
+        let run = |entry: &Entry| entry.op.map(|op| op.run);
+        let promised = |entry: &&Entry| !entry.fast_clock || run(entry) == run(won);
+        match own.find(|entry| promised(entry) && counts(entry)) {
             Some(lost) => Err(format!(
                 "it lost against an earlier write of its own device, {}: {}",
                 describe(won),

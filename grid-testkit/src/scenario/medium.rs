@@ -20,9 +20,10 @@ struct Trouble {
     slow: Duration,
 }
 
-/// The way of one party to its store, disk or database.
+/// The way of one party to its store, disk or database: every call on it is a step of the run, takes
+/// simulated time, may fail because a fault says so, and may be the one in which the power goes.
 #[derive(Clone)]
-pub(super) struct Medium {
+pub struct Medium {
     executor: Executor,
     party: PartyId,
     trouble: Arc<Mutex<Trouble>>,
@@ -79,11 +80,11 @@ impl Medium {
         *self.lock() = Trouble::default();
     }
 
-    /// Before a call takes effect.
+    /// To be awaited before a call takes effect; `what` says in the timeline what the call does.
     ///
     /// # Errors
     /// `Unavailable` while calls fail.
-    pub(super) async fn begin(&self, what: &'static str) -> Result<()> {
+    pub async fn begin(&self, what: &'static str) -> Result<()> {
         self.half(what).await;
         if self.lock().fails_until > self.executor.now() {
             let message = "the simulated device does not answer; try again";
@@ -92,8 +93,8 @@ impl Medium {
         Ok(())
     }
 
-    /// After a call took effect, before its caller learns of it.
-    pub(super) async fn end(&self, what: &'static str) {
+    /// To be awaited after a call took effect, before its caller learns of it.
+    pub async fn end(&self, what: &'static str) {
         self.half(what).await;
     }
 

@@ -58,6 +58,7 @@ pub use fault::{Fault, FaultKind};
 pub use invariant::{Invariant, View};
 pub use kept_run::KeptRun;
 pub use ledger::{FinalState, Versioned};
+pub use medium::Medium;
 pub use mixed_writes::{FORBIDDEN_PREFIX, MixedWrites, NoForbiddenKeys};
 pub use outcome::{Counts, Outcome};
 pub use output::{Written, folder as output_folder, write as write_run};

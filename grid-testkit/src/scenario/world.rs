@@ -163,6 +163,7 @@ impl World {
                 grid: None,
                 begun: 0,
                 clock_was_off: false,
+                clock_was_fast: false,
             })
         });
         Self(Arc::new(Inner {
@@ -278,7 +279,7 @@ impl World {
         let party = device_party(device);
         let runtime = self.runtime(party);
         let opened = self.with_device(device, |side| {
-            let store = side.store.open(&runtime)?;
+            let store = side.store.open(&runtime, &side.medium)?;
             Ok::<_, String>(SimStorage::new(store, side.medium.clone()))
         });
         let store = opened.ok_or("there is no such device")??;
@@ -363,12 +364,19 @@ impl World {
         self.executor.set_clock(party, offset_ms, drift_ppm);
         self.with_device(device, |side| {
             side.clock_was_off |= offset_ms.abs() > FAIR_CLOCK_MS;
+            side.clock_was_fast |= offset_ms > FAIR_CLOCK_MS;
         });
     }
 
     /// Whether a device's clock was ever far off.
     pub(super) fn clock_was_off(&self, device: usize) -> bool {
         self.with_device(device, |side| side.clock_was_off)
+            .unwrap_or_default()
+    }
+
+    /// Whether a device's clock was ever far ahead.
+    pub(super) fn clock_was_fast(&self, device: usize) -> bool {
+        self.with_device(device, |side| side.clock_was_fast)
             .unwrap_or_default()
     }
 
