@@ -6,6 +6,7 @@ mod answers;
 mod device;
 mod elsewhen;
 mod following;
+mod interleavings;
 mod overlay;
 mod pushing;
 mod random;
