@@ -278,7 +278,8 @@ fn scheme_of(kind: DriverKind, url: &str) -> Result<&str> {
                 DriverKind::Transport => "ws://127.0.0.1:7171",
                 DriverKind::Codec => "cbor:",
             };
-            let message = format!("`{url}` is no URL of a {kind}: that starts as in {example}");
+            // What was written is not shown: it may hold a password all the same.
+            let message = format!("this is no URL of a {kind}: that starts as in {example}");
             Err(Error::new(ErrorKind::Invalid, "select driver", message))
         }
     }

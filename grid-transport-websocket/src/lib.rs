@@ -12,4 +12,4 @@ mod native;
 #[cfg(not(target_arch = "wasm32"))]
 pub use driver::DRIVER;
 #[cfg(not(target_arch = "wasm32"))]
-pub use native::WebSocketTransport;
+pub use native::{Address, WebSocketTransport};

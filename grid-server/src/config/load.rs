@@ -25,14 +25,7 @@ impl Layers {
     /// `Invalid` when it is not TOML, or names an unknown key or a value out of bounds; the
     /// message names the key and the nearest known one.
     pub fn file(mut self, text: &str) -> Result<Self> {
-        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-            Error::new(
-                ErrorKind::Invalid,
-                "configure",
-                "the configuration file is not TOML",
-            )
-            .with_source(error)
-        })?;
+        let table: toml::Table = text.parse().map_err(|error| not_toml(text, &error))?;
         for (name, value) in &table {
             let setting = find(name)?;
             let text = match value {
@@ -44,7 +37,7 @@ impl Layers {
                         "configure",
                         format!("`{name}` must be a text or a whole number"),
                     )
-                    .with("value", other));
+                    .with("found", other.type_str()));
                 }
             };
             setting.apply(&mut self.0, &text)?;
@@ -83,6 +76,19 @@ impl Layers {
     pub fn finish(self) -> Settings {
         self.0
     }
+}
+
+/// Says where the text is broken. The line itself is not shown, as the library would: it may hold
+/// the token.
+fn not_toml(text: &str, error: &toml::de::Error) -> Error {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map_or(1, |before| 1 + before.matches('\n').count());
+    Error::new(
+        ErrorKind::Invalid,
+        "configure",
+        format!("the configuration file is not TOML: {}", error.message()),
+    )
+    .with("line", line)
 }
 
 fn find(name: &str) -> Result<&'static Setting> {
@@ -126,6 +132,20 @@ mod tests {
     }
 
     #[test]
+    fn a_token_is_not_shown_however_it_is_written() {
+        for text in [
+            "token = \"secret",
+            "token = \"a\"\ntoken = \"secret\"",
+            "token = [\"secret\"]",
+            "token = { is = \"secret\" }",
+        ] {
+            let error = Layers::defaults().file(text).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid);
+            assert!(!format!("{error:?}").contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
     fn errors_name_the_key_the_nearest_one_and_the_bounds() {
         let error = |text: &str| Layers::defaults().file(text).unwrap_err().to_string();
         let typo = error("hearbeat = 5");
@@ -146,6 +166,7 @@ mod tests {
         let table = error("[server]\nworkers = 2");
         assert!(table.contains("no setting `server`"), "{table}");
         assert!(error("[workers]\nmost = 2").contains("`workers` must be a text or a whole"));
+        assert!(error("workers = 2\n\nlisten = ").contains("line: 3"));
         let variable = Layers::defaults()
             .environment(|name| (name == "GRID_WORKERS").then(|| "many".to_owned()))
             .unwrap_err()

@@ -22,8 +22,8 @@ pub struct Settings {
     pub data_dir: String,
     /// Where to listen.
     pub listen: String,
-    /// The system of record; empty: SQLite in the data folder.
-    pub persistence: String,
+    /// The URL of the system of record, which may hold a password; empty: SQLite in the data folder.
+    pub persistence: Secret,
     /// The token that clients must present; empty: none is asked for.
     pub token: Secret,
     /// Worker tasks; 0: one per core.
@@ -127,7 +127,7 @@ impl Settings {
         Self {
             data_dir: String::new(),
             listen: String::new(),
-            persistence: String::new(),
+            persistence: Secret::default(),
             token: Secret::default(),
             workers: 0,
             partition_count: 0,

@@ -113,7 +113,7 @@ pub const SETTINGS: &[Setting] = &[
         "Holds the journal and the embedded database; made if its parent exists. One process at a time."),
     setting!(listen: text, "URL or host:port", "ws://127.0.0.1:7171", None,
         "Where clients connect. A host alone means its port 7171; port 0 takes any free one."),
-    setting!(persistence: text, "URL", "", None,
+    setting!(persistence: secret, "URL", "", None,
         "The system of record; empty means SQLite in the data folder, `memory:` keeps nothing over a restart but what the journal has."),
     setting!(token: secret, "text", "", None,
         "What clients must present to be let in; empty lets everybody in. Better in the environment than in a flag, which other users of the machine can see."),

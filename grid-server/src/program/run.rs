@@ -112,7 +112,7 @@ async fn serve(settings: Settings, new_history: bool) -> Result<()> {
         .transport(&url, runtime.clone())?
         .listen(&url)
         .await?;
-    let database = match settings.persistence.as_str() {
+    let database = match settings.persistence.0.as_str() {
         "" => data_dir.database()?,
         url => url.to_owned(),
     };

@@ -8,16 +8,28 @@ use tokio_tungstenite::tungstenite::http::Uri;
 /// The port of `ws://` when none is named.
 const DEFAULT_PORT: u16 = 80;
 
-/// A host and a port. What else the URL holds, a password for one, is not shown.
+/// The host and the port in a `ws://` URL. What else the URL holds, a password for one, is not kept,
+/// so it is never shown.
+///
+/// ```
+/// use grid_transport_websocket::Address;
+///
+/// let address = Address::parse("connect", "ws://me:secret@grid.example:7171/path")?;
+/// assert_eq!(address.to_string(), "grid.example:7171");
+/// # Ok::<(), grid_core::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Address {
+pub struct Address {
     host: String,
     port: u16,
 }
 
 impl Address {
-    /// The address in `url`.
-    pub(super) fn parse(operation: &'static str, url: &str) -> Result<Self> {
+    /// The address in `url`; `operation` is what an error names as having failed.
+    ///
+    /// # Errors
+    /// `Invalid` when it is no such URL, `Unsupported` when it asks for TLS.
+    pub fn parse(operation: &'static str, url: &str) -> Result<Self> {
         let invalid = || {
             Error::new(
                 ErrorKind::Invalid,

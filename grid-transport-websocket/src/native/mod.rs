@@ -8,4 +8,5 @@ mod listener;
 mod socket;
 mod transport;
 
+pub use address::Address;
 pub use transport::WebSocketTransport;
