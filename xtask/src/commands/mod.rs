@@ -4,6 +4,7 @@ mod bench;
 mod book;
 pub(crate) mod demo;
 mod doc;
+mod fuzz;
 mod setup;
 mod sim;
 mod test;
@@ -17,6 +18,7 @@ pub(crate) enum Command {
     Demo(demo::Demo),
     Test(test::Test),
     Sim(sim::Sim),
+    Fuzz(fuzz::Fuzz),
     Bench(bench::Bench),
     Book(book::Book),
     Doc(doc::Doc),
@@ -30,6 +32,7 @@ impl Command {
             Self::Demo(command) => command.run(),
             Self::Test(command) => command.run(),
             Self::Sim(command) => command.run(),
+            Self::Fuzz(command) => command.run(),
             Self::Bench(command) => command.run(),
             Self::Book(command) => command.run(),
             Self::Doc(command) => command.run(),

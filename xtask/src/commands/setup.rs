@@ -17,6 +17,11 @@ impl Setup {
         println!("node: {}", version_of(&tools::node()?)?);
         println!("licences: {}", version_of(&tools::cargo_deny()?)?);
         println!("book: {}", version_of(&tools::mdbook()?)?);
+        // Everything but the fuzzing itself works without it.
+        match tools::CargoFuzz::ensure(&workspace) {
+            Ok(_) => println!("fuzzing: ready"),
+            Err(missing) => println!("fuzzing: {missing}"),
+        }
         println!("data: {}", tools::airports()?.display());
         println!("tools are kept in {}", cache_dir()?.display());
         Ok(())

@@ -3,6 +3,7 @@
 mod airports;
 mod apt;
 mod cargo_deny;
+mod cargo_fuzz;
 mod mdbook;
 mod node;
 mod released;
@@ -11,6 +12,7 @@ mod wheel;
 
 pub(crate) use airports::airports;
 pub(crate) use cargo_deny::cargo_deny;
+pub(crate) use cargo_fuzz::CargoFuzz;
 pub(crate) use mdbook::mdbook;
 pub(crate) use node::node;
 pub(crate) use wasm::WasmToolchain;

@@ -1,0 +1,130 @@
+//! A client's store that is a few ordered maps.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use grid_core::op::Action;
+use grid_core::protocol::Selector;
+use grid_core::replica::{Loader, LocalWrite, Replica};
+use grid_core::traits::{Batch, Entry, Table, Write};
+use grid_core::{Key, MapName, Namespace, Result, RunId};
+
+use crate::conversation::NOW_MS;
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Store {
+    tables: BTreeMap<Table, BTreeMap<Bytes, Bytes>>,
+}
+
+impl Store {
+    /// The map of most records.
+    pub(crate) fn map() -> MapName {
+        MapName::new("m").expect("a good name")
+    }
+
+    /// The tables by the numbers that a script has for them.
+    fn tables() -> [Table; 3] {
+        [Table::Meta, Table::Log, Table::Records(Self::map())]
+    }
+
+    pub(crate) fn put(&mut self, table: u8, key: Bytes, value: Bytes) {
+        let [meta, log, records] = Self::tables();
+        let table = match table {
+            0 => meta,
+            1 => log,
+            _ => records,
+        };
+        self.tables.entry(table).or_default().insert(key, value);
+    }
+
+    pub(crate) fn apply(&mut self, batch: Batch) {
+        for write in batch.writes {
+            match write {
+                Write::Put { table, key, value } => {
+                    self.tables.entry(table).or_default().insert(key, value);
+                }
+                Write::Delete { table, key } => {
+                    self.tables.entry(table).or_default().remove(&key);
+                }
+                Write::DeleteRange { table, from, to } => {
+                    let within =
+                        |key: &Bytes| *key >= from && to.as_ref().is_none_or(|to| key < to);
+                    let rows = self.tables.entry(table).or_default();
+                    rows.retain(|key, _| !within(key));
+                }
+            }
+        }
+    }
+
+    fn rows(&self, table: &Table) -> impl Iterator<Item = Entry> {
+        let rows = self.tables.get(table).into_iter().flatten();
+        rows.map(|(key, value)| Entry {
+            key: key.clone(),
+            value: value.clone(),
+        })
+    }
+
+    /// The replica that a program makes of it.
+    ///
+    /// # Errors
+    /// As the loader's.
+    pub(crate) fn load(&self, run: RunId) -> Result<Replica> {
+        let mut loader = Loader::new(Namespace::default());
+        // The row that tells the layout comes first.
+        let (first, rest): (Vec<_>, Vec<_>) = self
+            .rows(&Table::Meta)
+            .partition(|row| row.key == Loader::FORMAT_KEY);
+        for entry in first.iter().chain(&rest) {
+            loader.meta(entry)?;
+        }
+        for entry in self.rows(&Table::Log) {
+            loader.log(&entry)?;
+        }
+        for map in loader.maps() {
+            for entry in self.rows(&Table::Records(map.clone())) {
+                loader.record(&map, &entry)?;
+            }
+        }
+        loader.finish(run)
+    }
+
+    /// The rows as a script of `put`s.
+    pub(crate) fn script(&self) -> Vec<u8> {
+        let mut script = Vec::new();
+        for (number, table) in (0..).zip(Self::tables()) {
+            for row in self.rows(&table) {
+                script.push(number);
+                for part in [row.key, row.value] {
+                    let length = u16::try_from(part.len()).expect("rows of a seed are short");
+                    script.extend(length.to_le_bytes());
+                    script.extend(part);
+                }
+            }
+        }
+        script
+    }
+
+    /// The store of a device that wrote a little and never had a server.
+    pub(crate) fn of_a_device() -> Self {
+        let mut store = Self::default();
+        let mut replica = store.load(RunId(5)).expect("an empty store");
+        let map = Self::map();
+        let opened = replica.open_map(&map, Selector::All);
+        opened.expect("a map can be opened");
+        let writes = ["a", "b", "a/1"].map(|key| LocalWrite {
+            map: map.clone(),
+            key: Key::new(key).expect("a good key"),
+            action: Action::Put {
+                value: vec![0x18, 0x2a].into(),
+                ttl_ms: None,
+            },
+            if_version: None,
+            schema: 0,
+        });
+        let save = replica.begin_save(writes.to_vec(), NOW_MS);
+        let save = save.expect("good writes").expect("something to save");
+        store.apply(save.batch.clone());
+        replica.saved(save);
+        store
+    }
+}

@@ -1,0 +1,119 @@
+//! URLs, as people write them: the lookup of drivers, and what the drivers make of them.
+
+use std::sync::Arc;
+
+use grid_client::GridBuilder;
+use grid_core::{DriverKind, Error, ErrorKind, Registry};
+use grid_testkit::block_on;
+use grid_testkit::sim::{Executor, PartyId, SimRuntime};
+use grid_transport_websocket::Address;
+
+use crate::target::{Seed, Target};
+
+pub(super) const TARGET: Target = Target {
+    name: "url",
+    promise: "a URL is taken or refused in words, and no word holds its password",
+    run,
+    seeds,
+};
+
+/// What nobody may be shown.
+const PASSWORD: &str = "hunter2-hunter2";
+
+fn run(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    look_up(text);
+    parse_address(text);
+    // The same with a password in it, where there is a place for one or not.
+    if !text.contains(PASSWORD) {
+        let (before, after) = text.split_once('\n').unwrap_or((text, ""));
+        let url = format!("{before}:{PASSWORD}@{after}");
+        look_up(&url);
+        parse_address(&url);
+    }
+}
+
+/// Everything that takes a URL and touches neither network nor file.
+fn look_up(url: &str) {
+    let registry = Registry::new(&[
+        &grid_storage_memory::DRIVER,
+        &grid_transport_memory::DRIVER,
+        &grid_transport_websocket::DRIVER,
+    ]);
+    let runtime = Arc::new(SimRuntime::new(&Executor::new(1), PartyId(0)));
+    if let Err(error) = registry.transport(url, runtime.clone()) {
+        check(url, &error);
+    }
+    // A place in memory that has a name would stay for the life of this process.
+    if !is_named_place(url) {
+        for opened in [
+            block_on(registry.open_storage(url, runtime.clone())).err(),
+            block_on(registry.open_persistence(url, runtime)).err(),
+        ] {
+            opened.iter().for_each(|error| check(url, error));
+        }
+    }
+    for kind in [
+        DriverKind::Storage,
+        DriverKind::Transport,
+        DriverKind::Codec,
+    ] {
+        let found = registry.find(kind, url);
+        found
+            .iter()
+            .for_each(|driver| assert!(driver.schemes.contains(&url)));
+    }
+    let builder = GridBuilder::new().server(url).storage(url).token(url);
+    let shown = format!("{builder:?}");
+    assert!(!shown.contains(PASSWORD), "{shown}");
+}
+
+fn is_named_place(url: &str) -> bool {
+    url.strip_prefix("memory:")
+        .is_some_and(|name| !name.is_empty())
+}
+
+fn parse_address(url: &str) {
+    match Address::parse("fuzz", url) {
+        Err(error) => check(url, &error),
+        Ok(address) => {
+            let shown = format!("{address} {address:?}");
+            assert!(!shown.contains(PASSWORD), "{shown}");
+            let again = Address::parse("fuzz", &format!("ws://{address}"));
+            assert_eq!(again.expect("what is shown can be typed in"), address);
+        }
+    }
+}
+
+fn check(url: &str, error: &Error) {
+    let kinds = [ErrorKind::Invalid, ErrorKind::Unsupported];
+    assert!(kinds.contains(&error.kind()), "{url}: {error}");
+    for shown in [
+        error.to_string(),
+        format!("{error:?}"),
+        format!("{error:#?}"),
+    ] {
+        assert!(!shown.contains(PASSWORD), "{shown}");
+    }
+}
+
+fn seeds() -> Vec<Seed> {
+    let urls = [
+        "ws://127.0.0.1:7171",
+        "ws://me\nhost:1/path?query#fragment",
+        "ws://[::1]:9",
+        "wss://me\nhost",
+        "memory:",
+        "memory:office",
+        "sqlite://notes.db",
+        "sqlite::memory:",
+        "postgres://me\nhost:5432/grid",
+        "127.0.0.1:7171",
+        "//me\nhost",
+        "\nhost",
+    ];
+    let seed = |(number, url): (usize, &&str)| Seed::new(format!("url-{number}"), *url);
+    urls.iter().enumerate().map(seed).collect()
+}
