@@ -8,7 +8,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures::{FutureExt, select_biased};
 use grid_core::codec::CborCodec;
-use grid_core::protocol::{FrameChain, Goodbye, Message};
+use grid_core::protocol::{
+    FrameChain, Goodbye, Message, end_code, is_damaged_frame, read_frame, write_frame,
+};
 use grid_core::traits::{Codec, CodecLimits, Connection, Transport};
 use grid_core::{Error, ErrorKind, Result};
 
@@ -65,10 +67,15 @@ pub(crate) async fn run(task: Task, link: Link) {
         if disconnect(engine) != Phase::Open {
             return;
         }
-        tracing::debug!(error = %ended.error, "not connected");
+        let damaged = is_damaged_frame(&ended.error);
+        if damaged {
+            tracing::warn!(error = %ended.error, "the line damages frames");
+        } else {
+            tracing::debug!(error = %ended.error, "not connected");
+        }
         // A server that went away is tried again soon, one that misbehaves less and less often.
         let served = ended.welcomed && lasted > waited.min(STEADY_AFTER);
-        failures = if served && ended.error.kind() != ErrorKind::Corrupt {
+        failures = if served && (damaged || ended.error.kind() != ErrorKind::Corrupt) {
             1
         } else {
             failures + 1
@@ -184,16 +191,25 @@ impl Talk<'_> {
             error = self.talk().fuse() => Some(error),
         };
         match error {
-            Some(error) => error,
-            None => self.say_goodbye().await,
+            Some(error) => {
+                if is_damaged_frame(&error) {
+                    self.say_goodbye(&error).await;
+                }
+                error
+            }
+            None => {
+                let error = closed("connect");
+                self.say_goodbye(&error).await;
+                error
+            }
         }
     }
 
-    /// Tells the server that the client goes on purpose, if it takes that at once.
-    async fn say_goodbye(&self) -> Error {
+    /// Tells the server why the client goes, if it takes that at once.
+    async fn say_goodbye(&self, error: &Error) {
         let goodbye = Message::Goodbye(Goodbye {
-            code: 4,
-            message: "the client closes".to_owned(),
+            code: end_code(error),
+            message: error.message().to_owned(),
         });
         if let Ok(frame) = self.encode(&goodbye) {
             let frames = [frame];
@@ -202,7 +218,6 @@ impl Talk<'_> {
                 () = self.engine.runtime.sleep(GOODBYE_TIMEOUT).fuse() => {}
             }
         }
-        closed("connect")
     }
 
     async fn talk(&self) -> Error {
@@ -245,8 +260,8 @@ impl Talk<'_> {
     fn encode(&self, message: &Message) -> Result<Bytes> {
         let mut buffer = BytesMut::new();
         match self.codec.get() {
-            Some(codec) => codec.encode(message, &mut buffer)?,
-            None => CborCodec.encode(message, &mut buffer)?,
+            Some(codec) => write_frame(&**codec, message, &mut buffer)?,
+            None => write_frame(&CborCodec, message, &mut buffer)?,
         }
         Ok(buffer.freeze())
     }
@@ -254,8 +269,8 @@ impl Talk<'_> {
     fn decode(&self, frame: Bytes) -> Result<Message> {
         let limits = CodecLimits::default();
         match self.codec.get() {
-            Some(codec) => codec.decode(frame, &limits),
-            None => CborCodec.decode(frame, &limits),
+            Some(codec) => read_frame(&**codec, frame, &limits),
+            None => read_frame(&CborCodec, frame, &limits),
         }
     }
 

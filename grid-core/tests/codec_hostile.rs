@@ -7,10 +7,10 @@ mod wire;
 use bytes::{Bytes, BytesMut};
 use grid_core::codec::{
     CborCodec, DRIVER, agree_version, decode_ops, decode_record, encode_ops, encode_record,
-    read_hello,
+    read_hello, write_hello,
 };
 use grid_core::limits::MAX_CBOR_DEPTH;
-use grid_core::protocol::{Hello, MAGIC, Message, PROTOCOL_VERSION};
+use grid_core::protocol::{FRAME_CHECK_BYTES, Hello, MAGIC, Message, PROTOCOL_VERSION, seal_frame};
 use grid_core::traits::{Codec, CodecLimits};
 use grid_core::{Error, ErrorKind, Registry, Result};
 
@@ -276,17 +276,29 @@ fn hello() -> Hello {
 
 fn hello_frame(hello: &Hello) -> BytesMut {
     let mut frame = BytesMut::new();
-    CborCodec
-        .encode(&Message::Hello(hello.clone()), &mut frame)
-        .unwrap();
+    write_hello(hello, &mut frame).unwrap();
     frame
+}
+
+/// `frame` with another version behind its magic, and a check that is right.
+fn of_version(mut frame: BytesMut, version: [u8; 2]) -> Bytes {
+    frame.truncate(frame.len() - FRAME_CHECK_BYTES);
+    frame[4..6].copy_from_slice(&version);
+    checked(&frame)
+}
+
+/// A frame of these bytes, with a check that is right.
+fn checked(content: &[u8]) -> Bytes {
+    let mut frame = BytesMut::from(content);
+    seal_frame(&mut frame, 0).unwrap();
+    frame.freeze()
 }
 
 #[test]
 fn a_first_frame_that_is_no_hello_is_named() {
     let limits = CodecLimits::default();
     let ping = Bytes::from_static(b"\0\x82\x14\x17");
-    let wrong = Bytes::from([&MAGIC[..], b"\x00\x01\x82\x14\x17"].concat());
+    let wrong = checked(&[&MAGIC[..], b"\x00\x01\x82\x14\x17"].concat());
     let http = Bytes::from_static(b"GET / HTTP/1.1\r\n\r\n");
     for (frame, what) in [
         (ping, "no grid client"),
@@ -297,6 +309,11 @@ fn a_first_frame_that_is_no_hello_is_named() {
         assert_eq!(error.kind(), ErrorKind::Protocol);
         assert!(error.message().contains(what), "{error}");
     }
+    let mut damaged = hello_frame(&hello());
+    damaged[9] ^= 4;
+    let error = read_hello(&damaged.freeze(), &limits).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(error.is_retryable(), "{error}");
     let long = Bytes::from([&MAGIC[..], &[0; 100_000]].concat());
     let error = read_hello(&long, &limits).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge);
@@ -305,15 +322,13 @@ fn a_first_frame_that_is_no_hello_is_named() {
 #[test]
 fn versions_that_do_not_meet_are_named() {
     let limits = CodecLimits::default();
-    let mut old = hello_frame(&hello());
-    old[4..6].copy_from_slice(&[0, 0]);
-    let error = read_hello(&old.freeze(), &limits).unwrap_err();
+    let old = of_version(hello_frame(&hello()), [0, 0]);
+    let error = read_hello(&old, &limits).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Version);
     assert!(error.message().contains("update the client"), "{error}");
 
-    let mut lying = hello_frame(&hello());
-    lying[4..6].copy_from_slice(&[0, 2]);
-    let error = read_hello(&lying.freeze(), &limits).unwrap_err();
+    let lying = of_version(hello_frame(&hello()), [0, 2]);
+    let error = read_hello(&lying, &limits).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Protocol);
 
     let speaks = |min_version, max_version| Hello {

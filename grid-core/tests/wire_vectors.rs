@@ -10,7 +10,8 @@ use std::path::PathBuf;
 
 use bytes::{Bytes, BytesMut};
 use grid_core::codec::{CborCodec, decode_ops, decode_record, encode_ops, encode_record};
-use grid_core::traits::{Codec, CodecLimits};
+use grid_core::protocol::{read_frame, write_frame};
+use grid_core::traits::CodecLimits;
 
 /// Bytes in one line of a vector.
 const LINE_BYTES: usize = 32;
@@ -45,9 +46,9 @@ fn check(name: &str, bytes: &[u8]) {
 fn every_message_is_encoded_as_its_vector_and_decoded_again() {
     for (name, message) in wire::messages() {
         let mut frame = BytesMut::new();
-        CborCodec.encode(&message, &mut frame).unwrap();
+        write_frame(&CborCodec, &message, &mut frame).unwrap();
         check(name, &frame);
-        let decoded = CborCodec.decode(frame.freeze(), &CodecLimits::default());
+        let decoded = read_frame(&CborCodec, frame.freeze(), &CodecLimits::default());
         assert_eq!(decoded.unwrap(), message, "{name}");
     }
 }

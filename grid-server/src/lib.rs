@@ -53,7 +53,6 @@ mod partition_service;
 mod recovery;
 mod server;
 mod sessions;
-mod sync;
 mod takeover;
 mod turn;
 mod worker;

@@ -17,8 +17,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 use futures::future::join_all;
 use grid_core::codec::{CborCodec, write_hello};
-use grid_core::protocol::{Hello, Message};
-use grid_core::traits::{Codec, CodecLimits, Transport};
+use grid_core::protocol::{Hello, Message, read_frame, seal_frame};
+use grid_core::traits::{CodecLimits, Transport};
 use grid_core::{Namespace, RunId};
 use grid_runtime_tokio::TokioRuntime;
 use grid_transport_websocket::WebSocketTransport;
@@ -101,7 +101,7 @@ impl Server {
         connection.send(&[hello(1).freeze()]).await.unwrap();
         let mut frames = Vec::new();
         within(connection.receive(&mut frames, 1)).await.unwrap();
-        let message = CborCodec.decode(frames.remove(0), &CodecLimits::default());
+        let message = read_frame(&CborCodec, frames.remove(0), &CodecLimits::default());
         assert!(matches!(message, Ok(Message::Welcome(_))), "{message:?}");
         connection.close().await;
     }
@@ -218,7 +218,11 @@ async fn a_bad_client_is_told_and_takes_nothing_from_others() {
     let announced = [&[0x82, 0xff][..], &(1u64 << 40).to_be_bytes(), &[0; 4]].concat();
     offend(&server, true, &announced, "beyond the bound").await;
     let then_noise = [masked(&hello(1)), masked(&noise)].concat();
-    offend(&server, true, &then_noise, "decode").await;
+    offend(&server, true, &then_noise, "damaged").await;
+    let mut meant = BytesMut::from(&noise[..]);
+    seal_frame(&mut meant, 0).unwrap();
+    let then_meant = [masked(&hello(1)), masked(&meant)].concat();
+    offend(&server, true, &then_meant, "decode").await;
     let twice = [masked(&hello(1)), masked(&hello(1))].concat();
     offend(&server, true, &twice, "").await;
 

@@ -10,7 +10,6 @@ mod driver;
 mod hub;
 mod listener;
 mod pipe;
-mod sync;
 mod transport;
 
 pub use driver::DRIVER;

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use grid_core::Result;
 use grid_core::codec::CborCodec;
 use grid_core::export::bytes::Bytes;
-use grid_core::protocol::Message;
+use grid_core::protocol::{Message, read_frame};
 use grid_core::traits::{
-    Codec, CodecLimits, Connection, Listener, Runtime, Transport, TransportCapabilities,
+    CodecLimits, Connection, Listener, Runtime, Transport, TransportCapabilities,
 };
 use hybrid_grid::registry;
 
@@ -83,9 +83,7 @@ impl Tapped {
             connection: self.number,
             direction,
             bytes: frame.len(),
-            message: CborCodec
-                .decode(frame.clone(), &CodecLimits::default())
-                .unwrap(),
+            message: read_frame(&CborCodec, frame.clone(), &CodecLimits::default()).unwrap(),
         });
         self.seen.lock().unwrap().extend(seen);
     }

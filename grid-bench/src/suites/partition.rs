@@ -10,8 +10,10 @@ use grid_core::codec::CborCodec;
 use grid_core::partition::{
     Partition, PartitionConfig, Proposal, ProposalBatch, Rules, TableSeed, Timing, View,
 };
-use grid_core::protocol::{Delta, DeltaMode, Message, Selector, Verdict, ViewId};
-use grid_core::traits::{Codec, CodecLimits};
+use grid_core::protocol::{
+    Delta, DeltaMode, Message, Selector, Verdict, ViewId, read_frame, write_frame,
+};
+use grid_core::traits::CodecLimits;
 use grid_core::{
     DigestKey, Error, ErrorKind, History, MapAddress, Namespace, PartitionId, Result, Sequence,
 };
@@ -169,7 +171,7 @@ impl Bench {
                 root: Some(self.view.root()),
             });
             event.clear();
-            CborCodec.encode(&delta, &mut event)?;
+            write_frame(&CborCodec, &delta, &mut event)?;
             laps.add_to(&mut steps.event);
             if decided
                 .outcomes
@@ -196,7 +198,7 @@ impl Bench {
     }
 
     fn decode(&self, frame: Bytes) -> Result<ProposalBatch> {
-        let Message::Push(push) = CborCodec.decode(frame, &self.limits)? else {
+        let Message::Push(push) = read_frame(&CborCodec, frame, &self.limits)? else {
             return Err(unexpected("a push became another message"));
         };
         let proposals = push

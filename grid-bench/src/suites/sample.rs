@@ -3,8 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use grid_core::codec::CborCodec;
 use grid_core::op::{Action, Op};
-use grid_core::protocol::{Message, Push};
-use grid_core::traits::Codec;
+use grid_core::protocol::{Message, Push, write_frame};
 use grid_core::{Hlc, Key, MapAddress, MapName, Namespace, OpId, Result, RunId, Stamp};
 
 /// Ops in a frame.
@@ -74,6 +73,6 @@ pub(super) fn push(previous: u64, entries: impl IntoIterator<Item = u32>) -> Res
 /// The frame of a message.
 pub(super) fn frame(message: &Message) -> Result<Bytes> {
     let mut buffer = BytesMut::new();
-    CborCodec.encode(message, &mut buffer)?;
+    write_frame(&CborCodec, message, &mut buffer)?;
     Ok(buffer.freeze())
 }

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use hybrid_grid::core::codec::CborCodec;
-use hybrid_grid::core::protocol::{Message, Refused};
-use hybrid_grid::core::traits::Codec;
+use hybrid_grid::core::protocol::{Message, Refused, write_frame};
 use hybrid_grid::tokio_runtime::TokioRuntime;
 
 use crate::device::{Device, NOWHERE, Server};
@@ -179,7 +178,7 @@ async fn outdated() -> String {
             retryable: false,
         });
         let mut frame = BytesMut::new();
-        CborCodec.encode(&refused, &mut frame).unwrap();
+        write_frame(&CborCodec, &refused, &mut frame).unwrap();
         let frame = frame.freeze();
         while let Ok(connection) = listener.accept().await {
             let mut hello = Vec::new();

@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use grid_client::ConnectionState;
 use grid_core::codec::CborCodec;
-use grid_core::protocol::{Ack, Message, NumberRange, PROTOCOL_VERSION, Welcome};
-use grid_core::traits::{
-    Codec, CodecLimits, Connection, Listener, Transport, TransportCapabilities,
+use grid_core::protocol::{
+    Ack, Goodbye, Message, NumberRange, PROTOCOL_VERSION, Welcome, read_frame, write_frame,
 };
+use grid_core::traits::{CodecLimits, Connection, Listener, Transport, TransportCapabilities};
 use grid_core::{Error, ErrorKind, History, PartitionId, Result, RunId, Sequence};
 use grid_storage_memory::MemoryStorage;
 
@@ -19,7 +19,7 @@ use crate::world::{SERVER, URL, World, run};
 
 fn frame(message: &Message) -> Bytes {
     let mut buffer = BytesMut::new();
-    CborCodec.encode(message, &mut buffer).unwrap();
+    write_frame(&CborCodec, message, &mut buffer).unwrap();
     buffer.freeze()
 }
 
@@ -173,7 +173,7 @@ fn a_silent_server_is_asked_after_one_heartbeat_whether_it_is_there() {
             .unwrap();
         let asked = world.elapsed() - begun;
         let limits = CodecLimits::default();
-        let message = CborCodec.decode(frames.remove(0), &limits).unwrap();
+        let message = read_frame(&CborCodec, frames.remove(0), &limits).unwrap();
         assert!(matches!(message, Message::Ping(_)), "{message:?}");
         let one = Duration::from_secs(1)..Duration::from_millis(1_200);
         assert!(one.contains(&asked), "{asked:?}");
@@ -181,8 +181,52 @@ fn a_silent_server_is_asked_after_one_heartbeat_whether_it_is_there() {
         world.soon("end", grid.close()).await.unwrap();
         let mut last = Vec::new();
         while connection.receive(&mut last, 1).await.is_ok() {}
-        let message = CborCodec.decode(last.pop().unwrap(), &limits).unwrap();
+        let message = read_frame(&CborCodec, last.pop().unwrap(), &limits).unwrap();
         assert!(matches!(message, Message::Goodbye(_)), "{message:?}");
+    });
+}
+
+#[test]
+fn a_damaged_frame_ends_the_connection_by_name_and_the_client_returns_at_once() {
+    run(95, |world| async move {
+        let listener = world.network.transport(SERVER).listen(URL).await.unwrap();
+        let grid = world.open(&world.device(0)).await;
+        let connection = listener.accept().await.unwrap();
+        greet(&connection).await;
+        world.sleep(Duration::from_secs(2)).await;
+        let mut damaged = BytesMut::from(&frame(&Message::Pong(0))[..]);
+        damaged[2] ^= 16;
+        connection.send(&[damaged.freeze()]).await.unwrap();
+        let mut frames = Vec::new();
+        while connection.receive(&mut frames, 8).await.is_ok() {}
+        let limits = CodecLimits::default();
+        let last = read_frame(&CborCodec, frames.pop().unwrap(), &limits).unwrap();
+        let Message::Goodbye(goodbye) = last else {
+            panic!("{last:?}");
+        };
+        assert_eq!(goodbye.code, 7, "{goodbye:?}");
+        let begun = world.elapsed();
+        let again = world.soon("return", listener.accept()).await.unwrap();
+        assert!(world.elapsed() - begun < Duration::from_secs(1));
+        let ConnectionState::Connecting = grid.connection_state() else {
+            panic!("{:?}", grid.connection_state());
+        };
+        // A server that was sent a damaged frame tells the client so.
+        greet(&again).await;
+        let mut watch = grid.connection();
+        let connected = watch.until(ConnectionState::is_connected);
+        world.soon("welcome", connected).await;
+        let goodbye = Message::Goodbye(Goodbye {
+            code: 7,
+            message: "damaged".to_owned(),
+        });
+        again.send(&[frame(&goodbye)]).await.unwrap();
+        let offline = |state: &ConnectionState| matches!(state, ConnectionState::Offline { .. });
+        let state = world.soon("end", watch.until(offline)).await;
+        assert!(
+            format!("{state:?}").contains("corrupt, code: 7"),
+            "{state:?}"
+        );
     });
 }
 

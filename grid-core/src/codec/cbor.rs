@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::hello::{is_hello, read_hello, write_hello};
+use super::hello::{decode_hello, encode_hello, is_hello};
 use super::message;
 use super::reader::Reader;
 use super::writer::Writer;
@@ -14,7 +14,7 @@ use crate::traits::{Codec, CodecLimits};
 /// Messages as positional CBOR: one byte [`FRAME_PLAIN`], then `[kind, field, …]`.
 ///
 /// `Hello`, `Welcome` and `Refused` travel in this codec whatever is agreed later; a `Hello` also
-/// stands behind the magic, as [`write_hello`] tells.
+/// stands behind the magic, as [`crate::codec::write_hello`] tells.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CborCodec;
 
@@ -39,7 +39,7 @@ impl Codec for CborCodec {
 
     fn decode(&self, frame: Bytes, limits: &CodecLimits) -> Result<Message> {
         if is_hello(&frame) {
-            return read_hello(&frame, limits).map(Message::Hello);
+            return decode_hello(&frame, limits).map(Message::Hello);
         }
         let mut reader = Reader::of_frame(&frame, limits)?;
         match reader.raw_byte()? {
@@ -59,7 +59,7 @@ impl Codec for CborCodec {
 
 fn write_frame(message: &Message, buffer: &mut BytesMut, start: usize) -> Result<()> {
     if let Message::Hello(hello) = message {
-        return write_hello(hello, buffer);
+        return encode_hello(hello, buffer);
     }
     buffer.put_u8(FRAME_PLAIN);
     let mut writer = Writer::new(buffer);

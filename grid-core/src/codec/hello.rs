@@ -1,5 +1,5 @@
 //! The first frame of a connection: magic, version, then the `Hello` as CBOR, so that it can be
-//! read before anything is agreed.
+//! read before anything is agreed, and the check that ends every frame.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -8,20 +8,32 @@ use super::message;
 use super::reader::Reader;
 use super::writer::Writer;
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::{Hello, MAGIC, Message, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION};
+use crate::protocol::{
+    Hello, MAGIC, Message, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, seal_frame, unseal_frame,
+};
 use crate::traits::CodecLimits;
 
 /// The longest first frame, in bytes: nobody is authenticated yet.
 const MAX_HELLO_BYTES: usize = 64 * 1024;
 const OPERATION: &str = "read hello";
 
-/// Appends the frame of `hello`: [`MAGIC`], its newest version as two bytes big-endian, and the
-/// message as CBOR.
+/// Appends the frame of `hello`: [`MAGIC`], its newest version as two bytes big-endian, the message
+/// as CBOR, and the check. After an error `buffer` is as it was.
 ///
 /// # Errors
 /// `TooLarge` beyond 64 KiB or 16 codecs, `Invalid` when the oldest version is newer than the
 /// newest.
 pub fn write_hello(hello: &Hello, buffer: &mut BytesMut) -> Result<()> {
+    let start = buffer.len();
+    let written = encode_hello(hello, buffer).and_then(|()| seal_frame(buffer, start));
+    if written.is_err() {
+        buffer.truncate(start);
+    }
+    written
+}
+
+/// Appends what comes before the check.
+pub(super) fn encode_hello(hello: &Hello, buffer: &mut BytesMut) -> Result<()> {
     let start = buffer.len();
     buffer.put_slice(&MAGIC);
     buffer.put_u16(hello.max_version);
@@ -38,9 +50,17 @@ pub fn write_hello(hello: &Hello, buffer: &mut BytesMut) -> Result<()> {
 /// Reads the first frame of a connection.
 ///
 /// # Errors
-/// `Protocol` when the frame is no hello, `Version` when the client is too old for its hello to be
-/// understood, `TooLarge` beyond 64 KiB.
+/// `Protocol` when the frame is no hello, `Corrupt` when it is one that was damaged on its way,
+/// `Version` when the client is too old for its hello to be understood, `TooLarge` beyond 64 KiB.
 pub fn read_hello(frame: &Bytes, limits: &CodecLimits) -> Result<Hello> {
+    if is_hello(frame) && frame.len() <= MAX_HELLO_BYTES {
+        return decode_hello(&unseal_frame(frame.clone())?, limits);
+    }
+    decode_hello(frame, limits)
+}
+
+/// Reads what comes before the check.
+pub(super) fn decode_hello(frame: &Bytes, limits: &CodecLimits) -> Result<Hello> {
     if frame.len() > MAX_HELLO_BYTES {
         return Err(too_long(frame.len(), OPERATION));
     }

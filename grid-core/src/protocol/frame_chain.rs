@@ -2,9 +2,7 @@
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// How much of the start of a frame goes into the digest, in bytes: kind, view, partition and
-/// sequences stand there, so that frames that differ later are not confused in practice.
-const DIGESTED_BYTES: usize = 64;
+use super::frame_check::FRAME_CHECK_BYTES;
 
 /// The frames of one direction of one connection, in order, as one number.
 ///
@@ -26,13 +24,14 @@ const DIGESTED_BYTES: usize = 64;
 pub struct FrameChain(u64);
 
 impl FrameChain {
-    /// Adds the next frame.
+    /// Adds the next frame: its length and its check, which stands for all of it, so that a frame
+    /// that goes to many is not read once for each.
     pub fn add(&mut self, frame: &[u8]) {
-        let start = &frame[..frame.len().min(DIGESTED_BYTES)];
+        let check = &frame[frame.len().saturating_sub(FRAME_CHECK_BYTES)..];
         let seed = self
             .0
             .wrapping_add(u64::try_from(frame.len()).unwrap_or(u64::MAX));
-        self.0 = xxh3_64_with_seed(start, seed);
+        self.0 = xxh3_64_with_seed(check, seed);
     }
 
     /// The digest of all frames so far.

@@ -91,7 +91,7 @@ pub struct Welcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
     /// The number of an [`crate::ErrorKind`]-like reason: 1 version, 2 unauthorized,
-    /// 3 overloaded, 4 shutting down, 5 protocol, 6 unsupported.
+    /// 3 overloaded, 4 shutting down, 5 protocol, 6 unsupported, 7 a frame was damaged on its way.
     pub code: u8,
     /// What is wrong and what to do.
     pub message: String,

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::LARGEST_VALUE_BYTES;
 use crate::protocol::{
     Message, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, Refused, Selector, Subscribe,
-    SubscribeRefused, Subscribed, ViewId, Welcome,
+    SubscribeRefused, Subscribed, ViewId, Welcome, error_of_code,
 };
 use crate::traits::{Table, Write};
 
@@ -59,8 +59,8 @@ impl Replica {
             }
             Message::Goodbye(goodbye) => {
                 let message = format!("the server ended the connection: {}", goodbye.message);
-                Err(Error::new(ErrorKind::Unavailable, "follow server", message)
-                    .with("code", goodbye.code))
+                let error = error_of_code(goodbye.code, "follow server", message, None);
+                Err(error.with("code", goodbye.code))
             }
             Message::Hello(_)
             | Message::Renew { .. }
@@ -333,13 +333,6 @@ impl Replica {
 }
 
 fn refusal(refused: &Refused) -> Error {
-    let kind = match refused.code {
-        1 => ErrorKind::Version,
-        2 => ErrorKind::Unauthorized,
-        3 => ErrorKind::Overloaded,
-        4 => ErrorKind::Unavailable,
-        6 => ErrorKind::Unsupported,
-        _ => ErrorKind::Protocol,
-    };
-    Error::new(kind, "connect", refused.message.clone()).with_retryable(refused.retryable)
+    let message = refused.message.clone();
+    error_of_code(refused.code, "connect", message, Some(refused.retryable))
 }

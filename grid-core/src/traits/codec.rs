@@ -31,6 +31,9 @@ impl Default for CodecLimits {
 }
 
 /// An encoding of the protocol's messages. Values stay CBOR bytes under every codec.
+///
+/// A frame here is one without its check: [`crate::protocol::write_frame`] adds that to what any
+/// codec encoded, and [`crate::protocol::read_frame`] takes it off before any codec decodes.
 pub trait Codec: MaybeSend + MaybeSync + fmt::Debug + 'static {
     /// The name by which the two sides agree on the codec.
     fn name(&self) -> &'static str;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use grid_core::codec::CborCodec;
-use grid_core::protocol::{Message, Selector};
+use grid_core::protocol::{Message, Selector, read_frame, write_frame};
 use grid_core::replica::{LocalWrite, Now};
-use grid_core::traits::{Codec, CodecLimits};
+use grid_core::traits::CodecLimits;
 
 use super::device::{Device, map};
 use super::server::Server;
@@ -35,12 +35,12 @@ pub(crate) struct World {
 
 fn encode(message: &Message) -> Bytes {
     let mut buffer = BytesMut::new();
-    CborCodec.encode(message, &mut buffer).unwrap();
+    write_frame(&CborCodec, message, &mut buffer).unwrap();
     buffer.freeze()
 }
 
 fn decode(frame: Bytes) -> Message {
-    CborCodec.decode(frame, &CodecLimits::default()).unwrap()
+    read_frame(&CborCodec, frame, &CodecLimits::default()).unwrap()
 }
 
 impl World {

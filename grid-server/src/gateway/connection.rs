@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::{Either, select};
 use futures::{FutureExt, select_biased};
-use grid_core::protocol::{FrameChain, Message};
+use grid_core::protocol::{FrameChain, Goodbye, Message, is_damaged_frame, read_frame};
 use grid_core::traits::{CodecLimits, Connection};
 use grid_core::{Error, ErrorKind, Result};
 use tower::{Service, ServiceExt};
@@ -103,8 +103,12 @@ async fn serve_session(
     };
     let ended = reader.run().await;
     let last = ended.as_ref().err().map(goodbye);
-    if let Err(error) = &ended {
-        tracing::debug!(session = session.id(), %error, "the connection ends");
+    match &ended {
+        Err(error) if is_damaged_frame(error) => {
+            tracing::warn!(session = session.id(), peer = session.peer(), %error, "the line damages frames");
+        }
+        Err(error) => tracing::debug!(session = session.id(), %error, "the connection ends"),
+        Ok(()) => {}
     }
     leave(&context, &session).await;
     session.outgoing().end(last.as_ref());
@@ -191,14 +195,23 @@ impl Reader<'_> {
             .heartbeat
             .frame(self.context.runtime.monotonic(), &frame);
         let codec = &self.context.codecs[self.session.codec()];
-        let message = codec.decode(frame, &CodecLimits::default())?;
+        let message = read_frame(&**codec, frame, &CodecLimits::default())?;
         match message {
             Message::Ping(chain) => {
                 check_chain(chain, before)?;
                 self.session.outgoing().answer_chained(Message::Pong)?;
             }
             Message::Pong(chain) => check_chain(chain, before)?,
-            Message::Goodbye(_) => return Ok(ControlFlow::Break(())),
+            Message::Goodbye(goodbye) => {
+                let Goodbye { code, message } = goodbye;
+                tracing::debug!(
+                    session = self.session.id(),
+                    code,
+                    message,
+                    "the client leaves"
+                );
+                return Ok(ControlFlow::Break(()));
+            }
             Message::Renew { token } => self.renew(&token).await?,
             message => {
                 let request = Request::new(self.session.clone(), message);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use grid_core::Result;
-use grid_core::protocol::Message;
+use grid_core::protocol::{Message, write_frame};
 use grid_core::traits::Codec;
 
 /// The codecs of a server, and their numbers within it.
@@ -51,6 +51,6 @@ impl Encoded {
 /// As the codec's.
 pub(crate) fn encode(codec: &dyn Codec, message: &Message) -> Result<Bytes> {
     let mut buffer = BytesMut::new();
-    codec.encode(message, &mut buffer)?;
+    write_frame(codec, message, &mut buffer)?;
     Ok(buffer.freeze())
 }

@@ -1,18 +1,18 @@
 //! What waits to be sent to one connection: bounded, in order, counted.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use grid_core::codec::CborCodec;
 use grid_core::protocol::{CaughtUp, FrameChain, Message, ViewId};
 use grid_core::traits::Codec;
 use grid_core::{History, PartitionId, Result};
+use tokio::sync::Notify;
 
 use super::encoded::encode;
 use super::merge::{Level, Merge};
-use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::{Mutex, MutexGuard, Notify, PoisonError};
 
 /// The number of one gathering of answers, so that late ones of an earlier request are told apart.
 pub(crate) type MergeId = u64;
@@ -331,6 +331,8 @@ mod tests {
     use super::*;
     use futures::FutureExt;
     use grid_core::Sequence;
+    use grid_core::protocol::read_frame;
+    use grid_core::traits::CodecLimits;
 
     const VIEW: ViewId = ViewId(1);
     const PARTITION: PartitionId = PartitionId(2);
@@ -390,9 +392,7 @@ mod tests {
         assert!(outgoing.next().now_or_never().is_none());
         outgoing.event(0, VIEW, PARTITION, &frame(1)).unwrap();
         let taken = outgoing.next().now_or_never().flatten().unwrap();
-        let first = CborCodec
-            .decode(taken[0].clone(), &grid_core::traits::CodecLimits::default())
-            .unwrap();
+        let first = read_frame(&CborCodec, taken[0].clone(), &CodecLimits::default()).unwrap();
         let Message::CaughtUp(caught_up) = first else {
             panic!("{first:?}");
         };

@@ -181,12 +181,12 @@ impl Session {
     pub(crate) fn queued(&self) -> Vec<Message> {
         use futures::FutureExt;
         use grid_core::codec::CborCodec;
-        use grid_core::traits::{Codec, CodecLimits};
+        use grid_core::protocol::read_frame;
+        use grid_core::traits::CodecLimits;
 
         let frames = self.outgoing.next().now_or_never().flatten();
         let decode = |frame| {
-            CborCodec
-                .decode(frame, &CodecLimits::default())
+            read_frame(&CborCodec, frame, &CodecLimits::default())
                 .expect("the server's own frames can be read")
         };
         frames.into_iter().flatten().map(decode).collect()

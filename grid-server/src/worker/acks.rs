@@ -128,8 +128,7 @@ pub(super) fn session_of(push: &Pushed) -> Option<&Arc<Session>> {
 #[cfg(test)]
 mod tests {
     use grid_core::codec::CborCodec;
-    use grid_core::protocol::{Message, RejectReason};
-    use grid_core::traits::Codec;
+    use grid_core::protocol::{Message, RejectReason, write_frame};
 
     use super::*;
 
@@ -160,7 +159,7 @@ mod tests {
             told.extend(ack.accepted.iter().flat_map(|r| r.first..r.first + r.count));
             told.extend(ack.exceptions.iter().map(|exception| exception.number));
             let mut frame = bytes::BytesMut::new();
-            CborCodec.encode(&Message::Ack(ack), &mut frame).unwrap();
+            write_frame(&CborCodec, &Message::Ack(ack), &mut frame).unwrap();
         }
         told.sort_unstable();
         assert_eq!(told, numbers);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use grid_core::codec::CborCodec;
 use grid_core::op::{Action, Op, OpId};
-use grid_core::protocol::{Hello, Message, Push};
-use grid_core::traits::{Codec, CodecLimits, Connection, Runtime, Transport};
+use grid_core::protocol::{Hello, Message, Push, read_frame, write_frame};
+use grid_core::traits::{CodecLimits, Connection, Runtime, Transport};
 use grid_core::{Hlc, Key, MapName, Namespace, RunId};
 use grid_runtime_tokio::TokioRuntime;
 use grid_transport_websocket::WebSocketTransport;
@@ -45,7 +45,7 @@ impl Client {
     /// Whether the connection took it.
     pub(crate) async fn send(&self, message: &Message) -> bool {
         let mut frame = BytesMut::new();
-        CborCodec.encode(message, &mut frame).unwrap();
+        write_frame(&CborCodec, message, &mut frame).unwrap();
         self.connection.send(&[frame.freeze()]).await.is_ok()
     }
 
@@ -55,7 +55,7 @@ impl Client {
             self.connection.receive(&mut self.arrived, 1).await.ok()?;
         }
         let frame = self.arrived.remove(0);
-        Some(CborCodec.decode(frame, &CodecLimits::default()).unwrap())
+        Some(read_frame(&CborCodec, frame, &CodecLimits::default()).unwrap())
     }
 }
 

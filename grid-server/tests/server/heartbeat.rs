@@ -1,7 +1,8 @@
 use std::time::Duration;
 
-use grid_core::protocol::Message;
-use grid_core::traits::{Codec, CodecLimits};
+use grid_core::codec::CborCodec;
+use grid_core::protocol::{Message, read_frame};
+use grid_core::traits::CodecLimits;
 
 use super::support::run;
 
@@ -18,10 +19,9 @@ fn a_silent_client_is_asked_and_then_let_go() {
         // Read, but never answer.
         while client.connection.receive(&mut frames, 1).await.is_ok() {
             for frame in frames.drain(..) {
-                let codec = grid_core::codec::CborCodec;
                 let before = received.chain();
                 received.add(&frame);
-                match codec.decode(frame, &CodecLimits::default()).unwrap() {
+                match read_frame(&CborCodec, frame, &CodecLimits::default()).unwrap() {
                     Message::Ping(sent) => {
                         pings += 1;
                         assert_eq!(sent, before, "the welcome and the pings before it");

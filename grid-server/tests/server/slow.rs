@@ -1,6 +1,5 @@
 use grid_core::codec::CborCodec;
-use grid_core::protocol::{Message, Selector};
-use grid_core::traits::Codec;
+use grid_core::protocol::{Message, Selector, write_frame};
 use grid_core::{History, Key, Record};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -151,7 +150,7 @@ fn requests_of_a_client_that_reads_no_answers_are_not_read_either() {
             target: grid_core::protocol::ReadTarget::Key(Key::new("k").unwrap()),
         });
         let mut frame = bytes::BytesMut::new();
-        CborCodec.encode(&read, &mut frame).unwrap();
+        write_frame(&CborCodec, &read, &mut frame).unwrap();
         let frame = frame.freeze();
         let connection = client.connection.clone();
         let asked = AtomicUsize::new(0);
@@ -205,7 +204,7 @@ fn comparisons_of_a_client_that_reads_no_answers_wait_in_bounded_memory() {
             step: grid_core::protocol::RepairStep::Fetch { keys },
         });
         let mut frame = bytes::BytesMut::new();
-        CborCodec.encode(&fetch, &mut frame).unwrap();
+        write_frame(&CborCodec, &fetch, &mut frame).unwrap();
         let frame = frame.freeze();
         let connection = client.connection.clone();
         let asked = AtomicUsize::new(0);

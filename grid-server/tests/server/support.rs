@@ -10,9 +10,10 @@ use futures::future::{Either, select};
 use grid_core::codec::CborCodec;
 use grid_core::op::{Action, Op, OpId};
 use grid_core::protocol::{
-    Ack, Deferred, Hello, MAGIC, Message, Push, Selector, Subscribe, ViewId, Welcome,
+    Ack, Deferred, Hello, MAGIC, Message, Push, Selector, Subscribe, ViewId, Welcome, read_frame,
+    seal_frame, write_frame,
 };
-use grid_core::traits::{Codec, CodecLimits, Connection, Journal, Persistence, Runtime, Transport};
+use grid_core::traits::{CodecLimits, Connection, Journal, Persistence, Runtime, Transport};
 use grid_core::{History, Hlc, Key, MapAddress, MapName, Namespace, PartitionId, RunId, Sequence};
 use grid_server::{MemoryJournal, Server, ServerBuilder, Settings};
 use grid_storage_memory::MemoryPersistence;
@@ -215,7 +216,7 @@ impl Traffic {
 impl Client {
     pub(crate) async fn send(&mut self, message: &Message) {
         let mut buffer = BytesMut::new();
-        CborCodec.encode(message, &mut buffer).unwrap();
+        write_frame(&CborCodec, message, &mut buffer).unwrap();
         self.send_raw(buffer.freeze()).await;
     }
 
@@ -270,7 +271,7 @@ impl Client {
                 }
             }
             let frame = self.arrived.pop_front().unwrap();
-            let message = CborCodec.decode(frame, &CodecLimits::default()).unwrap();
+            let message = read_frame(&CborCodec, frame, &CodecLimits::default()).unwrap();
             match message {
                 Message::Ping(_) => {
                     let pong = Message::Pong(self.sent.chain());
@@ -374,6 +375,7 @@ pub(crate) fn alien_hello(version: u16) -> Bytes {
     let mut buffer = BytesMut::from(&MAGIC[..]);
     buffer.extend_from_slice(&version.to_be_bytes());
     buffer.extend_from_slice(b"\x80");
+    seal_frame(&mut buffer, 0).unwrap();
     buffer.freeze()
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use grid_client::{Grid, GridBuilder};
 use grid_core::codec::CborCodec;
+use grid_core::protocol::read_frame;
 use grid_core::traits::{Codec, CodecLimits, Runtime};
 
 use super::database::Database;
@@ -412,9 +413,9 @@ fn watch(events: &EventLog, simulation: &Simulation) -> FrameWatch {
 
 fn decode(seen: &FrameSeen<'_>, codecs: &[Arc<dyn Codec>]) -> Option<grid_core::protocol::Message> {
     let limits = CodecLimits::default();
-    if let Ok(message) = CborCodec.decode(seen.frame.clone(), &limits) {
+    if let Ok(message) = read_frame(&CborCodec, seen.frame.clone(), &limits) {
         return Some(message);
     }
     let mut others = codecs.iter();
-    others.find_map(|codec| codec.decode(seen.frame.clone(), &limits).ok())
+    others.find_map(|codec| read_frame(&**codec, seen.frame.clone(), &limits).ok())
 }
