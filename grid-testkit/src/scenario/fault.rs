@@ -338,7 +338,7 @@ fn links(below: impl Fn(u64) -> u64) -> LinkFaults {
         drop_percent: below(8),
         duplicate_percent: below(8),
         reorder_percent: below(8),
-        corrupt_percent: 0,
+        corrupt_percent: below(8),
         reset_percent: below(4),
     }
 }

@@ -14,7 +14,7 @@ pub struct LinkFaults {
     pub duplicate_percent: u64,
     /// A frame overtakes the one before it.
     pub reorder_percent: u64,
-    /// One bit of a frame arrives inverted.
+    /// A frame arrives with some of its bits inverted.
     pub corrupt_percent: u64,
     /// The connection breaks; what is on the way is lost.
     pub reset_percent: u64,

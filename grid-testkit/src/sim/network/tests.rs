@@ -61,6 +61,18 @@ fn each_fault_shows() {
         },
     );
     assert!(reordered.len() == 100 && !reordered.is_sorted());
+    let corrupted = transfer(
+        6,
+        LinkFaults {
+            corrupt_percent: 20,
+            ..healthy
+        },
+    );
+    let damaged = (0..100)
+        .zip(&corrupted)
+        .filter(|(sent, came)| sent != *came);
+    assert_eq!(corrupted.len(), 100);
+    assert!((5..50).contains(&damaged.count()), "{corrupted:?}");
     let reset = transfer(
         5,
         LinkFaults {
