@@ -4,6 +4,7 @@ mod clocks;
 mod crashes;
 mod deletions;
 mod mixed;
+mod owners;
 mod ties;
 
 use grid_testkit::scenario::Simulation;
@@ -18,6 +19,7 @@ pub fn all() -> Vec<Simulation> {
         deletions::simulation(),
         ties::simulation(),
         clocks::simulation(),
+        owners::simulation(),
     ]
 }
 

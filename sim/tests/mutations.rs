@@ -48,6 +48,11 @@ fn a_removal_that_leaves_nothing_behind_is_found() {
 }
 
 #[test]
+fn an_owner_that_does_not_give_way_is_found() {
+    is_found(Mutation::AcceptStaleEpoch);
+}
+
+#[test]
 fn a_forgotten_clock_is_found() {
     is_found(Mutation::ForgetHlcHighWater);
 }

@@ -44,7 +44,7 @@ impl Default for MemoryDatabase {
 
 impl Database for MemoryDatabase {
     fn connect(&mut self) -> std::result::Result<Arc<dyn Persistence>, String> {
-        self.0 = Arc::new(self.0.take_over());
+        // Several servers may be connected at once; one that crashed does nothing any more.
         Ok(self.0.clone())
     }
 }

@@ -192,7 +192,11 @@ async fn heal(cast: &Cast) -> Result<(), String> {
             side.disk.restart();
             side.disk_medium.mend();
             side.database_medium.mend();
+            side.append_faults.mend();
         });
+    }
+    if let Some(owners) = world.owners() {
+        owners.tell(Duration::MAX);
     }
     for device in 0..world.device_count() {
         world.with_device(device, |side| side.medium.mend());
@@ -255,6 +259,7 @@ fn inflict(cast: &Cast, fault: Fault) {
             };
             world.with_server(server, |side| {
                 side.disk.fail(call, nth, DiskFault::Io);
+                side.append_faults.add(nth, sync);
             });
         }
         Fault::StoreError { device, for_ms } => {
@@ -275,6 +280,7 @@ fn inflict(cast: &Cast, fault: Fault) {
             side.database_medium
                 .slow_for(millis(call_ms), millis(for_ms));
         }),
+        Fault::TakeOver { server, late_ms } => take_over(world, server, millis(late_ms)),
         Fault::ExpireToken { device } => {
             world.tokens.expire(device);
             world.network.reset(device_party(device));
@@ -301,6 +307,23 @@ fn cut(world: &World, device: usize, up: bool, down: bool) {
                 .cut(server_party(server), device_party(device));
         }
     }
+}
+
+/// A server becomes the owner of everything, and the others hear of it later.
+fn take_over(world: &World, server: usize, late: Duration) {
+    let Some(owners) = world.owners() else { return };
+    let due = world.executor.now() + late;
+    let others = (0..world.server_count()).filter(|other| *other != server);
+    others.for_each(|other| owners.make_late(other, due));
+    owners.give_all_to(server, world.simulation.settings.partition_count);
+    let executor = world.executor.clone();
+    let tell = async move {
+        executor.sleep_until(due).await;
+        owners.tell(due);
+    };
+    world
+        .executor
+        .spawn(DIRECTOR, "tell of owners", Box::pin(tell));
 }
 
 fn fill_disk(world: &World, server: usize, time: Duration) {

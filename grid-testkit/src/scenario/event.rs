@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use grid_core::protocol::Message;
+use grid_core::traits::Epoch;
 use grid_core::{Key, MapName, OpId, PartitionId, Sequence, Stamp};
 
 use super::fault::Fault;
@@ -101,6 +102,21 @@ pub enum Event {
         through: Sequence,
         /// What kept it from it.
         error: Option<String>,
+    },
+    /// A batch was written to the journal that several servers share.
+    Journalled {
+        /// The server.
+        server: PartyId,
+        /// The partition.
+        partition: PartitionId,
+        /// The epoch at which it is the server's.
+        epoch: Epoch,
+        /// The sequence that the batch follows on.
+        after: Sequence,
+        /// The partition's sequence after it.
+        through: Sequence,
+        /// Whether it is the record with which an owner begins.
+        begins_epoch: bool,
     },
     /// All faults have ended.
     Healed,

@@ -60,14 +60,16 @@ pub enum Fault {
         /// What it is off from now on, in milliseconds.
         offset_ms: i64,
     },
-    /// A server's disk has no room left.
+    /// A server's disk has no room left. A journal that several servers share has no disk.
     DiskFull {
         /// The server.
         server: usize,
         /// For how long, in milliseconds.
         for_ms: u64,
     },
-    /// A server's disk fails one of its next appends or syncs.
+    /// A server's disk fails one of its next appends or syncs. Where several servers share a
+    /// journal, one of the server's next appends to it has an unknown outcome: with `sync` it is
+    /// written, else it is not.
     DiskError {
         /// The server.
         server: usize,
@@ -104,6 +106,13 @@ pub enum Fault {
         /// For how long, in milliseconds.
         for_ms: u64,
     },
+    /// A server becomes the owner of all partitions, while the others live on.
+    TakeOver {
+        /// The new owner.
+        server: usize,
+        /// How much later the others hear of it, in milliseconds, unless everything heals before.
+        late_ms: u64,
+    },
     /// The token of a device is no longer good, and its connection breaks; its app gets another
     /// one when it learns of it.
     ExpireToken {
@@ -130,6 +139,7 @@ impl Fault {
             Self::StoreSlow { .. } => FaultKind::StoreSlow,
             Self::DatabaseError { .. } => FaultKind::DatabaseError,
             Self::DatabaseSlow { .. } => FaultKind::DatabaseSlow,
+            Self::TakeOver { .. } => FaultKind::TakeOver,
             Self::ExpireToken { .. } => FaultKind::ExpireToken,
         }
     }
@@ -155,7 +165,8 @@ impl Fault {
             Self::CrashServer { server, .. }
             | Self::ServerClock { server, .. }
             | Self::DiskFull { server, .. }
-            | Self::DiskError { server, .. } => Some(*server),
+            | Self::DiskError { server, .. }
+            | Self::TakeOver { server, .. } => Some(*server),
             _ => None,
         }
     }
@@ -199,6 +210,8 @@ pub enum FaultKind {
     DatabaseError,
     /// [`Fault::DatabaseSlow`]
     DatabaseSlow,
+    /// [`Fault::TakeOver`]
+    TakeOver,
     /// [`Fault::ExpireToken`]
     ExpireToken,
 }
@@ -273,6 +286,10 @@ impl FaultKind {
             },
             Self::StoreError | Self::StoreSlow => store(self, device, &below),
             Self::DatabaseError | Self::DatabaseSlow => database(self, &below),
+            Self::TakeOver => Fault::TakeOver {
+                server,
+                late_ms: if rolls(30) { 0 } else { lasting(&below) },
+            },
             Self::ExpireToken => Fault::ExpireToken { device },
         }
     }

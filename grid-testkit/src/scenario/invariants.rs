@@ -3,6 +3,7 @@
 mod cursors;
 mod once;
 mod order;
+mod owners;
 mod repairs;
 mod revivals;
 mod sent;
@@ -30,5 +31,6 @@ pub(super) fn all() -> Vec<Make> {
         Arc::new(|| Box::new(verdicts::VerdictsAreTrue::default())),
         Arc::new(|| Box::new(windows::WindowKept::default())),
         Arc::new(|| Box::new(cursors::CursorsNeverSkip::default())),
+        Arc::new(|| Box::new(owners::OneOwnerAcks::default())),
     ]
 }

@@ -18,6 +18,7 @@
 //! replays it.
 
 mod agree;
+mod by_turns;
 mod check;
 mod database;
 mod device;
@@ -36,8 +37,10 @@ mod medium;
 mod mixed_writes;
 mod outcome;
 mod output;
+mod owners;
 mod plan;
 mod server_side;
+mod shared_journal;
 mod shrink;
 mod simulation;
 mod storage;

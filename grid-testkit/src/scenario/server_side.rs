@@ -5,12 +5,14 @@ use std::sync::Arc;
 use grid_core::Result;
 use grid_core::traits::{Journal, Listener, Ownership, Runtime};
 use grid_server::journal::{JournalOptions, LocalJournal};
-use grid_server::{LocalOwnership, MemoryJournal, Server};
+use grid_server::{MemoryJournal, Server};
 
 use super::database::{Database, SimPersistence};
 use super::disk::SimDisk;
 use super::event::EventLog;
 use super::medium::Medium;
+use super::owners::Owners;
+use super::shared_journal::{AppendFaults, SharedJournal};
 use super::simulation::Simulation;
 use super::tokens::Tokens;
 use crate::ModelDisk;
@@ -19,19 +21,16 @@ use crate::ModelDisk;
 const SEGMENT_BYTES: u64 = 16 * 1024;
 
 /// What several servers share: in a run with one server, each start makes its own.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Shared {
-    journal: MemoryJournal,
-    ownership: Arc<LocalOwnership>,
+    pub(super) journal: MemoryJournal,
+    pub(super) owners: Owners,
 }
 
-impl Shared {
-    pub(super) fn new() -> Self {
-        Self {
-            journal: MemoryJournal::new(),
-            ownership: Arc::new(LocalOwnership::new()),
-        }
-    }
+/// A server's way to what it shares with others.
+pub(super) struct WayToShared {
+    pub(super) journal: SharedJournal,
+    pub(super) ownership: Arc<dyn Ownership>,
 }
 
 /// What of a server outlives its crashes, and the server while it is up.
@@ -40,6 +39,8 @@ pub(super) struct ServerSide {
     pub(super) disk: ModelDisk,
     pub(super) disk_medium: Medium,
     pub(super) database_medium: Medium,
+    /// What goes wrong with appends to a journal that is shared.
+    pub(super) append_faults: AppendFaults,
     pub(super) running: Option<Server>,
 }
 
@@ -51,7 +52,7 @@ pub(super) struct Start {
     pub(super) disk: ModelDisk,
     pub(super) disk_medium: Medium,
     pub(super) database_medium: Medium,
-    pub(super) shared: Option<Shared>,
+    pub(super) shared: Option<WayToShared>,
     pub(super) tokens: Tokens,
     pub(super) events: EventLog,
 }
@@ -69,20 +70,25 @@ impl Start {
             .connect()?;
         let medium = self.database_medium.clone();
         let persistence = SimPersistence::new(persistence, medium, self.events.clone());
-        let journal = self.journal().await.map_err(|error| error.to_string())?;
-        let mut builder = Server::builder()
+        let mut builder = Server::builder();
+        builder = match self.shared {
+            Some(shared) => builder
+                .journal(Arc::new(shared.journal))
+                .ownership(shared.ownership),
+            None => {
+                let disk = SimDisk::new(self.disk, self.disk_medium);
+                let journal = local_journal(disk, &self.runtime).await;
+                builder.journal(journal.map_err(|error| error.to_string())?)
+            }
+        };
+        builder = builder
             .runtime(self.runtime)
             .node(self.name)
-            .journal(journal)
             .persistence(Arc::new(persistence))
             .authenticator(Arc::new(self.tokens))
             .policy(simulation.policy.clone())
             .listen(self.listener)
             .settings(simulation.settings.clone());
-        if let Some(shared) = self.shared {
-            let ownership: Arc<dyn Ownership> = shared.ownership;
-            builder = builder.ownership(ownership);
-        }
         if let Some(resolver) = &simulation.resolver {
             builder = builder.resolver(resolver.clone());
         }
@@ -95,17 +101,13 @@ impl Start {
         }
         builder.start().await.map_err(|error| error.to_string())
     }
+}
 
-    async fn journal(&self) -> Result<Arc<dyn Journal>> {
-        if let Some(shared) = &self.shared {
-            return Ok(Arc::new(shared.journal.clone()));
-        }
-        let options = JournalOptions {
-            segment_bytes: SEGMENT_BYTES,
-            ..JournalOptions::default()
-        };
-        let disk = SimDisk::new(self.disk.clone(), self.disk_medium.clone());
-        let journal = LocalJournal::open(Arc::new(disk), self.runtime.clone(), options).await?;
-        Ok(Arc::new(journal))
-    }
+async fn local_journal(disk: SimDisk, runtime: &Arc<dyn Runtime>) -> Result<Arc<dyn Journal>> {
+    let options = JournalOptions {
+        segment_bytes: SEGMENT_BYTES,
+        ..JournalOptions::default()
+    };
+    let journal = LocalJournal::open(Arc::new(disk), runtime.clone(), options).await?;
+    Ok(Arc::new(journal))
 }

@@ -82,6 +82,17 @@ fn line(happened: &TimedEvent) -> Option<(String, String)> {
             version,
         } => Some((device(*number), format!("reads {map}/{key} at {version}"))),
         Event::Stored { .. } => stored(&happened.event),
+        Event::Journalled {
+            server,
+            partition,
+            epoch,
+            begins_epoch: true,
+            ..
+        } => Some((
+            name_of(*server),
+            format!("begins epoch {} of partition {partition}", epoch.0),
+        )),
+        Event::Journalled { .. } => None,
         Event::Healed => Some(("fault".to_owned(), "everything heals".to_owned())),
     }
 }

@@ -10,12 +10,15 @@ use grid_core::codec::CborCodec;
 use grid_core::protocol::read_frame;
 use grid_core::traits::{Codec, CodecLimits, Runtime};
 
+use super::by_turns::ByTurns;
 use super::database::Database;
 use super::devices::DeviceSide;
 use super::event::{Event, EventLog, TimedEvent};
 use super::ledger::Ledger;
 use super::medium::{Medium, Power};
-use super::server_side::{ServerSide, Shared, Start};
+use super::owners::{Owners, node_name};
+use super::server_side::{ServerSide, Shared, Start, WayToShared};
+use super::shared_journal::{AppendFaults, SharedJournal};
 use super::simulation::Simulation;
 use super::storage::SimStorage;
 use super::tokens::Tokens;
@@ -154,6 +157,7 @@ impl World {
                 disk,
                 disk_medium: medium(party),
                 database_medium: medium(party),
+                append_faults: AppendFaults::default(),
                 running: None,
             })
         });
@@ -172,7 +176,7 @@ impl World {
             tokens: Tokens::new(simulation.devices),
             ledger: Ledger::default(),
             servers: servers.collect(),
-            shared: (simulation.servers > 1).then(Shared::new),
+            shared: (simulation.servers > 1).then(Shared::default),
             database: Mutex::new((simulation.database)()),
             devices: devices.collect(),
             fuses,
@@ -196,6 +200,11 @@ impl World {
     /// Notes that something happened.
     pub(super) fn emit(&self, event: Event) {
         self.events.emit(event);
+    }
+
+    /// The table of owners, where there are several servers.
+    pub(super) fn owners(&self) -> Option<Owners> {
+        self.shared.as_ref().map(|shared| shared.owners.clone())
     }
 
     /// What happened since the last call.
@@ -244,13 +253,22 @@ impl World {
         let listener = self.network.transport(party).listen(&url(server)).await;
         let listener = listener.map_err(|error| error.to_string())?;
         let start = self.with_server(server, |side| Start {
-            name: format!("node-{server}"),
+            name: node_name(server),
             runtime: Arc::new(self.runtime(party)),
             listener,
             disk: side.disk.clone(),
             disk_medium: side.disk_medium.clone(),
             database_medium: side.database_medium.clone(),
-            shared: self.shared.clone(),
+            shared: self.shared.as_ref().map(|shared| WayToShared {
+                journal: SharedJournal {
+                    inner: shared.journal.clone(),
+                    medium: side.disk_medium.clone(),
+                    server: party,
+                    faults: side.append_faults.clone(),
+                    events: self.events.clone(),
+                },
+                ownership: shared.owners.seen_by(server),
+            }),
             tokens: self.tokens.clone(),
             events: self.events.clone(),
         });
@@ -284,14 +302,18 @@ impl World {
             Ok::<_, String>(SimStorage::new(store, side.medium.clone()))
         });
         let store = opened.ok_or("there is no such device")??;
+        let mut transport = self.network.transport(party);
         // Devices of a run with several servers live near different ones.
-        let server = device % self.server_count();
+        if self.server_count() > 1 {
+            let urls = (0..self.server_count()).map(url).collect();
+            transport = Arc::new(ByTurns::new(transport, urls, device));
+        }
         let mut builder = GridBuilder::new()
             .runtime(Arc::new(runtime))
             .storage_backend(Arc::new(store))
-            .transport((self.simulation.transport)(self.network.transport(party)))
+            .transport((self.simulation.transport)(transport))
             .token(self.tokens.of(device))
-            .server(url(server));
+            .server(url(0));
         for codec in &self.simulation.codecs {
             builder = builder.codec(codec.clone());
         }

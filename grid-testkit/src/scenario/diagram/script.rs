@@ -52,6 +52,18 @@ impl Writer {
             Event::Up(party) => self.plain(at, *party, Mark::Up, "is up"),
             Event::Healed => self.plain(at, DIRECTOR, Mark::Fault, "everything heals"),
             Event::Stored { .. } => self.stored(at, &happened.event),
+            Event::Journalled {
+                server,
+                partition,
+                epoch,
+                begins_epoch: true,
+                ..
+            } => {
+                let label = format!("begins epoch {} of partition {partition}", epoch.0);
+                self.plain(at, *server, Mark::Up, &label);
+            }
+            // What a batch holds is seen when it is acknowledged.
+            Event::Journalled { .. } => {}
             Event::Write { .. } | Event::Read { .. } | Event::Told { .. } => {
                 self.operation(at, &happened.event);
             }
