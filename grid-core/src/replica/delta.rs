@@ -207,12 +207,14 @@ impl Replica {
         };
         for (partition, sequence) in &caught_up.cursor {
             let map = self.map_mut(&name);
-            map.view.unanswered.remove(partition);
+            let awaited = map.view.unanswered.remove(partition);
             // Should changes have been on their way, they were broken off for this.
             let changes = progress_key(*partition, DeltaMode::Changes);
             map.view.progress.remove(&changes);
             let cursor = map.confirmed.cursor(*partition);
-            if caught_up.reset || cursor.is_none_or(|cursor| cursor < *sequence) {
+            // A frame that comes twice resets once: the cursor has gone on since.
+            let reset = caught_up.reset && awaited;
+            if reset || cursor.is_none_or(|cursor| cursor < *sequence) {
                 map.confirmed.set_cursor(*partition, *sequence);
                 self.unsaved.cursors.insert((name.clone(), *partition));
             }

@@ -65,6 +65,36 @@ fn cursors_of_an_earlier_history_count_no_more_when_the_store_is_opened_again() 
 }
 
 #[test]
+fn a_reset_that_comes_twice_takes_no_cursor_back() {
+    let mut world = filled();
+    world.disconnect(0);
+    world.server = Server::new(2);
+    (0..30).for_each(|number| world.server_put(&key(number), number));
+    world.connect(0);
+    let is_reset = |message: &&Message| matches!(message, Message::CaughtUp(told) if told.reset);
+    let resets: Vec<Message> = loop {
+        while world.send(0) {}
+        let events = &world.server.links[&0].events;
+        if events.iter().any(|message| is_reset(&message)) {
+            break events.iter().filter(is_reset).cloned().collect();
+        }
+        assert!(world.deliver(0, false).unwrap());
+    };
+    world.run();
+    (0..30).for_each(|number| world.server_put(&key(number), number + 100));
+    world.run();
+    let cursor = world.devices[0].replica.status().maps[0].cursor.clone();
+    let now_ms = world.now_ms();
+    for reset in resets {
+        world.devices[0].receive(reset, now_ms).unwrap();
+    }
+    let status = world.devices[0].replica.status();
+    assert_eq!(status.maps[0].cursor, cursor);
+    world.run();
+    world.assert_level();
+}
+
+#[test]
 fn a_map_that_was_narrowed_is_not_complete_after_a_restart_either() {
     let mut world = filled();
     let map = world.map.clone();
