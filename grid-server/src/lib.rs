@@ -53,6 +53,7 @@ mod partition_service;
 mod recovery;
 mod server;
 mod sessions;
+mod sync;
 mod takeover;
 mod turn;
 mod worker;

@@ -1,11 +1,9 @@
 //! The connections that wait at one listener to be accepted.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use tokio::sync::Notify;
 
 use crate::connection::MemoryConnection;
+use crate::sync::{Mutex, MutexGuard, Notify, PoisonError};
 
 /// Connections that wait to be accepted; further callers are turned away.
 pub(crate) const BACKLOG_CONNECTIONS: usize = 1024;
@@ -42,6 +40,10 @@ impl Backlog {
             {
                 let mut state = self.lock();
                 if let Some(connection) = state.waiting.pop_front() {
+                    if !state.waiting.is_empty() {
+                        // The bell rings once for several that came before anybody heard it.
+                        self.arrived.notify_one();
+                    }
                     return Some(connection);
                 }
                 if state.closed {

@@ -10,6 +10,7 @@ mod driver;
 mod hub;
 mod listener;
 mod pipe;
+mod sync;
 mod transport;
 
 pub use driver::DRIVER;

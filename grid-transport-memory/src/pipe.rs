@@ -1,10 +1,10 @@
 //! One direction of a connection: a queue with a bound in frames and in bytes.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use tokio::sync::Notify;
+
+use crate::sync::{Mutex, MutexGuard, Notify, PoisonError};
 
 /// Frames that wait in one direction; then the sender waits.
 pub(crate) const QUEUE_FRAMES: usize = 256;

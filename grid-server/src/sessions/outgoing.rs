@@ -1,18 +1,18 @@
 //! What waits to be sent to one connection: bounded, in order, counted.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use grid_core::codec::CborCodec;
 use grid_core::protocol::{CaughtUp, FrameChain, Message, ViewId};
 use grid_core::traits::Codec;
 use grid_core::{History, PartitionId, Result};
-use tokio::sync::Notify;
 
 use super::encoded::encode;
 use super::merge::{Level, Merge};
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Mutex, MutexGuard, Notify, PoisonError};
 
 /// The number of one gathering of answers, so that late ones of an earlier request are told apart.
 pub(crate) type MergeId = u64;
