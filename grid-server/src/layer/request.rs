@@ -1,5 +1,6 @@
 //! What travels through the layers of the gateway.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use grid_core::Error;
@@ -16,9 +17,9 @@ pub struct Request {
     pub session: Arc<Session>,
     /// The message.
     pub message: Message,
-    /// Refusals of single ops of a push: their places in the push, ascending, and why. They get
-    /// their verdict in their turn.
-    pub vetoes: Vec<(usize, Veto)>,
+    /// Refusals of single ops of a push, by their places in it, and why. They get their verdict in
+    /// their turn. A layer leaves the refusals of those before it.
+    pub vetoes: BTreeMap<usize, Veto>,
 }
 
 impl Request {
@@ -28,7 +29,7 @@ impl Request {
         Self {
             session,
             message,
-            vetoes: Vec::new(),
+            vetoes: BTreeMap::new(),
         }
     }
 }

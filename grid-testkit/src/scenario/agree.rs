@@ -10,6 +10,7 @@ use grid_core::{Key, MapAddress, MapName, Namespace};
 use super::direct::NOTICED_AFTER;
 use super::fault::Fault;
 use super::ledger::{FinalState, Versioned, shown};
+use super::merge_rule;
 use super::plan::TimedFault;
 use super::users::Cast;
 use super::world::World;
@@ -60,7 +61,10 @@ pub(super) async fn agree(cast: &Cast) -> Result<(), String> {
     let jumps = |fault: &TimedFault| matches!(fault.fault, Fault::ServerClock { .. });
     let steady = !cast.plan.faults.iter().any(jumps);
     let forgets = world.executor.now() > retention;
-    world.ledger.check(&state, forgets, steady)?;
+    match &world.simulation.resolver {
+        None => world.ledger.check(&state, forgets, steady)?,
+        Some(rule) => merge_rule::check(&world.ledger, &**rule, &state)?,
+    }
     world.simulation.workload.check(&state)
 }
 

@@ -76,6 +76,12 @@ impl View<'_> {
         Duration::from_millis(self.world.simulation.settings.retention_ms)
     }
 
+    /// Whether the later of two writes wins, as it does unless the simulation has a merge rule.
+    #[must_use]
+    pub fn later_wins(&self) -> bool {
+        self.world.simulation.resolver.is_none()
+    }
+
     /// The grid of a device that is up.
     #[must_use]
     pub fn grid(&self, device: usize) -> Option<Grid> {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use grid_core::protocol::{Ack, Push, Verdict};
-use grid_core::{Hlc, OpId, Stamp};
+use grid_core::{Hlc, Key, OpId, Record, Sequence, Stamp};
 
 use super::event::Told;
 
@@ -144,6 +144,43 @@ impl Ledger {
         keys
     }
 
+    /// The writes that servers decided and did not refuse, each with its map.
+    pub(super) fn decided(&self) -> Vec<(String, Record)> {
+        let book = self.lock();
+        let record = |entry: &Entry| {
+            let op = entry.op?;
+            let ruling = book.ruled.get(&op)?;
+            let hlc = *book.times.get(&op)?;
+            let record = Record {
+                key: Key::new(&entry.key).ok()?,
+                value: entry.value.clone(),
+                stamp: Stamp { hlc, op },
+                sequence: Sequence::ZERO,
+                expires_at_ms: None,
+            };
+            (*ruling != Ruling::Refused).then(|| (entry.map.clone(), record))
+        };
+        book.entries.iter().filter_map(record).collect()
+    }
+
+    /// Checks that every write was decided, and that what was refused left no trace.
+    pub(super) fn check_refused(&self, state: &FinalState) -> Result<(), String> {
+        let book = self.lock();
+        for entry in &book.entries {
+            let ruling = entry.op.and_then(|op| book.ruled.get(&op));
+            match (&entry.told, ruling) {
+                (Told::Durable, None) => {
+                    return Err(format!("never decided: {}", describe(entry)));
+                }
+                (Told::Rejected(_), _) | (_, Some(Ruling::Refused)) => {
+                    check_no_trace(entry, state)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Checks the final state, which all parties share, against what was told. `forgets` says
     /// that removals were forgotten in the run, `steady` that no server's clock ever jumped.
     pub(super) fn check(
@@ -161,19 +198,16 @@ impl Ledger {
             }
         }
         for entry in entries {
-            match &entry.told {
-                Told::Rejected(_) => check_no_trace(entry, state)?,
-                Told::Unknown | Told::Failed(_) => {}
+            let ruling = entry.op.and_then(|op| book.ruled.get(&op));
+            match (&entry.told, ruling) {
+                (Told::Rejected(_) | Told::Unknown | Told::Failed(_), _) => {}
                 // Its device lost its power before it was told; what the server said stands.
-                Told::Durable => match entry.op.and_then(|op| book.ruled.get(&op)) {
-                    None => return Err(format!("never decided: {}", describe(entry))),
-                    Some(Ruling::Refused) => check_no_trace(entry, state)?,
-                    Some(_) => check_not_lost(&book, entry, state, forgets)?,
-                },
+                (Told::Durable, None | Some(Ruling::Refused)) => {}
                 _ => check_not_lost(&book, entry, state, forgets)?,
             }
         }
-        Ok(())
+        drop(book);
+        self.check_refused(state)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The service.
 
+use std::collections::BTreeMap;
 use std::task::{Context, Poll};
 
 use futures::future::{Either, Ready, ready};
@@ -84,9 +85,8 @@ impl<S> Route<S> {
         &self,
         session: &Session,
         push: Push,
-        vetoes: Vec<(usize, Veto)>,
+        mut vetoes: BTreeMap<usize, Veto>,
     ) -> Result<RoutedWork> {
-        let mut vetoes = vetoes.into_iter().peekable();
         let mut last: Option<(MapName, Placement)> = None;
         let mut ops = Vec::with_capacity(push.ops.len());
         for (index, op) in push.ops.into_iter().enumerate() {
@@ -100,7 +100,7 @@ impl<S> Route<S> {
             };
             let partition = placement.partition(&op.key);
             self.router.check(partition)?;
-            let veto = vetoes.next_if(|(at, _)| *at == index).map(|(_, veto)| veto);
+            let veto = vetoes.remove(&index);
             ops.push((partition, op, veto));
         }
         Ok(RoutedWork::Push { run: push.run, ops })

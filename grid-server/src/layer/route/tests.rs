@@ -79,7 +79,7 @@ fn push() -> Request {
         reason: RejectReason::TooLarge,
         message: String::new(),
     };
-    request.vetoes = vec![(1, veto)];
+    request.vetoes.insert(1, veto);
     request
 }
 

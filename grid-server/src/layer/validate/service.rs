@@ -28,7 +28,9 @@ impl<S> Validate<S> {
         let (limits, session) = (&self.limits, &*request.session);
         match &request.message {
             Message::Push(push) => {
-                request.vetoes = check_push(limits, session, push)?;
+                for (place, veto) in check_push(limits, session, push)? {
+                    request.vetoes.entry(place).or_insert(veto);
+                }
                 Ok(())
             }
             Message::Stored(stored) => check_stored(limits, stored),

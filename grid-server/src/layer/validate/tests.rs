@@ -120,7 +120,7 @@ fn the_bytes_of_a_value_bound_its_items() {
     };
     let request = validate_by(&settings, &Session::for_tests(), push(0, vec![op]));
     let vetoes = request.unwrap().vetoes;
-    assert!(vetoes.is_empty(), "{:?}", vetoes[0].1.message);
+    assert!(vetoes.is_empty(), "{vetoes:?}");
 }
 
 #[test]

@@ -25,6 +25,8 @@ struct Version {
 /// What stands later in the order of a key's versions has a later stamp; so nothing that is older
 /// than a removal brings the key back.
 ///
+/// Under a merge rule of the user's own, what the rule says goes.
+///
 /// But one: who never saw the key and creates it anew is taken in once the removal is so old that
 /// it is forgotten. To refuse that would be to refuse every new entry of a device that was away for
 /// so long.
@@ -56,7 +58,7 @@ impl Invariant for NoRevival {
                 }
             }
         }
-        let Some((link, delta)) = sent_delta(event) else {
+        let Some((link, delta)) = sent_delta(event).filter(|_| view.later_wins()) else {
             return Ok(());
         };
         let Some(map) = self.views.map(link, delta.view) else {

@@ -40,7 +40,7 @@ impl Invariant for VerdictsAreTrue {
                         run: ack.run,
                         number: exception.number,
                     };
-                    self.verdict(op, &exception.verdict)?;
+                    self.verdict(op, &exception.verdict, view)?;
                 }
             }
             _ => {}
@@ -63,7 +63,7 @@ impl Invariant for VerdictsAreTrue {
 const AHEAD_MS: u64 = 30_000;
 
 impl VerdictsAreTrue {
-    fn verdict(&mut self, op: OpId, verdict: &Verdict) -> Result<(), String> {
+    fn verdict(&mut self, op: OpId, verdict: &Verdict, view: &View<'_>) -> Result<(), String> {
         match verdict {
             Verdict::Rejected { .. } => {
                 self.refused.insert(op);
@@ -73,6 +73,7 @@ impl VerdictsAreTrue {
                 if let Some(stamp) = self.issued.get(&op)
                     && !self.ahead.contains(&op.run)
                     && !forgotten
+                    && view.later_wins()
                     && by <= stamp
                 {
                     return Err(format!(

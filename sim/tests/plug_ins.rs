@@ -1,0 +1,350 @@
+//! What users plug into a simulation takes part in it, and what is wrong with it is found.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use grid_core::codec::CborCodec;
+use grid_core::partition::Veto;
+use grid_core::protocol::{Message, RejectReason};
+use grid_core::traits::{
+    AddressedRecord, Codec, CodecLimits, Connection, Listener, Persistence,
+    PersistenceCapabilities, RecordCursor, RecordPage, Resolution, Resolver, StateRecord,
+    Transport, TransportCapabilities,
+};
+use grid_core::{PartitionId, Record, Result, Sequence};
+use grid_server::{GatewayService, Request};
+use grid_storage_memory::MemoryPersistence;
+use grid_testkit::scenario::{Check, Database, Device, FinalState, Simulation, Turn, Workload};
+
+const SEEDS: std::ops::Range<u64> = 0..12;
+
+fn holds(simulation: &Simulation) {
+    let summary = simulation.sweep(SEEDS, 0);
+    let failure = summary.failures.first().map(ToString::to_string);
+    assert_eq!(failure, None);
+}
+
+/// What the first failure among the seeds is.
+fn breaks(simulation: &Simulation) -> String {
+    let summary = simulation.sweep(SEEDS, 0);
+    let failing = summary.failures.into_iter().next();
+    let failure = failing.and_then(|outcome| outcome.failure);
+    failure.unwrap_or_else(|| panic!("it is wrong, and nobody noticed"))
+}
+
+/// CBOR back to front.
+#[derive(Debug, Clone, Default)]
+struct Mirror {
+    frames: Arc<AtomicUsize>,
+}
+
+impl Codec for Mirror {
+    fn name(&self) -> &'static str {
+        "mirror"
+    }
+
+    fn encode(&self, message: &Message, buffer: &mut BytesMut) -> Result<()> {
+        self.frames.fetch_add(1, Ordering::Relaxed);
+        let start = buffer.len();
+        CborCodec.encode(message, buffer)?;
+        buffer[start..].reverse();
+        Ok(())
+    }
+
+    fn decode(&self, frame: Bytes, limits: &CodecLimits) -> Result<Message> {
+        let frame: Bytes = frame.iter().rev().copied().collect();
+        CborCodec.decode(frame, limits)
+    }
+}
+
+#[test]
+fn a_codec_of_ones_own_carries_the_frames() {
+    let mirror = Mirror::default();
+    holds(&Simulation::new("mirror").codec(mirror.clone()));
+    assert!(mirror.frames.load(Ordering::Relaxed) > 1000);
+}
+
+/// Everybody bids, nobody takes a bid back.
+#[derive(Debug)]
+struct Auction;
+
+#[async_trait]
+impl Workload for Auction {
+    fn maps(&self) -> Vec<String> {
+        vec!["bids".to_owned()]
+    }
+
+    async fn run(&self, device: &Device, turn: &Turn) -> Check {
+        let lot = format!("lot-{}", turn.below(3));
+        device.put("bids", &lot, &turn.below(1_000_000)).await
+    }
+
+    fn check(&self, state: &FinalState) -> Check {
+        if state.is_empty() {
+            return Err("nobody bid".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// The bid in a record; bids are CBOR numbers, whose order is not that of their bytes.
+fn bid(record: &Record) -> u64 {
+    let value = record.value.as_ref();
+    value
+        .and_then(|value| ciborium::from_reader(&**value).ok())
+        .unwrap_or_default()
+}
+
+/// The highest bid wins, however late it arrives.
+#[derive(Debug)]
+struct HighestWins;
+
+impl Resolver for HighestWins {
+    fn name(&self) -> &'static str {
+        "highest-wins"
+    }
+
+    fn resolve(&self, current: &Record, incoming: &Record) -> Resolution {
+        let order = (bid(incoming), incoming.stamp).cmp(&(bid(current), current.stamp));
+        if order.is_gt() {
+            Resolution::TakeIncoming
+        } else {
+            Resolution::KeepCurrent
+        }
+    }
+}
+
+/// Whoever comes last wins: no merge rule, because the outcome depends on the order.
+#[derive(Debug)]
+struct LastToArriveWins;
+
+impl Resolver for LastToArriveWins {
+    fn name(&self) -> &'static str {
+        "last-to-arrive-wins"
+    }
+
+    fn resolve(&self, _current: &Record, _incoming: &Record) -> Resolution {
+        Resolution::TakeIncoming
+    }
+}
+
+#[test]
+fn a_merge_rule_of_ones_own_says_what_all_agree_on() {
+    holds(
+        &Simulation::new("auction")
+            .workload(Auction)
+            .resolver(HighestWins),
+    );
+}
+
+#[test]
+fn a_merge_rule_that_depends_on_the_order_is_found_out() {
+    let auction = Simulation::new("auction").workload(Auction);
+    let failure = breaks(&auction.resolver(LastToArriveWins));
+    assert!(failure.contains("last-to-arrive-wins"), "{failure}");
+}
+
+/// Refuses every write of the keys that start with `k1`.
+#[derive(Clone)]
+struct Closed(GatewayService);
+
+impl tower::Service<Request> for Closed {
+    type Response = ();
+    type Error = grid_core::Error;
+    type Future = <GatewayService as tower::Service<Request>>::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        if let Message::Push(push) = &request.message {
+            let closed = push.ops.iter().enumerate();
+            let closed = closed.filter(|(_, op)| op.key.as_str().starts_with("k1"));
+            request.vetoes.extend(closed.map(|(place, _)| {
+                let veto = Veto {
+                    reason: RejectReason::Forbidden,
+                    message: "closed for the holidays".to_owned(),
+                };
+                (place, veto)
+            }));
+        }
+        self.0.call(request)
+    }
+}
+
+#[derive(Debug)]
+struct Shop;
+
+#[async_trait]
+impl Workload for Shop {
+    fn maps(&self) -> Vec<String> {
+        vec!["shop".to_owned()]
+    }
+
+    async fn run(&self, device: &Device, turn: &Turn) -> Check {
+        let key = format!("k{}", turn.below(3));
+        device.put("shop", &key, &turn.number()).await
+    }
+
+    fn check(&self, state: &FinalState) -> Check {
+        let keys: Vec<&str> = state.keys().map(|(_, key)| key.as_str()).collect();
+        if keys == ["k0", "k2"] {
+            return Ok(());
+        }
+        Err(format!("the shop has {keys:?}"))
+    }
+}
+
+#[test]
+fn a_layer_of_ones_own_refuses_what_it_wants() {
+    let shop = Simulation::new("shop").workload(Shop);
+    holds(
+        &shop
+            .clone()
+            .layer(|inner| GatewayService::new(Closed(inner))),
+    );
+    assert!(breaks(&shop).contains("the shop has"));
+}
+
+/// Loses every thirtieth frame, and tells nobody.
+#[derive(Debug)]
+struct Leaky {
+    inner: Arc<dyn Transport>,
+    lost: Arc<AtomicUsize>,
+}
+
+#[derive(Debug)]
+struct LeakyConnection {
+    inner: Arc<dyn Connection>,
+    sent: AtomicUsize,
+    lost: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl Transport for Leaky {
+    fn capabilities(&self) -> TransportCapabilities {
+        self.inner.capabilities()
+    }
+
+    async fn connect(&self, url: &str) -> Result<Arc<dyn Connection>> {
+        Ok(Arc::new(LeakyConnection {
+            inner: self.inner.connect(url).await?,
+            sent: AtomicUsize::new(0),
+            lost: self.lost.clone(),
+        }))
+    }
+
+    async fn listen(&self, url: &str) -> Result<Arc<dyn Listener>> {
+        self.inner.listen(url).await
+    }
+}
+
+#[async_trait]
+impl Connection for LeakyConnection {
+    fn peer(&self) -> String {
+        self.inner.peer()
+    }
+
+    async fn send(&self, frames: &[Bytes]) -> Result<()> {
+        for frame in frames {
+            if self.sent.fetch_add(1, Ordering::Relaxed) % 30 == 29 {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+            } else {
+                self.inner.send(std::slice::from_ref(frame)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn receive(&self, frames: &mut Vec<Bytes>, limit: usize) -> Result<()> {
+        self.inner.receive(frames, limit).await
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}
+
+#[test]
+fn a_transport_of_ones_own_may_lose_frames() {
+    let lost = Arc::<AtomicUsize>::default();
+    let counted = lost.clone();
+    holds(&Simulation::new("leaky").transport(move |inner| {
+        let lost = counted.clone();
+        Arc::new(Leaky { inner, lost })
+    }));
+    assert!(lost.load(Ordering::Relaxed) > 20);
+}
+
+/// Says that it has stored everything, and forgets some of it.
+struct Forgetful(Arc<MemoryPersistence>);
+
+impl fmt::Debug for Forgetful {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Forgetful")
+    }
+}
+
+#[async_trait]
+impl Persistence for Forgetful {
+    fn capabilities(&self) -> PersistenceCapabilities {
+        self.0.capabilities()
+    }
+
+    async fn load(
+        &self,
+        partition: PartitionId,
+        after: Option<&RecordCursor>,
+        limit: usize,
+    ) -> Result<RecordPage> {
+        self.0.load(partition, after, limit).await
+    }
+
+    async fn load_state(&self, partition: PartitionId) -> Result<Option<StateRecord>> {
+        self.0.load_state(partition).await
+    }
+
+    async fn store(
+        &self,
+        partition: PartitionId,
+        records: &[AddressedRecord],
+        state: &StateRecord,
+    ) -> Result<()> {
+        let kept: Vec<AddressedRecord> = records
+            .iter()
+            .filter(|stored| stored.record.sequence.0 % 5 != Sequence(3).0)
+            .cloned()
+            .collect();
+        self.0.store(partition, &kept, state).await
+    }
+
+    async fn collect(&self, partition: PartitionId, horizon: Sequence) -> Result<()> {
+        self.0.collect(partition, horizon).await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.0.close().await
+    }
+}
+
+#[derive(Debug)]
+struct ForgetfulDatabase(Arc<MemoryPersistence>);
+
+impl Database for ForgetfulDatabase {
+    fn connect(&mut self) -> std::result::Result<Arc<dyn Persistence>, String> {
+        self.0 = Arc::new(self.0.take_over());
+        Ok(Arc::new(Forgetful(self.0.clone())))
+    }
+}
+
+#[test]
+fn a_database_of_ones_own_that_forgets_is_found_out() {
+    let forgetful = Simulation::new("forgetful")
+        .database(|| Box::new(ForgetfulDatabase(Arc::new(MemoryPersistence::new()))));
+    breaks(&forgetful);
+}
