@@ -1,5 +1,7 @@
 //! Every target keeps its promise on its seeds, on what fuzzing has found, and on small changes of
-//! both. `GRID_UPDATE_CORPUS=1` writes the seeds anew, after a change of a format.
+//! both. `GRID_FUZZ_CHANGES` sets how many changes of each input are tried, and `GRID_FUZZ_SEED`
+//! which: where there is no fuzzer, that is one. `GRID_UPDATE_CORPUS=1` writes the seeds anew, after
+//! a change of a format.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -11,8 +13,8 @@ use std::path::{Path, PathBuf};
 use grid_fuzz::Target;
 use grid_fuzz::targets::TARGETS;
 
-/// Changed inputs that are tried of each one.
-const CHANGES: usize = 8;
+/// Changed inputs that are tried of each one, unless told otherwise.
+const CHANGES: u64 = 8;
 
 fn corpus(target: &Target) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -37,6 +39,11 @@ fn update(target: &Target) {
     for seed in (target.seeds)() {
         fs::write(folder.join(seed.name), seed.bytes).unwrap();
     }
+}
+
+/// The number in an environment variable.
+fn told(variable: &str, otherwise: u64) -> u64 {
+    std::env::var(variable).map_or(otherwise, |text| text.parse().unwrap())
 }
 
 /// Runs one input; a panic names where it comes from.
@@ -74,10 +81,11 @@ fn replay(name: &str) {
     }
     let inputs = inputs(&corpus(target));
     assert!(!inputs.is_empty(), "the corpus of `{name}` is empty");
-    let mut random = fastrand::Rng::with_seed(1);
+    let changes = told("GRID_FUZZ_CHANGES", CHANGES);
+    let mut random = fastrand::Rng::with_seed(told("GRID_FUZZ_SEED", 1));
     for (from, input) in &inputs {
         try_one(target, from, input);
-        for number in 0..CHANGES {
+        for number in 0..changes {
             let changed = change(&mut random, input);
             try_one(target, &format!("change {number} of {from}"), &changed);
         }
