@@ -1,6 +1,6 @@
 //! Never two owners acking.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use grid_core::protocol::Message;
 use grid_core::traits::Epoch;
@@ -10,10 +10,15 @@ use crate::scenario::{Event, Invariant, View, name_of};
 use crate::sim::{FrameFate, PartyId};
 
 /// Each partition is one line of batches, and the epochs in it never go back: whoever writes after a
-/// later owner has begun, or beside the line, acknowledges nothing of that partition any more.
+/// later owner has begun, or beside the line, acknowledges nothing of that partition any more. And
+/// nobody serves a partition before its journal shows that it has begun.
+///
+/// Looks at runs with several servers, which share a journal.
 #[derive(Debug, Default)]
 pub(super) struct OneOwnerAcks {
     lines: BTreeMap<PartitionId, Line>,
+    /// Who has begun since it was up.
+    begun: BTreeSet<(PartitionId, PartyId)>,
     /// What was written beside the line, by whom.
     beside: BTreeMap<(PartitionId, PartyId), String>,
 }
@@ -47,6 +52,11 @@ impl Invariant for OneOwnerAcks {
                     through: *through,
                 };
                 self.written(*partition, line, *after);
+                self.begun.insert((*partition, *server));
+                Ok(())
+            }
+            Event::Down(party) => {
+                self.begun.retain(|(_, server)| server != party);
                 Ok(())
             }
             Event::Frame {
@@ -55,7 +65,14 @@ impl Invariant for OneOwnerAcks {
                 message: Some(message),
                 ..
             } => match &**message {
-                Message::Ack(ack) => self.acked(*from, ack.partition, ack.sequence),
+                Message::Ack(ack) => {
+                    self.serves(*from, [ack.partition])?;
+                    self.acked(*from, ack.partition, ack.sequence)
+                }
+                Message::Delta(delta) => self.serves(*from, [delta.partition]),
+                Message::CaughtUp(caught_up) => {
+                    self.serves(*from, caught_up.cursor.iter().map(|(id, _)| *id))
+                }
                 _ => Ok(()),
             },
             _ => Ok(()),
@@ -64,6 +81,24 @@ impl Invariant for OneOwnerAcks {
 }
 
 impl OneOwnerAcks {
+    fn serves(
+        &self,
+        by: PartyId,
+        partitions: impl IntoIterator<Item = PartitionId>,
+    ) -> Result<(), String> {
+        if self.lines.is_empty() {
+            return Ok(());
+        }
+        let mut partitions = partitions.into_iter();
+        match partitions.find(|partition| !self.begun.contains(&(*partition, by))) {
+            None => Ok(()),
+            Some(partition) => Err(format!(
+                "{} serves partition {partition}, and has written no epoch record",
+                name_of(by)
+            )),
+        }
+    }
+
     fn written(&mut self, partition: PartitionId, batch: Line, after: Sequence) {
         let place = (partition, batch.owner);
         let Some(line) = self.lines.get_mut(&partition) else {
@@ -143,6 +178,21 @@ mod tests {
         // Once it is the owner again, and has read what stands there, it may.
         invariant.written(ID, line(OLD, 3, 7), Sequence(6));
         assert_eq!(invariant.acked(OLD, ID, Sequence(7)), Ok(()));
+    }
+
+    #[test]
+    fn who_serves_has_begun() {
+        let mut invariant = OneOwnerAcks::default();
+        assert_eq!(
+            invariant.serves(OLD, [ID]),
+            Ok(()),
+            "nobody shares a journal"
+        );
+        invariant.written(ID, line(OLD, 1, 1), Sequence(0));
+        invariant.begun.insert((ID, OLD));
+        assert_eq!(invariant.serves(OLD, [ID]), Ok(()));
+        let told = invariant.serves(NEW, [ID]).unwrap_err();
+        assert!(told.contains("server 1 serves partition 3"), "{told}");
     }
 
     #[test]
