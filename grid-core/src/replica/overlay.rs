@@ -93,6 +93,12 @@ impl Overlay {
         self.keys.get(key)?.back()
     }
 
+    /// Whether an earlier op on `key` than the one at `position` is pending.
+    pub(super) fn has_before(&self, key: &Key, position: LogPosition) -> bool {
+        let first = self.keys.get(key).and_then(VecDeque::front);
+        first.is_some_and(|first| first.position < position)
+    }
+
     /// The server gave an op its final stamp: that is what later ops on the key rest on.
     pub(super) fn accepted(&mut self, key: &Key, position: LogPosition, stamp: Hlc) {
         if let Some(ops) = self.keys.get_mut(key)

@@ -110,8 +110,11 @@ impl Replica {
         let level = state
             .level(partition)
             .is_some_and(|level| level >= sequence);
-        if rejected || level || !state.follows(&key) {
+        let shown = level && !state.overlay.has_before(&key, position);
+        if rejected || shown || !state.follows(&key) {
             self.settle(position);
+            // Later ops on the key may have waited for this one.
+            self.settle_reached(&map, partition);
         } else {
             state.waiting.insert((partition, sequence, position));
         }
@@ -133,7 +136,9 @@ impl Replica {
         }
     }
 
-    /// Settles the decided ops whose outcome the confirmed state of `partition` shows by now.
+    /// Settles the decided ops whose outcome the confirmed state of `partition` shows by now. One
+    /// that has an earlier op on its key before it stays: without it the application would see
+    /// that one again, as long as the server's verdict on it is on its way.
     pub(super) fn settle_reached(&mut self, name: &MapName, partition: PartitionId) {
         let Some(map) = self.maps.get_mut(name) else {
             return;
@@ -146,16 +151,23 @@ impl Replica {
             number: u64::MAX,
         };
         let first = (partition, Sequence::ZERO, LogPosition::FIRST);
-        let reached: Vec<_> = map
+        let mut reached: Vec<_> = map
             .waiting
             .range(first..=(partition, level, last))
             .copied()
             .collect();
+        reached.sort_unstable_by_key(|(_, _, position)| *position);
         for wait in reached {
-            if let Some(map) = self.maps.get_mut(name) {
-                map.waiting.remove(&wait);
+            let (_, _, position) = wait;
+            let key = self.outbox.get(position).map(|pending| &pending.op.key);
+            let Some(map) = self.maps.get_mut(name) else {
+                return;
+            };
+            if key.is_some_and(|key| map.overlay.has_before(key, position)) {
+                continue;
             }
-            self.settle(wait.2);
+            map.waiting.remove(&wait);
+            self.settle(position);
         }
     }
 

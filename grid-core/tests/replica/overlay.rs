@@ -116,6 +116,46 @@ fn an_acked_op_stays_visible_until_its_outcome_is_confirmed() {
     world.assert_level();
 }
 
+/// Found by the simulator: the removal was acked and confirmed, and the value that it had removed
+/// showed again until its own, lost ack came another time.
+#[test]
+fn an_acked_op_hides_an_earlier_one_whose_ack_is_lost() {
+    let mut world = World::connected(1);
+    world.run();
+    world.disconnect(0);
+    let put = world.put(0, &key(1), 1);
+    world.run();
+    world.crash(0);
+    let removal = world.remove(0, &key(1));
+    assert_ne!(put.run, removal.run);
+    world.connect(0);
+    let lost = |message: &Message| matches!(message, Message::Ack(ack) if ack.run == put.run);
+    loop {
+        let sent = world.send(0);
+        let link = world.server.links.get_mut(&0).unwrap();
+        link.acks.retain(|message| !lost(message));
+        let event = world.deliver(0, false).unwrap();
+        if !(sent | event | world.deliver(0, true).unwrap()) {
+            break;
+        }
+    }
+    let verdicts = &world.devices[0].verdicts;
+    assert_eq!(verdicts.get(&removal), Some(&Verdict::Accepted));
+    assert!(!verdicts.contains_key(&put));
+    assert_eq!(
+        world.get(0, &key(1)),
+        None,
+        "what was removed stays removed"
+    );
+    world.disconnect(0);
+    assert_eq!(world.get(0, &key(1)), None, "offline too");
+    world.crash(0);
+    assert_eq!(world.get(0, &key(1)), None, "and after a restart");
+    world.connect(0);
+    world.run();
+    world.assert_level();
+}
+
 #[test]
 fn the_outcome_may_be_confirmed_before_the_verdict_comes() {
     let mut world = World::connected(1);
