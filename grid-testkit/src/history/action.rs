@@ -193,7 +193,7 @@ impl Action {
     }
 
     /// The key of a put, a remove or a get.
-    pub(super) fn key(&self) -> Option<&str> {
+    pub(crate) fn key(&self) -> Option<&str> {
         match self {
             Self::Put { key, .. } | Self::Remove { key, .. } | Self::Get { key, .. } => Some(key),
             Self::Scan { .. } => None,

@@ -12,8 +12,9 @@ use super::fault::Fault;
 use super::ledger::{FinalState, Versioned, shown};
 use super::merge_rule;
 use super::plan::TimedFault;
+use super::recording::Promises;
 use super::users::Cast;
-use super::world::World;
+use super::world::{World, device_party, lock, name_of};
 
 /// How long everything may take to agree once all faults have ended.
 const HEAL_PHASE: Duration = Duration::from_secs(120);
@@ -37,9 +38,15 @@ pub(super) async fn agree(cast: &Cast) -> Result<(), String> {
         }
         world.sleep(NOTICED_AFTER).await;
     }
+    let maps = world.simulation.workload.maps();
+    let ends = |party: &str, state: &FinalState| {
+        let now = world.executor.now();
+        lock(&world.recording).ends(now, party, &maps, state);
+    };
     let mut first: Option<(usize, FinalState)> = None;
     for device in cast.devices() {
         let state = device_state(world, &grid_of(world, device)?)?;
+        ends(&name_of(device_party(device)), &state);
         match &first {
             None => first = Some((device, state)),
             Some((one, expected)) if *expected != state => {
@@ -52,6 +59,7 @@ pub(super) async fn agree(cast: &Cast) -> Result<(), String> {
     let state = first.map(|(_, state)| state).unwrap_or_default();
     if cast.devices().next().is_some() {
         let server = server_state(world, &state).await?;
+        ends("servers", &server);
         if server != state {
             let difference = difference(&state, &server);
             return Err(format!("devices and server differ: {difference}"));
@@ -65,6 +73,11 @@ pub(super) async fn agree(cast: &Cast) -> Result<(), String> {
         None => world.ledger.check(&state, forgets, steady)?,
         Some(rule) => merge_rule::check(&world.ledger, &**rule, &state)?,
     }
+    let promises = Promises {
+        forgets,
+        merges: world.simulation.resolver.is_some(),
+    };
+    lock(&world.recording).check(world.executor.now(), promises)?;
     world.simulation.workload.check(&state)
 }
 

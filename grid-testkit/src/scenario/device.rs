@@ -135,7 +135,7 @@ impl Device {
             // The grid was closed under its user.
             return Ok(());
         };
-        let number = self.begin(&map, key, value.clone(), if_version.is_some())?;
+        let number = self.begin(&map, key, value.clone(), if_version)?;
         let written = match (value, if_version) {
             (None, _) => map.remove(key).await,
             (Some(value), None) => map.put_bytes(key, value).await,
@@ -161,7 +161,7 @@ impl Device {
         map: &Map<T>,
         key: &str,
         value: Option<Bytes>,
-        conditional: bool,
+        if_version: Option<Stamp>,
     ) -> Result<usize, String> {
         let entry = Entry {
             device: self.number,
@@ -173,7 +173,7 @@ impl Device {
             from_ms: self.world.device_ms(self.number),
             fair_clock: !self.world.clock_was_off(self.number),
             fast_clock: self.world.clock_was_fast(self.number),
-            conditional,
+            conditional: if_version.is_some(),
         };
         let number = self.world.ledger.begin(entry);
         self.world.emit(Event::Write {
@@ -182,6 +182,7 @@ impl Device {
             map: map.name().clone(),
             key: Key::new(key).map_err(|error| error.to_string())?,
             value,
+            if_version,
         });
         Ok(number)
     }
@@ -201,7 +202,7 @@ impl Device {
         let told = match handle.acked().await {
             Ok(Fate::Acked) => Told::Acked,
             Ok(_) => Told::Superseded,
-            Err(NotAcked::Rejected(rejection)) => Told::Rejected(format!("{:?}", rejection.reason)),
+            Err(NotAcked::Rejected(rejection)) => Told::Rejected(rejection.reason.to_string()),
             // The grid was closed: what became of it is told to nobody.
             Err(NotAcked::Closed) => return,
         };

@@ -1,6 +1,6 @@
 //! The devices of a run: what of them outlives a crash, and the grid while it is up.
 
-use grid_client::Grid;
+use grid_client::{Grid, Map};
 
 use super::device_store::DeviceStore;
 use super::medium::Medium;
@@ -11,6 +11,8 @@ pub(super) struct DeviceSide {
     pub(super) store: Box<dyn DeviceStore>,
     pub(super) medium: Medium,
     pub(super) grid: Option<Grid>,
+    /// The maps that its app has open, while it is up.
+    pub(super) maps: Vec<Map<ciborium::Value>>,
     /// Which of the plan's operations its user has begun.
     pub(super) begun: usize,
     /// Whether its clock was ever far off.

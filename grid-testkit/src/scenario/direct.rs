@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use grid_core::protocol::Message;
+use grid_core::{Key, MapAddress, MapName, Namespace};
 
 use super::agree::agree;
 use super::event::{Event, TimedEvent};
@@ -101,6 +102,10 @@ impl Watch {
                     _ => {}
                 }
             }
+            let mut recording = lock(&world.recording);
+            recording.see(happened.at, &happened.event, world);
+            recording.look(happened.at, &happened.event, world);
+            drop(recording);
             for invariant in &mut self.invariants {
                 invariant
                     .observe(&happened.event, &view)
@@ -163,6 +168,16 @@ async fn direct(cast: &Cast) -> Result<(), String> {
     }
     if let Some(device) = cast.devices().next().and_then(|first| cast.device(first)) {
         world.simulation.workload.setup(&device).await?;
+    }
+    for (number, at_ms) in cast.plan.audits.iter().enumerate() {
+        let (world, at) = (world.clone(), Duration::from_millis(*at_ms));
+        let audits = async move {
+            world.executor.sleep_until(at).await;
+            audit(&world, number).await;
+        };
+        cast.world
+            .executor
+            .spawn(DIRECTOR, "audit", Box::pin(audits));
     }
     for fault in &cast.plan.faults {
         let at = Duration::from_millis(fault.at_ms);
@@ -395,5 +410,34 @@ async fn start_again(world: &World, server: usize) {
             }
             Err(_) => world.sleep(START_AGAIN_AFTER).await,
         }
+    }
+}
+
+/// Asks a server that is up for an entry, and notes what it says. Nothing is known of a question
+/// that is not answered.
+async fn audit(world: &World, number: usize) {
+    let entry = lock(&world.recording).some_entry();
+    let servers = 0..world.server_count();
+    let handle = servers
+        .into_iter()
+        .find_map(|server| world.server_handle(server));
+    let (Some((map, key)), Some(handle)) = (entry, handle) else {
+        return;
+    };
+    let (Ok(map), Ok(key)) = (MapName::new(map.as_str()), Key::new(&key)) else {
+        return;
+    };
+    world.emit(Event::Audit {
+        number,
+        map: map.clone(),
+        key: key.clone(),
+    });
+    let address = MapAddress {
+        namespace: Namespace::default(),
+        map,
+    };
+    if let Ok(record) = handle.get(&address, &key).await {
+        let found = record.map(|record| (record.value, record.stamp));
+        world.emit(Event::Audited { number, found });
     }
 }

@@ -67,6 +67,8 @@ pub enum Event {
         key: Key,
         /// The value.
         value: Option<Bytes>,
+        /// The version at which the entry must still be for it to take effect.
+        if_version: Option<Stamp>,
     },
     /// A device's app was told about a write.
     Told {
@@ -117,6 +119,22 @@ pub enum Event {
         through: Sequence,
         /// Whether it is the record with which an owner begins.
         begins_epoch: bool,
+    },
+    /// Somebody beside a server asks it for an entry.
+    Audit {
+        /// The number of the question in the run.
+        number: usize,
+        /// The map.
+        map: MapName,
+        /// The key.
+        key: Key,
+    },
+    /// A server answered such a question.
+    Audited {
+        /// The number of the question in the run.
+        number: usize,
+        /// What is there, and its version: none of both if there was never anything.
+        found: Option<(Option<Bytes>, Stamp)>,
     },
     /// All faults have ended.
     Healed,

@@ -40,6 +40,7 @@ mod outcome;
 mod output;
 mod owners;
 mod plan;
+mod recording;
 mod server_side;
 mod shared_journal;
 mod shrink;

@@ -33,6 +33,10 @@ pub struct Plan {
     pub ops: BTreeMap<usize, Vec<u32>>,
     /// What goes wrong, in order of time.
     pub faults: Vec<TimedFault>,
+    /// When somebody beside the servers asks one of them for an entry, in milliseconds since the
+    /// world began.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub audits: Vec<u64>,
 }
 
 /// What plans are drawn from.
@@ -46,6 +50,8 @@ pub(super) struct Draw<'a> {
     pub(super) always: &'a [FaultKind],
     pub(super) kinds: &'a [(FaultKind, u32)],
     pub(super) span_ms: u64,
+    /// How many audits there are.
+    pub(super) audits: usize,
 }
 
 impl Plan {
@@ -81,17 +87,22 @@ impl Plan {
         let ops = (0..draw.cast.devices)
             .map(|device| (device, (0..draw.ops).collect()))
             .collect();
+        let mut audits: Vec<u64> = (0..draw.audits)
+            .map(|_| below(draw.span_ms.max(1)))
+            .collect();
+        audits.sort_unstable();
         Self {
             order: 0,
             ops,
             faults,
+            audits,
         }
     }
 
-    /// Its size: devices, operations and faults.
+    /// Its size: devices, operations, faults and audits.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.ops.len() + self.op_count() + self.faults.len()
+        self.ops.len() + self.op_count() + self.faults.len() + self.audits.len()
     }
 
     /// Whether nothing happens.
@@ -144,6 +155,9 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (device, ops) in &self.ops {
             writeln!(f, "  device {device} performs {} operations", ops.len())?;
+        }
+        if !self.audits.is_empty() {
+            writeln!(f, "  the servers are asked {} times", self.audits.len())?;
         }
         for fault in &self.faults {
             writeln!(f, "  {:>7} ms  {:?}", fault.at_ms, fault.fault)?;

@@ -13,15 +13,15 @@ const ORDERS: u64 = 3;
 pub struct Shrunk {
     /// The smallest run that was found, with everything that happened in it.
     pub outcome: Outcome,
-    /// The size of the plan before: devices, operations and faults.
+    /// The size of the plan before: devices, operations, faults and audits.
     pub size_before: usize,
     /// How many runs that took.
     pub runs: usize,
 }
 
 impl Simulation {
-    /// Makes a failing run small within about `budget` runs: leaves out faults, then operations,
-    /// then devices, again and again, as long as something still fails.
+    /// Makes a failing run small within about `budget` runs: leaves out audits, then faults, then
+    /// operations, then devices, again and again, as long as something still fails.
     #[must_use]
     pub fn shrink(&self, failing: &Outcome, budget: usize) -> Shrunk {
         let mut shrinker = Shrinker {
@@ -32,6 +32,7 @@ impl Simulation {
         };
         loop {
             let before = shrinker.best.len();
+            shrinker.pass(Part::Audits);
             shrinker.pass(Part::Faults);
             shrinker.pass(Part::Operations);
             shrinker.pass(Part::Devices);
@@ -50,6 +51,7 @@ impl Simulation {
 /// What a pass leaves out.
 #[derive(Debug, Clone, Copy)]
 enum Part {
+    Audits,
     Faults,
     Operations,
     Devices,
@@ -58,6 +60,7 @@ enum Part {
 impl Part {
     fn count(self, plan: &Plan) -> usize {
         match self {
+            Self::Audits => plan.audits.len(),
             Self::Faults => plan.faults.len(),
             Self::Operations => plan.op_count(),
             Self::Devices => plan.ops.len(),
@@ -74,6 +77,7 @@ impl Part {
             stays
         };
         match self {
+            Self::Audits => rest.audits.retain(|_| stays()),
             Self::Faults => rest.faults.retain(|_| stays()),
             Self::Operations => {
                 for numbers in rest.ops.values_mut() {

@@ -23,6 +23,9 @@ type MakeStore = Arc<dyn Fn(usize) -> Box<dyn DeviceStore> + Send + Sync>;
 type WrapTransport = Arc<dyn Fn(Arc<dyn Transport>) -> Arc<dyn Transport> + Send + Sync>;
 type Layer = Arc<dyn Fn(GatewayService) -> GatewayService + Send + Sync>;
 
+/// How often a run's server is asked for an entry, beside the devices.
+const AUDITS: usize = 24;
+
 /// What runs are made of. One seed makes one run of it.
 ///
 /// ```
@@ -296,6 +299,8 @@ impl Simulation {
             always: &self.always,
             kinds: &self.kinds,
             span_ms: u64::try_from(span).unwrap_or(u64::MAX),
+            // What a server is asked while another one owns the entry may be older: no promise.
+            audits: if self.servers == 1 { AUDITS } else { 0 },
         };
         Plan::draw(seed, &draw)
     }

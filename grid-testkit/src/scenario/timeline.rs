@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use bytes::Bytes;
+use grid_core::Stamp;
 use grid_core::protocol::{Ack, Delta, Message, RepairStep};
 
 use super::event::{Event, TimedEvent};
@@ -56,6 +58,7 @@ fn line(happened: &TimedEvent) -> Option<(String, String)> {
             map,
             key,
             value,
+            ..
         } => {
             let what = match value {
                 Some(value) => format!("puts {map}/{key} = {}", shown(value)),
@@ -81,7 +84,31 @@ fn line(happened: &TimedEvent) -> Option<(String, String)> {
             key,
             version,
         } => Some((device(*number), format!("reads {map}/{key} at {version}"))),
-        Event::Stored { .. } => stored(&happened.event),
+        Event::Stored { .. }
+        | Event::Journalled { .. }
+        | Event::Audit { .. }
+        | Event::Audited { .. } => behind(&happened.event),
+        Event::Healed => Some(("fault".to_owned(), "everything heals".to_owned())),
+    }
+}
+
+/// What happens behind the servers' front: at their database and journal, and at whoever asks them.
+fn behind(event: &Event) -> Option<(String, String)> {
+    match event {
+        Event::Stored {
+            by,
+            partition,
+            records,
+            through,
+            error,
+        } => {
+            let failed = error.as_ref().map(|error| format!(": {error}"));
+            let what = format!(
+                "stores partition {partition} up to {through}, {records} records{}",
+                failed.unwrap_or_default()
+            );
+            Some((name_of(*by), what))
+        }
         Event::Journalled {
             server,
             partition,
@@ -92,28 +119,24 @@ fn line(happened: &TimedEvent) -> Option<(String, String)> {
             name_of(*server),
             format!("begins epoch {} of partition {partition}", epoch.0),
         )),
-        Event::Journalled { .. } => None,
-        Event::Healed => Some(("fault".to_owned(), "everything heals".to_owned())),
+        Event::Audit { map, key, .. } => {
+            Some(("auditor".to_owned(), format!("asks for {map}/{key}")))
+        }
+        Event::Audited { found, .. } => Some((
+            "auditor".to_owned(),
+            format!("is told {}", found_in_words(found)),
+        )),
+        _ => None,
     }
 }
 
-fn stored(event: &Event) -> Option<(String, String)> {
-    let Event::Stored {
-        by,
-        partition,
-        records,
-        through,
-        error,
-    } = event
-    else {
-        return None;
-    };
-    let failed = error.as_ref().map(|error| format!(": {error}"));
-    let what = format!(
-        "stores partition {partition} up to {through}, {records} records{}",
-        failed.unwrap_or_default()
-    );
-    Some((name_of(*by), what))
+/// What a server answered.
+pub(super) fn found_in_words(found: &Option<(Option<Bytes>, Stamp)>) -> String {
+    match found {
+        None => "that there is nothing".to_owned(),
+        Some((None, stamp)) => format!("that it is gone at {stamp}"),
+        Some((Some(value), stamp)) => format!("{} at {stamp}", shown(value)),
+    }
 }
 
 pub(super) fn fate_name(fate: FrameFate) -> &'static str {

@@ -107,7 +107,8 @@ pub(super) async fn wake_device(cast: &Cast, device: usize) -> Result<(), String
     };
     for map in world.simulation.workload.maps() {
         let opened = grid.map::<ciborium::Value>(&map);
-        opened.map_err(|error| format!("device {device} opens map {map}: {error}"))?;
+        let opened = opened.map_err(|error| format!("device {device} opens map {map}: {error}"))?;
+        world.with_device(device, |side| side.maps.push(opened));
     }
     let party = device_party(device);
     let (user, app) = (cast.clone(), (world.clone(), grid));

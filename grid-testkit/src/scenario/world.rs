@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use grid_client::{Grid, GridBuilder};
+use grid_client::{Grid, GridBuilder, Map};
 use grid_core::codec::CborCodec;
 use grid_core::protocol::read_frame;
 use grid_core::traits::{Codec, CodecLimits, Runtime};
@@ -17,6 +17,7 @@ use super::event::{Event, EventLog, TimedEvent};
 use super::ledger::Ledger;
 use super::medium::{Medium, Power};
 use super::owners::{Owners, node_name};
+use super::recording::Recording;
 use super::server_side::{ServerSide, Shared, Start, WayToShared};
 use super::shared_journal::{AppendFaults, SharedJournal};
 use super::simulation::Simulation;
@@ -98,6 +99,7 @@ pub(super) struct Inner {
     /// Parties whose power went in the middle of input or output, and that are not yet seen to.
     fallen: Arc<Mutex<Vec<Doomed>>>,
     events: EventLog,
+    pub(super) recording: Mutex<Recording>,
     failure: Mutex<Option<String>>,
 }
 
@@ -166,6 +168,7 @@ impl World {
                 store: (simulation.store)(device),
                 medium: medium(device_party(device)),
                 grid: None,
+                maps: Vec::new(),
                 begun: 0,
                 clock_was_off: false,
                 clock_was_fast: false,
@@ -182,6 +185,7 @@ impl World {
             fuses,
             fallen,
             events,
+            recording: Mutex::new(Recording::new(seed)),
             failure: Mutex::default(),
             simulation: simulation.clone(),
             executor,
@@ -331,7 +335,7 @@ impl World {
         self.executor.crash(party);
         let gone = self.with_device(device, |side| {
             side.store.power_cut();
-            side.grid.take()
+            (side.grid.take(), std::mem::take(&mut side.maps))
         });
         drop(gone);
         self.emit(Event::Down(party));
@@ -380,6 +384,24 @@ impl World {
     /// The grid of a device that is up.
     pub(super) fn grid(&self, device: usize) -> Option<Grid> {
         self.with_device(device, |side| side.grid.clone())?
+    }
+
+    /// The device that is this party.
+    pub(super) fn device_of(&self, party: PartyId) -> Option<usize> {
+        (0..self.devices.len()).find(|device| device_party(*device) == party)
+    }
+
+    /// A map of a device that is up.
+    pub(super) fn with_map<T>(
+        &self,
+        device: usize,
+        name: &str,
+        with: impl FnOnce(&Map<ciborium::Value>) -> T,
+    ) -> Option<T> {
+        self.with_device(device, |side| {
+            let mut maps = side.maps.iter();
+            maps.find(|map| map.name().as_str() == name).map(with)
+        })?
     }
 
     pub(super) fn set_clock(&self, device: usize, offset_ms: i64, drift_ppm: i64) {

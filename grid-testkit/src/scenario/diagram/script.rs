@@ -13,7 +13,7 @@ use crate::scenario::event::{Event, TimedEvent, Told};
 use crate::scenario::fault::Fault;
 use crate::scenario::ledger::shown;
 use crate::scenario::outcome::Outcome;
-use crate::scenario::timeline::{describe, fate_name};
+use crate::scenario::timeline::{describe, fate_name, found_in_words};
 use crate::scenario::world::{DATABASE, DIRECTOR, device_party, name_of, server_party};
 use crate::sim::{FrameFate, NOBODY, PartyId};
 
@@ -36,6 +36,8 @@ struct Writer {
     rows: Vec<Row>,
     flights: Flights,
     messages: Messages,
+    /// The entries that auditors asked for.
+    audits: BTreeMap<usize, String>,
     /// Who is, or was, at the ends of each connection.
     links: BTreeMap<u64, BTreeSet<PartyId>>,
     /// What each write is, and its entry.
@@ -64,6 +66,16 @@ impl Writer {
             }
             // What a batch holds is seen when it is acknowledged.
             Event::Journalled { .. } => {}
+            Event::Audit { number, map, key } => {
+                self.plain(at, DIRECTOR, Mark::Read, &format!("asks for {map}/{key}"));
+                self.audits.insert(*number, format!("{map}/{key}"));
+                self.about(*number);
+            }
+            Event::Audited { number, found } => {
+                let told = format!("is told {}", found_in_words(found));
+                self.plain(at, DIRECTOR, Mark::Told("durable"), &told);
+                self.about(*number);
+            }
             Event::Write { .. } | Event::Read { .. } | Event::Told { .. } => {
                 self.operation(at, &happened.event);
             }
@@ -81,6 +93,13 @@ impl Writer {
             parties: vec![party],
             idle: false,
         });
+    }
+
+    /// The last row is about an entry that an auditor asked for.
+    fn about(&mut self, audit: usize) {
+        if let Some(row) = self.rows.last_mut() {
+            row.keys.extend(self.audits.get(&audit).cloned());
+        }
     }
 
     fn frame(&mut self, at: Duration, event: &Event) {
@@ -211,6 +230,7 @@ impl Writer {
                 map,
                 key,
                 value,
+                ..
             } => {
                 let entry = format!("{map}/{key}");
                 let what = match value {

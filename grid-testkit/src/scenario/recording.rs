@@ -1,0 +1,437 @@
+//! The history of a run as its users and an auditor at the servers see it, for the checkers of
+//! [`crate::history`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bytes::Bytes;
+use grid_core::protocol::{Ack, Delta, Message, Push, Verdict};
+use grid_core::{Hlc, OpId, Stamp};
+
+use super::event::{Event, Told};
+use super::ledger::FinalState;
+use super::world::World;
+use crate::history::{
+    self, Action, Call, FinalState as Ending, History, Outcome, Recorder, Seen, Source, Value,
+    Violation, check_convergence, check_linearizable, check_outcomes, check_sessions,
+};
+use crate::sim::FrameFate;
+
+/// What a device's write leaves: the device, map, key and value.
+type Left = (usize, String, String, Option<Bytes>);
+
+/// How many of a hundred frames that arrive make a user look at an entry.
+const LOOKS_PERCENT: u8 = 15;
+/// How many of a hundred such looks are at the whole map.
+const SCANS_PERCENT: u8 = 10;
+
+/// What the run allows to be promised.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Promises {
+    /// Removals were forgotten: an entry that was removed may begin anew from an older write.
+    pub(super) forgets: bool,
+    /// A merge rule makes values that nobody wrote.
+    pub(super) merges: bool,
+}
+
+/// The history of a run.
+#[derive(Debug)]
+pub(super) struct Recording {
+    recorder: Recorder,
+    /// When users look, and at what. Nothing of the run draws from it.
+    chance: fastrand::Rng,
+    /// The calls of writes and audits, by their numbers.
+    writes: BTreeMap<usize, Call>,
+    audits: BTreeMap<usize, Call>,
+    /// The ops of each device, by device.
+    ops: BTreeMap<OpId, usize>,
+    /// What became of ops whose device was never told, by what servers sent.
+    untold: BTreeMap<OpId, Outcome>,
+    /// The times of ops, as their devices pushed them or as a server stamped them anew.
+    times: BTreeMap<OpId, Hlc>,
+    /// What versions hold, by what servers sent.
+    versions: BTreeMap<Stamp, Option<Bytes>>,
+    /// What each write of each device left, by its number.
+    left: BTreeMap<usize, Left>,
+    /// What was told to be refused since its device came up; and before.
+    refused: BTreeSet<Left>,
+    /// A device that lost its power may not have stored yet what it had told: until it is told
+    /// again, it shows the write.
+    may_return: BTreeSet<Left>,
+    /// The entries that were written, and those that were removed.
+    entries: BTreeSet<(String, String)>,
+    removed: BTreeSet<(String, String)>,
+}
+
+impl Recording {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            recorder: Recorder::new(),
+            chance: fastrand::Rng::with_seed(seed),
+            writes: BTreeMap::new(),
+            audits: BTreeMap::new(),
+            ops: BTreeMap::new(),
+            untold: BTreeMap::new(),
+            times: BTreeMap::new(),
+            versions: BTreeMap::new(),
+            left: BTreeMap::new(),
+            refused: BTreeSet::new(),
+            may_return: BTreeSet::new(),
+            entries: BTreeSet::new(),
+            removed: BTreeSet::new(),
+        }
+    }
+
+    /// Takes down what happened.
+    pub(super) fn see(&mut self, at: Duration, event: &Event, world: &World) {
+        let at_ns = nanos(at);
+        match event {
+            Event::Write { .. } => self.write(at_ns, event, world),
+            Event::Told {
+                device,
+                number,
+                op,
+                told,
+            } => self.told(at_ns, *device, *number, *op, told),
+            Event::Audit { number, map, key } => {
+                let get = Action::get(Source::Server, map.as_str(), key.as_str());
+                let call = self.recorder.call(at_ns, "auditor", get);
+                self.audits.insert(*number, call);
+            }
+            Event::Audited { number, found } => {
+                if let Some(call) = self.audits.get(number) {
+                    let found = found.as_ref();
+                    let seen = found.map_or_else(Seen::absent, |(value, stamp)| {
+                        seen(value.as_ref()).at(*stamp)
+                    });
+                    self.recorder.returned(at_ns, call, Outcome::Read(seen));
+                }
+            }
+            Event::Frame {
+                fate: FrameFate::Sent,
+                message: Some(message),
+                ..
+            } => self.sent(message),
+            Event::Down(party) => {
+                let device = world.device_of(*party);
+                let of = |left: &Left| Some(left.0) == device;
+                let gone: Vec<Left> = self.refused.iter().filter(|one| of(one)).cloned().collect();
+                self.may_return.extend(gone);
+            }
+            _ => {}
+        }
+    }
+
+    fn write(&mut self, at_ns: u64, event: &Event, world: &World) {
+        let Event::Write {
+            device,
+            number,
+            map,
+            key,
+            value,
+            if_version,
+        } = event
+        else {
+            return;
+        };
+        let entry = (map.to_string(), key.to_string());
+        let action = match value {
+            Some(value) => Action::Put {
+                map: entry.0.clone(),
+                key: entry.1.clone(),
+                value: Value::of_bytes(value),
+                if_version: *if_version,
+            },
+            None => {
+                self.removed.insert(entry.clone());
+                Action::remove(entry.0.as_str(), entry.1.as_str())
+            }
+        };
+        let (map, key) = entry.clone();
+        self.left
+            .insert(*number, (*device, map, key, value.clone()));
+        self.entries.insert(entry);
+        let right = !world.clock_was_off(*device);
+        let clock_ms = right.then(|| world.device_ms(*device));
+        let session = session(*device);
+        let call = self.recorder.call_at(at_ns, session, action, clock_ms);
+        self.writes.insert(*number, call);
+    }
+
+    fn told(&mut self, at_ns: u64, device: usize, number: usize, op: Option<OpId>, told: &Told) {
+        let Some(call) = self.writes.get(&number) else {
+            return;
+        };
+        if let (Told::Durable, Some(op)) = (told, op) {
+            self.ops.insert(op, device);
+            self.recorder.durable(at_ns, call, op);
+            return;
+        }
+        let by_word = match told {
+            Told::Acked => Outcome::acked(),
+            Told::Superseded => Outcome::Superseded { by: None },
+            Told::Rejected(reason) => {
+                self.refused.extend(self.left.get(&number).cloned());
+                Outcome::rejected(reason)
+            }
+            // Nobody has been promised anything.
+            _ => return,
+        };
+        // What the server said in full, if the app was told the same. If not, the server's word
+        // stands beside it in the end, and contradicts it.
+        let full = op.and_then(|op| self.untold.get(&op));
+        let outcome = match full {
+            Some(full) if same_kind(full, &by_word) => full.clone(),
+            _ => by_word.clone(),
+        };
+        if let Some(op) = op.filter(|_| same_kind(&outcome, full.unwrap_or(&by_word))) {
+            self.untold.remove(&op);
+        }
+        self.recorder.returned(at_ns, call, outcome);
+    }
+
+    fn sent(&mut self, message: &Message) {
+        match message {
+            Message::Push(push) => self.pushed(push),
+            Message::Ack(ack) => self.acked(ack),
+            Message::Delta(delta) => self.shown(delta),
+            _ => {}
+        }
+    }
+
+    fn pushed(&mut self, push: &Push) {
+        for op in &push.ops {
+            self.times.entry(op.id).or_insert(op.hlc);
+        }
+    }
+
+    fn shown(&mut self, delta: &Delta) {
+        for record in &delta.records {
+            self.versions.insert(record.stamp, record.value.clone());
+        }
+    }
+
+    fn acked(&mut self, ack: &Ack) {
+        let id = |number| OpId {
+            run: ack.run,
+            number,
+        };
+        for range in &ack.accepted {
+            for number in range.first..range.first.saturating_add(range.count) {
+                let version = self.version(id(number));
+                self.untold.insert(id(number), Outcome::Acked { version });
+            }
+        }
+        for exception in &ack.exceptions {
+            let op = id(exception.number);
+            let outcome = match &exception.verdict {
+                Verdict::Accepted => Outcome::Acked {
+                    version: self.version(op),
+                },
+                Verdict::Restamped(hlc) => {
+                    self.times.insert(op, *hlc);
+                    Outcome::acked_at(Stamp { hlc: *hlc, op })
+                }
+                Verdict::Superseded(by) => Outcome::Superseded {
+                    // The server may have forgotten what it lost against.
+                    by: Some(*by).filter(|by| by.op != OpId::default()),
+                },
+                Verdict::Rejected { reason, .. } => Outcome::rejected(reason),
+            };
+            self.untold.insert(op, outcome);
+        }
+    }
+
+    fn version(&self, op: OpId) -> Option<Stamp> {
+        let hlc = *self.times.get(&op)?;
+        Some(Stamp { hlc, op })
+    }
+
+    /// Lets users look at what their devices show, now and then: a look takes no time and changes
+    /// nothing.
+    pub(super) fn look(&mut self, at: Duration, event: &Event, world: &World) {
+        let Event::Frame {
+            fate: FrameFate::Delivered,
+            to,
+            ..
+        } = event
+        else {
+            return;
+        };
+        if self.chance.u8(..100) >= LOOKS_PERCENT {
+            return;
+        }
+        let Some(device) = world.device_of(*to) else {
+            return;
+        };
+        let Some((map, key)) = self.some_entry() else {
+            return;
+        };
+        let whole = self.chance.u8(..100) < SCANS_PERCENT;
+        let looked = world.with_map(device, &map, |opened| {
+            if !opened.is_loaded() {
+                return None;
+            }
+            let version = |key: &str| opened.version(key).unwrap_or(Stamp::ZERO);
+            let returned = |key: &str, value: Option<&Bytes>| {
+                let left = (device, map.clone(), key.to_owned(), value.cloned());
+                self.may_return.contains(&left)
+            };
+            Some(if whole && self.may_return.is_empty() {
+                let entries = opened.entries().into_iter();
+                let entries = entries.map(|(key, value)| {
+                    let version = version(key.as_str());
+                    (key.to_string(), self.displayed(Some(&value), version))
+                });
+                let action = Action::scan(Source::Local, map.as_str());
+                (action, Outcome::Scanned(entries.collect()))
+            } else {
+                let value = opened.get_bytes(&key).ok()?;
+                if returned(&key, value.as_ref()) {
+                    return None;
+                }
+                let seen = self.displayed(value.as_ref(), version(&key));
+                let action = Action::get(Source::Local, map.as_str(), key.as_str());
+                (action, Outcome::Read(seen))
+            })
+        });
+        if let Some((action, outcome)) = looked.flatten() {
+            let call = self.recorder.call(nanos(at), session(device), action);
+            self.recorder.returned(nanos(at), &call, outcome);
+        }
+    }
+
+    /// What a device displays. Its version is that of the confirmed value; what lies over that has
+    /// none yet.
+    fn displayed(&self, value: Option<&Bytes>, version: Stamp) -> Seen {
+        let confirmed = self.versions.get(&version);
+        if value.is_some() && confirmed.map(Option::as_ref) == Some(value) {
+            return seen(value).at(version);
+        }
+        seen(value)
+    }
+
+    /// An entry that was written, for the auditor to ask for.
+    pub(super) fn some_entry(&mut self) -> Option<(String, String)> {
+        let index = self.chance.usize(..self.entries.len().max(1));
+        self.entries.iter().nth(index).cloned()
+    }
+
+    /// What a party holds in the end.
+    pub(super) fn ends(&self, at: Duration, party: &str, maps: &[String], state: &FinalState) {
+        for map in maps {
+            let entries = state.iter().filter(|((of, _), _)| of == map);
+            let entries = entries.map(|((_, key), found)| {
+                let seen = seen(Some(&found.value)).at(found.stamp);
+                (key.clone(), seen)
+            });
+            let ending = Ending {
+                map: map.clone(),
+                entries: entries.collect(),
+                settled: true,
+            };
+            self.recorder.state(nanos(at), party, ending);
+        }
+    }
+
+    /// Checks what must follow from the history, as far as the run allows it to be promised.
+    ///
+    /// # Errors
+    /// The first promise that was not kept, with the calls that show it.
+    pub(super) fn check(&mut self, at: Duration, promises: Promises) -> Result<(), String> {
+        for (op, outcome) in std::mem::take(&mut self.untold) {
+            // Its device lost its power before it was told; what the server said stands.
+            if let Some(device) = self.ops.get(&op) {
+                let session = session(*device);
+                self.recorder.learned(nanos(at), &session, op, outcome);
+            }
+        }
+        let history = self.recorder.history();
+        if history.events().is_empty() {
+            return Ok(());
+        }
+        let told = |violation: Violation| format!("history: {violation}");
+        check_convergence(&history).map_err(told)?;
+        if promises.merges {
+            return Ok(());
+        }
+        let history = if promises.forgets {
+            without(&history, &self.removed)
+        } else {
+            history
+        };
+        check_outcomes(&history).map_err(told)?;
+        check_sessions(&history).map_err(told)?;
+        check_linearizable(&history).map_err(told)?;
+        Ok(())
+    }
+}
+
+/// The history without what happened to some entries.
+fn without(history: &History, entries: &BTreeSet<(String, String)>) -> History {
+    use history::Happening;
+
+    let mut dropped: BTreeSet<(String, u64)> = BTreeSet::new();
+    let mut ops: BTreeSet<OpId> = BTreeSet::new();
+    let mut scans: BTreeMap<(String, u64), String> = BTreeMap::new();
+    let kept = history.events().iter().filter_map(|event| {
+        let mut event = event.clone();
+        match &mut event.happening {
+            Happening::Call { number, action, .. } => {
+                let name = (event.session.clone(), *number);
+                let map = action.map().to_owned();
+                match action.key() {
+                    None => {
+                        scans.insert(name, map);
+                    }
+                    Some(key) if entries.contains(&(map, key.to_owned())) => {
+                        dropped.insert(name);
+                        return None;
+                    }
+                    Some(_) => {}
+                }
+            }
+            Happening::Return { number, id, .. }
+                if dropped.contains(&(event.session.clone(), *number)) =>
+            {
+                ops.extend(*id);
+                return None;
+            }
+            Happening::Return {
+                number,
+                outcome: Outcome::Scanned(seen),
+                ..
+            } => {
+                if let Some(map) = scans.get(&(event.session.clone(), *number)) {
+                    seen.retain(|key, _| !entries.contains(&(map.clone(), key.clone())));
+                }
+            }
+            Happening::Learned { id, .. } if ops.contains(id) => return None,
+            Happening::State(state) => {
+                let map = state.map.clone();
+                state
+                    .entries
+                    .retain(|key, _| !entries.contains(&(map.clone(), key.clone())));
+            }
+            _ => {}
+        }
+        Some(event)
+    });
+    kept.collect()
+}
+
+fn same_kind(one: &Outcome, other: &Outcome) -> bool {
+    std::mem::discriminant(one) == std::mem::discriminant(other)
+}
+
+fn session(device: usize) -> String {
+    format!("device {device}")
+}
+
+fn seen(value: Option<&Bytes>) -> Seen {
+    value.map_or_else(Seen::absent, |value| Seen::value(Value::of_bytes(value)))
+}
+
+fn nanos(at: Duration) -> u64 {
+    u64::try_from(at.as_nanos()).unwrap_or(u64::MAX)
+}
