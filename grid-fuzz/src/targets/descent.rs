@@ -70,7 +70,8 @@ fn run(data: &[u8]) {
             }
         }
     }
-    panic!("the descent asked for nothing and did not end");
+    // A listing that a liar cut short is awaited for ever; the heartbeat is what ends that.
+    assert!(lies, "the descent asked for nothing and did not end");
 }
 
 /// Any step at all is answered within the bounds of a message, or refused.

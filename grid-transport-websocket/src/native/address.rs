@@ -47,11 +47,14 @@ impl Address {
             .map_err(|cause| invalid().with_source(Box::new(cause)))?;
         let authority = uri.authority().ok_or_else(invalid)?;
         let host = authority.host();
-        // A port that is no number is not seen as one; then something follows the host.
-        let port = match authority.port_u16() {
-            None if authority.as_str().ends_with(host) => DEFAULT_PORT,
+        // What the library takes for the host may be only the start of it.
+        let place = authority.as_str();
+        let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+        let behind = place.strip_prefix(host).ok_or_else(invalid)?;
+        let port = match behind.strip_prefix(':') {
+            Some(port) => port.parse().map_err(|_| invalid())?,
+            None if behind.is_empty() => DEFAULT_PORT,
             None => return Err(invalid()),
-            Some(port) => port,
         };
         if uri.scheme_str() != Some("ws") || host.is_empty() {
             return Err(invalid());
@@ -104,6 +107,8 @@ mod tests {
             "http://a:1",
             "127.0.0.1:7171",
             "ws://a:b",
+            "ws://a[::1]:9",
+            "ws://[::1]9",
             "ws://a b",
         ] {
             let error = Address::parse("test", url).unwrap_err();
