@@ -132,8 +132,11 @@ impl<P> Grid<P> {
         core.token = Some(token.clone());
         core.replica.renew(token);
         engine.settle(core);
-        // A client that was refused before has something new to say.
-        engine.to_connect.notify_one();
+        // A client that was refused before has something new to say. One that is connected has said
+        // it; should it be refused for that, it tells so and waits.
+        if !self.connection_state().is_connected() {
+            engine.to_connect.notify_one();
+        }
     }
 
     /// Pending ops, and where each map stands.

@@ -145,9 +145,10 @@ async fn connect(engine: &Engine, link: &Link) -> Ended {
         () = engine.runtime.sleep(GOODBYE_TIMEOUT).fuse() => {}
     }
     Ended {
-        error,
         welcomed: talk.codec.get().is_some(),
-        refused: talk.refused.load(Ordering::Relaxed),
+        // A token that was good for a while may be refused on a connection that was welcome.
+        refused: talk.refused.load(Ordering::Relaxed) || error.kind() == ErrorKind::Unauthorized,
+        error,
     }
 }
 
@@ -314,6 +315,8 @@ impl Talk<'_> {
             // A second welcome does not get here.
             let _first = self.codec.set(codec);
             self.engine.state.send_replace(ConnectionState::Connected);
+            // Whoever asked for a connection before has one.
+            let _asked = self.engine.to_connect.notified().now_or_never();
         }
         taken
     }

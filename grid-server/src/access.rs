@@ -4,7 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use grid_core::op::Op;
-use grid_core::traits::{Authenticator, Decision, Policy, Principal};
+use grid_core::traits::{Authenticated, Authenticator, Decision, Policy, Principal};
 use grid_core::{Error, ErrorKind, MapName, Namespace, Result};
 
 /// Lets everybody in, as one principal.
@@ -13,11 +13,16 @@ pub struct OpenDoor;
 
 #[async_trait]
 impl Authenticator for OpenDoor {
-    async fn authenticate(&self, _token: Option<&str>, namespace: &Namespace) -> Result<Principal> {
-        Ok(Principal {
+    async fn authenticate(
+        &self,
+        _token: Option<&str>,
+        namespace: &Namespace,
+    ) -> Result<Authenticated> {
+        let principal = Principal {
             name: "anonymous".to_owned(),
             namespace: namespace.clone(),
-        })
+        };
+        Ok(principal.into())
     }
 }
 
@@ -50,12 +55,17 @@ fn same(given: &[u8], expected: &[u8]) -> bool {
 
 #[async_trait]
 impl Authenticator for SharedToken {
-    async fn authenticate(&self, token: Option<&str>, namespace: &Namespace) -> Result<Principal> {
+    async fn authenticate(
+        &self,
+        token: Option<&str>,
+        namespace: &Namespace,
+    ) -> Result<Authenticated> {
         if token.is_some_and(|token| same(token.as_bytes(), self.0.as_bytes())) {
-            return Ok(Principal {
+            let principal = Principal {
                 name: "token".to_owned(),
                 namespace: namespace.clone(),
-            });
+            };
+            return Ok(principal.into());
         }
         let message = match token {
             Some(_) => "the token is not the one that this server was started with",

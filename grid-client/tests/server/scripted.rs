@@ -231,6 +231,36 @@ fn a_damaged_frame_ends_the_connection_by_name_and_the_client_returns_at_once() 
 }
 
 #[test]
+fn a_token_that_comes_while_the_server_greets_is_renewed_and_one_that_expired_is_told() {
+    run(96, |world| async move {
+        let listener = world.network.transport(SERVER).listen(URL).await.unwrap();
+        let grid = world.open(&world.device(0)).await;
+        let connection = listener.accept().await.unwrap();
+        let mut frames = Vec::new();
+        connection.receive(&mut frames, 1).await.unwrap();
+        grid.set_token("new");
+        connection.send(&[frame(&welcome())]).await.unwrap();
+        frames.clear();
+        connection.receive(&mut frames, 1).await.unwrap();
+        let limits = CodecLimits::default();
+        let message = read_frame(&CborCodec, frames.remove(0), &limits).unwrap();
+        let token = "new".to_owned();
+        assert_eq!(message, Message::Renew { token });
+        let goodbye = Message::Goodbye(Goodbye {
+            code: 2,
+            message: "the token has expired".to_owned(),
+        });
+        connection.send(&[frame(&goodbye)]).await.unwrap();
+        let mut watch = grid.connection();
+        let refused = |state: &ConnectionState| matches!(state, ConnectionState::Refused { .. });
+        let state = world.soon("refusal", watch.until(refused)).await;
+        assert!(format!("{state:?}").contains("has expired"), "{state:?}");
+        // And is tried again, should it be the clock that was wrong.
+        world.soon("return", listener.accept()).await.unwrap();
+    });
+}
+
+#[test]
 fn a_server_that_never_greets_is_given_up() {
     run(94, |world| async move {
         let (reason, lasted) = reason(&world, Vec::new()).await;

@@ -87,6 +87,9 @@ impl Replica {
             return Ok(());
         };
         session.ready = true;
+        if let Some(token) = session.renewal.take() {
+            session.send(Message::Renew { token });
+        }
         session.history = welcome.history;
         session.push_window = (welcome.push_window as usize).max(1);
         session.set_heartbeat(welcome.heartbeat_ms, now);

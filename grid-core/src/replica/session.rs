@@ -53,6 +53,8 @@ pub(super) struct Session {
     pub(super) push_window: usize,
     pub(super) heartbeat: Duration,
     outgoing: VecDeque<Message>,
+    /// A token that came after the hello and goes out after the welcome.
+    pub(super) renewal: Option<String>,
     /// Pushes wait until then: the server said "not now".
     pub(super) paused_until: Option<Duration>,
     pub(super) resume: bool,
@@ -83,6 +85,7 @@ impl Session {
             push_window: 0,
             heartbeat: WELCOME_TIMEOUT,
             outgoing: VecDeque::new(),
+            renewal: None,
             paused_until: None,
             resume: false,
             previous: BTreeMap::new(),
@@ -267,11 +270,13 @@ impl Replica {
         Ok(())
     }
 
-    /// Authenticates the present connection anew; the token of the next one is handed to
-    /// [`Replica::connect`].
+    /// Authenticates the present connection anew, once the server has said welcome; the token of
+    /// the next one is handed to [`Replica::connect`].
     pub fn renew(&mut self, token: String) {
-        if self.is_connected() {
-            self.send(Message::Renew { token });
+        match &mut self.session {
+            Some(session) if session.ready => session.send(Message::Renew { token }),
+            Some(session) => session.renewal = Some(token),
+            None => {}
         }
     }
 

@@ -13,7 +13,7 @@ mod runtime;
 mod storage;
 mod transport;
 
-pub use authenticator::{Authenticator, Principal};
+pub use authenticator::{Authenticated, Authenticator, Principal};
 pub use bus::{Bus, Subscriber};
 pub use codec::{Codec, CodecLimits};
 pub use disk::{Disk, check_file_name};

@@ -16,6 +16,7 @@ use tower::{Service, ServiceExt};
 use super::context::GatewayContext;
 use super::handshake::introduce;
 use super::heartbeat::{Heartbeat, check_chain};
+use super::token::{self, authenticate};
 use super::writer::write;
 use crate::layer::{GatewayService, Request};
 use crate::lifecycle::Phase;
@@ -150,7 +151,8 @@ impl Reader<'_> {
         let period = Duration::from_millis(self.context.settings.heartbeat_ms);
         let lifecycle = self.context.lifecycle.clone();
         let draining = lifecycle.reached(Phase::Draining).fuse();
-        futures::pin_mut!(draining);
+        let expiry = token::expiry(self.session, &*runtime, period).fuse();
+        futures::pin_mut!(draining, expiry);
         let mut beat = runtime.sleep(period).fuse();
         let mut arrived: Vec<Bytes> = Vec::new();
         let mut frames: VecDeque<Bytes> = VecDeque::new();
@@ -167,6 +169,7 @@ impl Reader<'_> {
             let received = select_biased! {
                 () = draining => return self.drain().await,
                 received = receive.fuse() => Some(received),
+                error = expiry => return Err(error),
                 () = beat => None,
             };
             match received {
@@ -214,6 +217,7 @@ impl Reader<'_> {
             }
             Message::Renew { token } => self.renew(&token).await?,
             message => {
+                token::check(self.session, &*self.context.runtime)?;
                 let request = Request::new(self.session.clone(), message);
                 self.pipeline.ready().await?.call(request).await?;
             }
@@ -223,18 +227,16 @@ impl Reader<'_> {
 
     /// Takes a new token, which has to be of the same principal.
     async fn renew(&self, token: &str) -> Result<()> {
-        let principal = self
-            .context
-            .authenticator
-            .authenticate(Some(token), self.session.namespace())
-            .await?;
-        if principal != *self.session.principal() {
+        let namespace = self.session.namespace();
+        let authenticated = authenticate(self.context, Some(token), namespace).await?;
+        if authenticated.principal != *self.session.principal() {
             return Err(Error::new(
                 ErrorKind::Unauthorized,
                 "renew token",
                 "the new token is of another principal; connect anew",
             ));
         }
+        self.session.renewed_until(authenticated.expires_at_ms);
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use grid_core::traits::{CodecLimits, Connection};
 use grid_core::{Error, ErrorKind, Result};
 
 use super::context::GatewayContext;
+use super::token::authenticate;
 use crate::sessions::{Introduction, Outgoing, Session};
 
 /// Reads the first frames of a connection, and says welcome.
@@ -25,10 +26,7 @@ pub(super) async fn introduce(
     let now_ms = context.runtime.now_ms();
     let version = agree_version(&hello)?;
     let codec = choose_codec(context, &hello)?;
-    let principal = context
-        .authenticator
-        .authenticate(hello.token.as_deref(), &hello.namespace)
-        .await?;
+    let authenticated = authenticate(context, hello.token.as_deref(), &hello.namespace).await?;
     let outgoing = Outgoing::new(
         context.codecs[codec].clone(),
         context.settings.send_queue_bytes,
@@ -40,7 +38,7 @@ pub(super) async fn introduce(
     let introduction = Introduction {
         id: context.last_session.fetch_add(1, Ordering::Relaxed) + 1,
         peer: connection.peer(),
-        principal,
+        authenticated,
         offset_ms,
         codec,
     };

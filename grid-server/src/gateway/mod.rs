@@ -7,6 +7,7 @@ mod dispatch;
 mod handshake;
 mod heartbeat;
 mod pipeline;
+mod token;
 mod views;
 mod writer;
 

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use grid_core::protocol::{Message, ViewId};
-use grid_core::traits::Principal;
+use grid_core::traits::{Authenticated, Principal};
 use grid_core::{Namespace, Result, RunId};
 
 use super::outgoing::Outgoing;
@@ -19,6 +19,8 @@ pub struct Session {
     id: SessionId,
     peer: String,
     principal: Arc<Principal>,
+    /// When its token expires, in milliseconds since 1970.
+    expires_at_ms: AtomicU64,
     name: Arc<str>,
     /// The client's wall clock minus ours at the handshake, in milliseconds.
     offset_ms: i64,
@@ -47,9 +49,16 @@ impl fmt::Debug for Session {
 pub(crate) struct Introduction {
     pub(crate) id: SessionId,
     pub(crate) peer: String,
-    pub(crate) principal: Principal,
+    pub(crate) authenticated: Authenticated,
     pub(crate) offset_ms: i64,
     pub(crate) codec: usize,
+}
+
+/// The expiry of a token that does not expire.
+const NEVER: u64 = u64::MAX;
+
+fn or_never(expires_at_ms: Option<u64>) -> u64 {
+    expires_at_ms.unwrap_or(NEVER)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -61,8 +70,9 @@ impl Session {
         Self {
             id: introduction.id,
             peer: introduction.peer,
-            name: introduction.principal.name.as_str().into(),
-            principal: Arc::new(introduction.principal),
+            name: introduction.authenticated.principal.name.as_str().into(),
+            expires_at_ms: AtomicU64::new(or_never(introduction.authenticated.expires_at_ms)),
+            principal: Arc::new(introduction.authenticated.principal),
             offset_ms: introduction.offset_ms,
             codec: introduction.codec,
             outgoing,
@@ -102,6 +112,17 @@ impl Session {
 
     pub(crate) fn principal_name(&self) -> Arc<str> {
         self.name.clone()
+    }
+
+    /// When its token expires by this server's wall clock, in milliseconds since 1970.
+    pub(crate) fn expires_at_ms(&self) -> Option<u64> {
+        Some(self.expires_at_ms.load(Ordering::Relaxed)).filter(|at| *at != NEVER)
+    }
+
+    /// The connection has another token, which expires then.
+    pub(crate) fn renewed_until(&self, expires_at_ms: Option<u64>) {
+        let at = or_never(expires_at_ms);
+        self.expires_at_ms.store(at, Ordering::Relaxed);
     }
 
     pub(crate) fn offset_ms(&self) -> i64 {
@@ -166,10 +187,10 @@ impl Session {
         let introduction = Introduction {
             id: 1,
             peer: "test".to_owned(),
-            principal: Principal {
+            authenticated: Authenticated::from(Principal {
                 name: "ada".to_owned(),
                 namespace: Namespace::default(),
-            },
+            }),
             offset_ms: 0,
             codec: 0,
         };

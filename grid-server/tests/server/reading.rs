@@ -1,10 +1,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use grid_core::op::Op;
 use grid_core::protocol::{Message, Read, ReadTarget, RejectReason, Selector};
-use grid_core::traits::{Authenticator, Decision, Policy, Principal};
+use grid_core::traits::{Authenticated, Authenticator, Decision, Policy, Principal};
 use grid_core::{Error, ErrorKind, History, Key, MapName, Namespace};
 use grid_server::Request;
 use tower::util::BoxCloneSyncService;
@@ -180,7 +181,7 @@ fn a_program_may_wrap_the_pipeline_in_a_layer_of_its_own() {
     });
 }
 
-/// Lets in whoever names themselves.
+/// Lets in whoever names themselves: `name:expiry`, in milliseconds since 1970 or empty for never.
 #[derive(Debug)]
 struct ByName;
 
@@ -190,14 +191,17 @@ impl Authenticator for ByName {
         &self,
         token: Option<&str>,
         namespace: &Namespace,
-    ) -> grid_core::Result<Principal> {
-        let name = token.and_then(|token| token.split(':').next());
+    ) -> grid_core::Result<Authenticated> {
+        let (name, expiry) = token.and_then(|token| token.split_once(':')).unzip();
         let name = name
             .filter(|name| !name.is_empty())
             .ok_or_else(|| Error::new(ErrorKind::Unauthorized, "authenticate", "name yourself"))?;
-        Ok(Principal {
-            name: name.to_owned(),
-            namespace: namespace.clone(),
+        Ok(Authenticated {
+            principal: Principal {
+                name: name.to_owned(),
+                namespace: namespace.clone(),
+            },
+            expires_at_ms: expiry.and_then(|expiry| expiry.parse().ok()),
         })
     }
 }
@@ -218,26 +222,70 @@ fn a_token_is_renewed_on_a_live_connection_but_only_by_its_owner() {
     run(|world| async move {
         let builder = world.builder().authenticator(Arc::new(ByName));
         let _server = world.start_with(builder).await;
-        let mut ada = named(&world, "ada:1").await;
+        let mut ada = named(&world, "ada:").await;
         let renew = |token: &str| Message::Renew {
             token: token.to_owned(),
         };
-        ada.send(&renew("ada:2")).await;
+        ada.send(&renew("ada:")).await;
         ada.push(vec![world.put(9, 1, "m", "k", b"v")]).await;
         ada.acks(1).await;
         // Another principal may not push the run either.
-        let mut eve = named(&world, "eve:1").await;
+        let mut eve = named(&world, "eve:").await;
         eve.push(vec![world.put(9, 1, "m", "k", b"v")]).await;
         let ack = eve.acks(1).await.remove(0);
         assert_eq!(ack.exceptions.len(), 1);
-        for wrong in ["eve:2", ""] {
-            let mut ada = named(&world, "ada:1").await;
+        for wrong in ["eve:", ""] {
+            let mut ada = named(&world, "ada:").await;
             ada.send(&renew(wrong)).await;
             let Some(Message::Goodbye(goodbye)) = ada.farewell().await else {
                 panic!("no goodbye");
             };
             assert_eq!(goodbye.code, 2, "{goodbye:?}");
         }
+    });
+}
+
+#[test]
+fn a_token_that_expires_ends_its_connection_unless_it_is_renewed() {
+    run(|world| async move {
+        let builder = world.builder().authenticator(Arc::new(ByName));
+        let _server = world.start_with(builder).await;
+        let expiring = |ms: u64| format!("ada:{}", world.now_ms() + ms);
+        let heartbeat = world.settings.heartbeat_ms;
+
+        // It says nothing, and is not left to listen either.
+        let mut idle = named(&world, &expiring(heartbeat / 4)).await;
+        let before = world.now_ms();
+        let Some(Message::Goodbye(goodbye)) = idle.farewell().await else {
+            panic!("no goodbye");
+        };
+        assert_eq!(goodbye.code, 2, "{goodbye:?}");
+        assert!(goodbye.message.contains("expired"), "{goodbye:?}");
+        assert!(world.now_ms() - before <= heartbeat / 2);
+
+        let mut renewed = named(&world, &expiring(heartbeat / 4)).await;
+        let token = expiring(3 * heartbeat);
+        renewed.send(&Message::Renew { token }).await;
+        renewed
+            .answer_pings(Duration::from_millis(2 * heartbeat))
+            .await;
+        renewed.push(vec![world.put(9, 1, "m", "k", b"v")]).await;
+        renewed.acks(1).await;
+        let Some(Message::Goodbye(goodbye)) = renewed.farewell().await else {
+            panic!("the second token expires too");
+        };
+        assert_eq!(goodbye.code, 2, "{goodbye:?}");
+
+        let mut late = world.connect().await;
+        let Message::Hello(mut hello) = hello(world.now_ms()) else {
+            unreachable!();
+        };
+        hello.token = Some(format!("ada:{}", world.now_ms()));
+        late.send(&Message::Hello(hello)).await;
+        let Some(Message::Refused(refused)) = late.farewell().await else {
+            panic!("an expired token lets nobody in");
+        };
+        assert_eq!(refused.code, 2, "{refused:?}");
     });
 }
 
