@@ -296,11 +296,28 @@ fn inflict(cast: &Cast, fault: Fault) {
                 .slow_for(millis(call_ms), millis(for_ms));
         }),
         Fault::TakeOver { server, late_ms } => take_over(world, server, millis(late_ms)),
-        Fault::ExpireToken { device } => {
-            world.tokens.expire(device);
-            world.network.reset(device_party(device));
+        Fault::ExpireToken {
+            device,
+            lives_ms,
+            renewed_after_ms,
+            refused_ms,
+        } => {
+            let now_ms = world.true_ms(world.executor.now());
+            world.tokens.issue(device, now_ms, Some(now_ms + lives_ms));
+            renew_token(world, device, millis(renewed_after_ms), refused_ms);
         }
     }
+}
+
+/// Gives a device's app a token that does not expire, in a while.
+fn renew_token(world: &World, device: usize, after: Duration, refused_ms: u64) {
+    let giver = world.clone();
+    let give = async move {
+        giver.sleep(after).await;
+        let now_ms = giver.true_ms(giver.executor.now());
+        giver.tokens.issue(device, now_ms + refused_ms, None);
+    };
+    world.executor.spawn(DIRECTOR, "new token", Box::pin(give));
 }
 
 fn each_server(world: &World, mut change: impl FnMut(&mut super::server_side::ServerSide)) {

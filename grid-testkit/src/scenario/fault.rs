@@ -113,11 +113,17 @@ pub enum Fault {
         /// How much later the others hear of it, in milliseconds, unless everything heals before.
         late_ms: u64,
     },
-    /// The token of a device is no longer good, and its connection breaks; its app gets another
-    /// one when it learns of it.
+    /// The app of a device gets a token that expires soon, in the middle of everything, and later
+    /// another one, in time or too late. No connection breaks but by the server's decision.
     ExpireToken {
         /// The device.
         device: usize,
+        /// How long the token is good, in milliseconds.
+        lives_ms: u64,
+        /// When the app gets the next one, in milliseconds after it got this one.
+        renewed_after_ms: u64,
+        /// How long the servers refuse the next one, in milliseconds from then on.
+        refused_ms: u64,
     },
 }
 
@@ -153,7 +159,7 @@ impl Fault {
             | Self::Clock { device, .. }
             | Self::StoreError { device, .. }
             | Self::StoreSlow { device, .. }
-            | Self::ExpireToken { device } => Some(*device),
+            | Self::ExpireToken { device, .. } => Some(*device),
             _ => None,
         }
     }
@@ -290,7 +296,7 @@ impl FaultKind {
                 server,
                 late_ms: if rolls(30) { 0 } else { lasting(&below) },
             },
-            Self::ExpireToken => Fault::ExpireToken { device },
+            Self::ExpireToken => expire_token(device, &below),
         }
     }
 }
@@ -301,6 +307,17 @@ fn cut(device: usize, rolls: &impl Fn(u64) -> bool) -> Fault {
         device,
         up,
         down: !up || rolls(60),
+    }
+}
+
+/// Half of the renewals come in time, and most new tokens are good at once.
+fn expire_token(device: usize, below: &impl Fn(u64) -> u64) -> Fault {
+    let lives_ms = 100 + below(LONGEST_MS);
+    Fault::ExpireToken {
+        device,
+        lives_ms,
+        renewed_after_ms: below(2 * lives_ms),
+        refused_ms: below(3 * LONGEST_MS).saturating_sub(2 * LONGEST_MS),
     }
 }
 

@@ -14,7 +14,7 @@ use super::medium::Medium;
 use super::owners::Owners;
 use super::shared_journal::{AppendFaults, SharedJournal};
 use super::simulation::Simulation;
-use super::tokens::Tokens;
+use super::tokens::{TokenDoor, Tokens};
 use crate::ModelDisk;
 
 /// Small, so that segments turn over within a run.
@@ -70,6 +70,10 @@ impl Start {
             .connect()?;
         let medium = self.database_medium.clone();
         let persistence = SimPersistence::new(persistence, medium, self.events.clone());
+        let door = TokenDoor {
+            tokens: self.tokens,
+            runtime: self.runtime.clone(),
+        };
         let mut builder = Server::builder();
         builder = match self.shared {
             Some(shared) => builder
@@ -85,7 +89,7 @@ impl Start {
             .runtime(self.runtime)
             .node(self.name)
             .persistence(Arc::new(persistence))
-            .authenticator(Arc::new(self.tokens))
+            .authenticator(Arc::new(door))
             .policy(simulation.policy.clone())
             .listen(self.listener)
             .settings(simulation.settings.clone());

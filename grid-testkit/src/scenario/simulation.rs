@@ -104,7 +104,7 @@ impl Simulation {
                 (FaultKind::StoreSlow, 4),
                 (FaultKind::DatabaseError, 4),
                 (FaultKind::DatabaseSlow, 4),
-                (FaultKind::ExpireToken, 4),
+                (FaultKind::ExpireToken, 8),
             ],
             settings: Settings {
                 workers: 2,

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{Either, select};
-use grid_client::{ConnectionState, Grid};
+use grid_client::Grid;
 
 use super::device::{Device, Turn};
 use super::fault::Fault;
@@ -96,9 +95,10 @@ pub(super) async fn wake_device(cast: &Cast, device: usize) -> Result<(), String
     const TRY_AGAIN_AFTER: Duration = Duration::from_millis(300);
     let world = &cast.world;
     let faults_end = world.simulation.fault_phase + Duration::from_secs(1);
-    let grid = loop {
-        match world.start_device(device).await {
-            Ok(grid) => break grid,
+    let (token, grid) = loop {
+        let token = world.tokens.of(device);
+        match world.start_device(device, &token).await {
+            Ok(grid) => break (token, grid),
             Err(error) if world.executor.now() > faults_end => {
                 return Err(format!("device {device} does not open: {error}"));
             }
@@ -114,7 +114,7 @@ pub(super) async fn wake_device(cast: &Cast, device: usize) -> Result<(), String
     let (user, app) = (cast.clone(), (world.clone(), grid));
     let works = async move { work(&user, device).await };
     world.executor.spawn(party, "user", Box::pin(works));
-    let renews = async move { renew(&app.0, device, &app.1).await };
+    let renews = async move { renew(&app.0, device, token, &app.1).await };
     world.executor.spawn(party, "app", Box::pin(renews));
     Ok(())
 }
@@ -147,17 +147,15 @@ async fn work(cast: &Cast, device: usize) {
     }
 }
 
-/// What an app does whose token is not good any more: it gets another one.
-async fn renew(world: &World, device: usize, grid: &Grid) {
-    let mut watch = grid.connection();
+/// What an app does that gets tokens: it hands on each that is new to it.
+async fn renew(world: &World, device: usize, mut given: String, grid: &Grid) {
     loop {
-        if matches!(watch.current(), ConnectionState::Refused { .. }) {
-            grid.set_token(world.tokens.of(device));
+        let changed = world.tokens.changed();
+        let token = world.tokens.of(device);
+        if token != given {
+            grid.set_token(token.as_str());
+            given = token;
         }
-        let changed = std::pin::pin!(watch.changed());
-        let later = std::pin::pin!(world.sleep(Duration::from_millis(700)));
-        if let Either::Left((ConnectionState::Closed, _)) = select(changed, later).await {
-            return;
-        }
+        changed.await;
     }
 }

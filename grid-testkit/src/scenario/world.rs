@@ -297,8 +297,8 @@ impl World {
         self.emit(Event::Down(party));
     }
 
-    /// Opens a device on what its store holds.
-    pub(super) async fn start_device(&self, device: usize) -> Result<Grid, String> {
+    /// Opens a device on what its store holds, with a token.
+    pub(super) async fn start_device(&self, device: usize, token: &str) -> Result<Grid, String> {
         let party = device_party(device);
         let runtime = self.runtime(party);
         let opened = self.with_device(device, |side| {
@@ -316,7 +316,7 @@ impl World {
             .runtime(Arc::new(runtime))
             .storage_backend(Arc::new(store))
             .transport((self.simulation.transport)(transport))
-            .token(self.tokens.of(device))
+            .token(token)
             .server(url(0));
         for codec in &self.simulation.codecs {
             builder = builder.codec(codec.clone());
