@@ -77,6 +77,19 @@ fn no_prefix_is_a_row() {
 }
 
 #[test]
+fn a_row_beyond_a_bound_is_damaged_like_any_other() {
+    let (records, _) = rows();
+    // One field more, of a later version, which is nested deeper than anything may be.
+    let mut row = BytesMut::from(records[0].clone());
+    row[1] += 1;
+    row.extend_from_slice(&[0x81; MAX_CBOR_DEPTH + 1]);
+    row.extend_from_slice(b"\x00");
+    let error = decode_record(&row.freeze()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert!(error.message().contains("nested"), "{error}");
+}
+
+#[test]
 fn rows_of_later_formats_say_so() {
     let (records, ops) = rows();
     let later = |row: &Bytes| Bytes::from([&[2], &row[1..]].concat());

@@ -46,9 +46,11 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    /// The kind of the error that reports this; `otherwise` unless a bound was exceeded.
+    /// The kind of the error that reports this; `otherwise` unless a bound was exceeded. What a
+    /// program stored is damaged even then: nothing that it wrote exceeds one.
     pub(super) fn kind(self, otherwise: ErrorKind) -> ErrorKind {
         match self {
+            _ if otherwise == ErrorKind::Corrupt => otherwise,
             Self::TooDeep | Self::TooManyItems | Self::TooLong => ErrorKind::TooLarge,
             _ => otherwise,
         }

@@ -51,6 +51,11 @@ fn compare(data: &[u8], length: Option<usize>) {
     let read = read.is_ok().then(|| data.len() - rest.len());
     match (length, read) {
         (Some(ours), Some(theirs)) => assert_eq!(ours, theirs, "the length of the item"),
+        // Of chunks within chunks ciborium makes something, too.
+        (None, Some(theirs))
+            if data[..theirs]
+                .iter()
+                .any(|byte| matches!(byte, 0x5f | 0x7f)) => {}
         (None, Some(theirs)) => {
             // Only a bound can be the reason.
             let error = item_length(&data[..theirs], MAX_CBOR_DEPTH, MANY);
