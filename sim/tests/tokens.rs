@@ -47,7 +47,7 @@ fn times(outcome: &Outcome, wanted: impl Fn(&Message) -> bool) -> Vec<u64> {
             message: Some(message),
             ..
         } if parties.contains(&(*from, *to)) && wanted(message) => {
-            Some(u64::try_from(happened.at.as_millis()).expect("a run is short"))
+            u64::try_from(happened.at.as_millis()).ok()
         }
         _ => None,
     };
