@@ -2,6 +2,7 @@
 
 pub mod block_on;
 pub mod conformance;
+mod counting_allocator;
 pub mod history;
 pub mod model_disk;
 pub mod process;
@@ -11,4 +12,5 @@ pub mod scenario;
 pub mod sim;
 
 pub use block_on::block_on;
+pub use counting_allocator::CountingAllocator;
 pub use model_disk::ModelDisk;

@@ -12,7 +12,12 @@ use std::time::Instant;
 use clap::Parser;
 use grid_core::mutation::Mutation;
 use grid_sim::{mutations, report, scenarios};
+use grid_testkit::CountingAllocator;
 use grid_testkit::scenario::{self, KeptRun, Outcome, Plan, Simulation, Summary};
+
+/// Lets every run see that its memory is bounded and given back.
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// Runs the client and the server that ship on simulated time, links, disks and stores.
 #[derive(Debug, Parser)]

@@ -1,6 +1,10 @@
 //! Every scenario holds, and one seed gives one trace. `GRID_SIM_RUNS` sets how many runs there are.
 
 use grid_sim::scenarios;
+use grid_testkit::CountingAllocator;
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// How many runs there are over all scenarios unless `GRID_SIM_RUNS` says otherwise.
 const RUNS: u64 = 1000;

@@ -11,6 +11,7 @@ use super::agree::agree;
 use super::event::{Event, TimedEvent};
 use super::fault::Fault;
 use super::invariant::{Invariant, View};
+use super::memory::Memory;
 use super::outcome::{Counts, Outcome};
 use super::plan::Plan;
 use super::simulation::Simulation;
@@ -28,6 +29,12 @@ const MAX_POLLS: u64 = 3_000_000;
 
 /// Runs a plan of a seed.
 pub(super) fn run(simulation: &Simulation, seed: u64, plan: &Plan, record: bool) -> Outcome {
+    let memory = Memory::begin();
+    let outcome = run_world(simulation, seed, plan, record);
+    memory.check(simulation, outcome)
+}
+
+fn run_world(simulation: &Simulation, seed: u64, plan: &Plan, record: bool) -> Outcome {
     #[cfg(feature = "mutations")]
     grid_core::mutation::plant(simulation.mutation);
     let world = World::new(simulation, seed, plan.order);

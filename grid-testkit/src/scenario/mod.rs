@@ -34,6 +34,7 @@ mod invariants;
 mod kept_run;
 mod ledger;
 mod medium;
+mod memory;
 mod merge_rule;
 mod mixed_writes;
 mod outcome;

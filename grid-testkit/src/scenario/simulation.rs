@@ -17,6 +17,7 @@ use super::mixed_writes::{MixedWrites, NoForbiddenKeys};
 use super::outcome::Outcome;
 use super::plan::{Draw, Plan};
 use super::workload::Workload;
+use crate::CountingAllocator;
 
 type Make<T> = Arc<dyn Fn() -> Box<T> + Send + Sync>;
 type MakeStore = Arc<dyn Fn(usize) -> Box<dyn DeviceStore> + Send + Sync>;
@@ -61,6 +62,7 @@ pub struct Simulation {
     pub(super) transport: WrapTransport,
     pub(super) invariants: Vec<Make<dyn Invariant>>,
     pub(super) rhythm: Duration,
+    pub(super) memory: Option<usize>,
     #[cfg(feature = "mutations")]
     pub(super) mutation: Option<grid_core::mutation::Mutation>,
 }
@@ -123,6 +125,7 @@ impl Simulation {
             transport: Arc::new(|transport| transport),
             invariants: invariants::all(),
             rhythm: Duration::from_millis(1),
+            memory: None,
             #[cfg(feature = "mutations")]
             mutation: None,
         }
@@ -276,6 +279,15 @@ impl Simulation {
         self
     }
 
+    /// The most bytes that a run may hold, all parties and the simulator together. Unless set, it
+    /// follows from the number of operations, which are taken to be small. Only a program that
+    /// installs [`CountingAllocator`](crate::CountingAllocator) holds its runs to it.
+    #[must_use]
+    pub fn memory(mut self, most_bytes: usize) -> Self {
+        self.memory = Some(most_bytes);
+        self
+    }
+
     /// Plants a bug in the grid itself; see [`grid_core::mutation`].
     #[cfg(feature = "mutations")]
     #[must_use]
@@ -320,6 +332,14 @@ impl Simulation {
     /// As [`Simulation::run_plan`], and keeps everything that happens.
     #[must_use]
     pub fn record(&self, seed: u64, plan: &Plan) -> Outcome {
-        direct::run(self, seed, plan, true)
+        let outcome = direct::run(self, seed, plan, true);
+        if outcome.failure.is_some() || !CountingAllocator::is_installed() {
+            return outcome;
+        }
+        // What a run holds is judged without what is kept of it.
+        Outcome {
+            failure: direct::run(self, seed, plan, false).failure,
+            ..outcome
+        }
     }
 }
