@@ -46,7 +46,7 @@ async fn try_recover(
 ) -> Result<(Position, Result<Owned>)> {
     let id = config.id;
     let (mut partition, position) = match persistence.load_state(id).await? {
-        Some(state) => Partition::restore(config, &state)?,
+        Some(state) => Partition::restore(config, &state).map_err(unfollowed)?,
         None => (Partition::new(config), Position(0)),
     };
     let stored = partition.save(position);
@@ -86,7 +86,8 @@ async fn try_recover(
 /// if there was any.
 ///
 /// # Errors
-/// As the journal's; `Corrupt` when a batch is damaged or does not follow on the one before.
+/// As the journal's; `Corrupt` when a batch is damaged, `Diverged` when it does not follow on the
+/// state before it.
 pub(crate) async fn replay(
     partition: &mut Partition,
     tail: &mut Position,
@@ -99,7 +100,8 @@ pub(crate) async fn replay(
             return Ok(epoch);
         }
         for entry in entries {
-            partition.apply(&Effects::decode(&entry.batch)?)?;
+            let effects = Effects::decode(&entry.batch)?;
+            partition.apply(&effects).map_err(unfollowed)?;
             *tail = entry.position;
             epoch = Some(entry.epoch);
         }
@@ -132,6 +134,15 @@ pub(crate) async fn load(
     }
     partition.finish_load();
     Ok(())
+}
+
+/// Says what to do about a state record or a batch that does not follow on what was before.
+fn unfollowed(error: Error) -> Error {
+    if error.kind() != ErrorKind::Diverged {
+        return error;
+    }
+    let message = format!("the database does not fit the journal; {WHAT_TO_DO}");
+    Error::new(ErrorKind::Diverged, "recover partition", message).with_source(error)
 }
 
 fn misfit(id: PartitionId, position: Position, truncated: Position, tail: Position) -> Error {

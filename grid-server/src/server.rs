@@ -9,7 +9,7 @@ use futures::future::{Either, select};
 use grid_core::op::RunId;
 use grid_core::partition::TableSeed;
 use grid_core::traits::{Journal, Listener, Ownership, Persistence, Runtime};
-use grid_core::{Error, ErrorKind, PartitionId, Result};
+use grid_core::{Error, ErrorKind, History, PartitionId, Result};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::builder::{Parts, ServerBuilder};
@@ -34,6 +34,7 @@ use crate::write_behind::Flusher;
 /// crash would: nothing that was acknowledged is lost.
 pub struct Server {
     handle: Handle,
+    history: History,
     listeners: Vec<Arc<dyn Listener>>,
     mailboxes: Mailboxes,
     runtime: Arc<dyn Runtime>,
@@ -68,6 +69,12 @@ impl Server {
     #[must_use]
     pub fn url(&self) -> Option<String> {
         self.listeners.first().map(|listener| listener.url())
+    }
+
+    /// The line of sequences that it is on; a restore from a backup may have begun another.
+    #[must_use]
+    pub fn history(&self) -> History {
+        self.history
     }
 
     /// The program's own way in.
@@ -129,6 +136,7 @@ impl Server {
         }
         Ok(Self {
             handle,
+            history: data_set.history,
             listeners: parts.listeners,
             mailboxes,
             runtime: parts.runtime,

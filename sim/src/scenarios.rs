@@ -1,5 +1,6 @@
 //! The scenarios: one file each. To add one, write its file and name it in the list.
 
+mod backups;
 mod clocks;
 mod crashes;
 mod deletions;
@@ -20,6 +21,7 @@ pub fn all() -> Vec<Simulation> {
         ties::simulation(),
         clocks::simulation(),
         owners::simulation(),
+        backups::simulation(),
     ]
 }
 

@@ -18,11 +18,11 @@ impl Partition {
     /// journal gives the state that was there before.
     ///
     /// # Errors
-    /// `Corrupt` when the effects do not follow on this state: then nothing was changed.
+    /// `Diverged` when the effects do not follow on this state: then nothing was changed.
     pub fn apply(&mut self, effects: &Effects) -> Result<Applied> {
         if effects.base != self.sequence {
             return Err(Error::new(
-                ErrorKind::Corrupt,
+                ErrorKind::Diverged,
                 "apply effects",
                 "a journalled batch does not follow on the state before it",
             )

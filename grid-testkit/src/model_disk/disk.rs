@@ -53,6 +53,15 @@ impl ModelDisk {
         self.lock().crash();
     }
 
+    /// A disk of its own that holds what this one holds now, synced or not; its chances, faults and
+    /// bounds are the same.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self {
+            state: Arc::new(Mutex::new(self.lock().clone())),
+        }
+    }
+
     /// From the call after the next `calls` on, the disk answers nothing but `Io` and changes
     /// nothing, until the [`crash`](ModelDisk::crash).
     pub fn cut_power_after(&self, calls: u64) {

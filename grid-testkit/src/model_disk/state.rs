@@ -9,7 +9,7 @@ use super::fault::{DiskCall, Fault};
 use super::file::ModelFile;
 
 /// Everything behind the disk's lock.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct State {
     pub(super) files: BTreeMap<String, ModelFile>,
     pub(super) capacity: usize,

@@ -22,6 +22,12 @@ pub trait Database: Send + fmt::Debug {
     /// # Errors
     /// What keeps it from connecting, in words; ends the run as failed.
     fn connect(&mut self) -> std::result::Result<Arc<dyn Persistence>, String>;
+
+    /// A database of its own that holds what this one holds now: a backup. Without one, the faults
+    /// that need backups do nothing.
+    fn copy(&self) -> Option<Box<dyn Database>> {
+        None
+    }
 }
 
 /// A database in memory.
@@ -47,6 +53,10 @@ impl Database for MemoryDatabase {
         // Several servers may be connected at once; one that crashed does nothing any more.
         Ok(self.0.clone())
     }
+
+    fn copy(&self) -> Option<Box<dyn Database>> {
+        Some(Box::new(Self(Arc::new(self.0.copy()))))
+    }
 }
 
 /// A persistence whose calls take simulated time, fail, and end with the server's power.
@@ -70,7 +80,12 @@ impl SimPersistence {
 #[async_trait]
 impl Persistence for SimPersistence {
     fn capabilities(&self) -> PersistenceCapabilities {
-        self.inner.capabilities()
+        // A database outlives the servers, whatever it is made of: journals may rely on it.
+        PersistenceCapabilities {
+            survives_process: true,
+            survives_power_loss: true,
+            ..self.inner.capabilities()
+        }
     }
 
     async fn load(

@@ -109,6 +109,9 @@ impl Watch {
                     _ => {}
                 }
             }
+            if let Event::PutBack { remains, .. } = &happened.event {
+                world.ledger.put_back(remains);
+            }
             let mut recording = lock(&world.recording);
             recording.see(happened.at, &happened.event, world);
             recording.look(happened.at, &happened.event, world);
@@ -168,7 +171,10 @@ async fn direct(cast: &Cast) -> Result<(), String> {
     let world = &cast.world;
     for server in 0..world.server_count() {
         let started = world.start_server(server).await;
-        started.map_err(|error| format!("start server {server}: {error}"))?;
+        started.map_err(|error| format!("start server {server}: {}", error.message))?;
+        if cast.restores_backups() {
+            world.back_up(server);
+        }
     }
     for device in cast.devices() {
         wake_device(cast, device).await?;
@@ -273,17 +279,7 @@ fn inflict(cast: &Cast, fault: Fault) {
             world.executor.set_clock(server_party(server), offset_ms, 0);
         }
         Fault::DiskFull { server, for_ms } => fill_disk(world, server, millis(for_ms)),
-        Fault::DiskError { server, sync, nth } => {
-            let call = if sync {
-                DiskCall::Sync
-            } else {
-                DiskCall::Append
-            };
-            world.with_server(server, |side| {
-                side.disk.fail(call, nth, DiskFault::Io);
-                side.append_faults.add(nth, sync);
-            });
-        }
+        Fault::DiskError { server, sync, nth } => fail_disk(world, server, sync, nth),
         Fault::StoreError { device, for_ms } => {
             world.with_device(device, |side| side.medium.fail_for(millis(for_ms)));
         }
@@ -313,6 +309,8 @@ fn inflict(cast: &Cast, fault: Fault) {
             world.tokens.issue(device, now_ms, Some(now_ms + lives_ms));
             renew_token(world, device, millis(renewed_after_ms), refused_ms);
         }
+        Fault::Backup { server } => world.back_up(server),
+        Fault::RestoreBackup { server, .. } => restore(cast, server, fault),
     }
 }
 
@@ -365,6 +363,18 @@ fn take_over(world: &World, server: usize, late: Duration) {
         .spawn(DIRECTOR, "tell of owners", Box::pin(tell));
 }
 
+fn fail_disk(world: &World, server: usize, sync: bool, nth: u64) {
+    let call = if sync {
+        DiskCall::Sync
+    } else {
+        DiskCall::Append
+    };
+    world.with_server(server, |side| {
+        side.disk.fail(call, nth, DiskFault::Io);
+        side.append_faults.add(nth, sync);
+    });
+}
+
 fn fill_disk(world: &World, server: usize, time: Duration) {
     world.with_server(server, |side| {
         let used: usize = side.disk.files().iter().map(|(_, length)| length).sum();
@@ -376,6 +386,27 @@ fn fill_disk(world: &World, server: usize, time: Duration) {
         mended.with_server(server, |side| side.disk.set_capacity(usize::MAX));
     };
     world.executor.spawn(DIRECTOR, "make room", Box::pin(mend));
+}
+
+/// A server loses its power and is put back to its backup.
+fn restore(cast: &Cast, server: usize, fault: Fault) {
+    let (world, party) = (&cast.world, server_party(server));
+    if let Fault::RestoreBackup {
+        part,
+        silent,
+        down_ms,
+        crash_after_io,
+        ..
+    } = fault
+        && world.server_count() == 1
+        && server == 0
+    {
+        fall(cast, party, silent, down_ms);
+        world.put_back(server, part);
+        if crash_after_io > 0 {
+            world.crash_at_io(party, crash_after_io, silent, down_ms);
+        }
+    }
 }
 
 fn crash(cast: &Cast, party: PartyId, silent: bool, down_ms: u64, after_io: u32) {
@@ -426,9 +457,13 @@ async fn start_again(world: &World, server: usize) {
     loop {
         match world.start_server(server).await {
             Ok(()) => return,
+            Err(error) if error.diverged && world.order_new_history(server) => {
+                world.sleep(START_AGAIN_AFTER).await;
+            }
             Err(error) if world.executor.now() > faults_end => {
                 world.fail(format!(
-                    "server {server} does not start after a crash: {error}"
+                    "server {server} does not start after a crash: {}",
+                    error.message
                 ));
                 return;
             }

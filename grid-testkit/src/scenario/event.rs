@@ -8,6 +8,7 @@ use grid_core::protocol::Message;
 use grid_core::traits::Epoch;
 use grid_core::{Key, MapName, OpId, PartitionId, Sequence, Stamp};
 
+use super::backup::Remains;
 use super::fault::Fault;
 use crate::sim::{Executor, FrameFate, PartyId};
 
@@ -135,6 +136,13 @@ pub enum Event {
         number: usize,
         /// What is there, and its version: none of both if there was never anything.
         found: Option<(Option<Bytes>, Stamp)>,
+    },
+    /// A server that was put back to a backup is up again.
+    PutBack {
+        /// The server.
+        server: PartyId,
+        /// What it still knows.
+        remains: Arc<Remains>,
     },
     /// All faults have ended.
     Healed,

@@ -125,6 +125,41 @@ pub enum Fault {
         /// How long the servers refuse the next one, in milliseconds from then on.
         refused_ms: u64,
     },
+    /// A backup is taken of a server's database and disk, as they are at this instant, in place of
+    /// the one before.
+    Backup {
+        /// The server.
+        server: usize,
+    },
+    /// A server loses its power, and what is under it is put back to the backup, or to how it was
+    /// when the world began. When it does not start on that, its operator orders a new history.
+    /// In runs of several servers nothing happens.
+    RestoreBackup {
+        /// The server.
+        server: usize,
+        /// What is put back.
+        part: BackupPart,
+        /// Whether the devices are not told.
+        silent: bool,
+        /// How long it is gone, in milliseconds.
+        down_ms: u64,
+        /// In the middle of which input or output after that it loses its power again; 0: it does
+        /// not.
+        crash_after_io: u32,
+    },
+}
+
+/// What is put back to a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum BackupPart {
+    /// The database; the journal is as it was left.
+    Database,
+    /// The disk with the journal; the database is as it was left.
+    Disk,
+    /// Both, which belong together.
+    Both,
 }
 
 impl Fault {
@@ -147,6 +182,8 @@ impl Fault {
             Self::DatabaseSlow { .. } => FaultKind::DatabaseSlow,
             Self::TakeOver { .. } => FaultKind::TakeOver,
             Self::ExpireToken { .. } => FaultKind::ExpireToken,
+            Self::Backup { .. } => FaultKind::Backup,
+            Self::RestoreBackup { .. } => FaultKind::RestoreBackup,
         }
     }
 
@@ -172,7 +209,9 @@ impl Fault {
             | Self::ServerClock { server, .. }
             | Self::DiskFull { server, .. }
             | Self::DiskError { server, .. }
-            | Self::TakeOver { server, .. } => Some(*server),
+            | Self::TakeOver { server, .. }
+            | Self::Backup { server }
+            | Self::RestoreBackup { server, .. } => Some(*server),
             _ => None,
         }
     }
@@ -180,7 +219,10 @@ impl Fault {
     /// Whether a party loses its power.
     #[must_use]
     pub fn is_crash(&self) -> bool {
-        matches!(self, Self::CrashServer { .. } | Self::CrashDevice { .. })
+        matches!(
+            self,
+            Self::CrashServer { .. } | Self::CrashDevice { .. } | Self::RestoreBackup { .. }
+        )
     }
 }
 
@@ -220,6 +262,10 @@ pub enum FaultKind {
     TakeOver,
     /// [`Fault::ExpireToken`]
     ExpireToken,
+    /// [`Fault::Backup`]
+    Backup,
+    /// [`Fault::RestoreBackup`]
+    RestoreBackup,
 }
 
 /// What is drawn from.
@@ -233,6 +279,8 @@ pub(super) struct Cast {
 
 /// The most input and output that passes before a crash in the middle of one.
 const MOST_IO: u64 = 40;
+/// About the input and output of a start that is refused and of one with a new history.
+const MOST_IO_OF_START: u64 = 250;
 /// How long the longest of the faults that last go on, in milliseconds.
 const LONGEST_MS: u64 = 3000;
 
@@ -297,6 +345,8 @@ impl FaultKind {
                 late_ms: if rolls(30) { 0 } else { lasting(&below) },
             },
             Self::ExpireToken => expire_token(device, &below),
+            Self::Backup => Fault::Backup { server },
+            Self::RestoreBackup => restore_backup(server, &below, &rolls),
         }
     }
 }
@@ -318,6 +368,30 @@ fn expire_token(device: usize, below: &impl Fn(u64) -> u64) -> Fault {
         lives_ms,
         renewed_after_ms: below(2 * lives_ms),
         refused_ms: below(3 * LONGEST_MS).saturating_sub(2 * LONGEST_MS),
+    }
+}
+
+fn restore_backup(
+    server: usize,
+    below: &impl Fn(u64) -> u64,
+    rolls: &impl Fn(u64) -> bool,
+) -> Fault {
+    let part = match below(3) {
+        0 => BackupPart::Database,
+        1 => BackupPart::Disk,
+        _ => BackupPart::Both,
+    };
+    let crash_after_io = if rolls(40) {
+        below(MOST_IO_OF_START)
+    } else {
+        0
+    };
+    Fault::RestoreBackup {
+        server,
+        part,
+        silent: rolls(40),
+        down_ms: below(1500),
+        crash_after_io: u32::try_from(crash_after_io).unwrap_or(0),
     }
 }
 

@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use grid_core::protocol::{Ack, Push, Verdict};
-use grid_core::{Hlc, Key, OpId, Record, Sequence, Stamp};
+use grid_core::{Hlc, Key, OpId, PartitionId, Record, Sequence, Stamp};
 
+use super::backup::Remains;
 use super::event::Told;
+use super::forgotten::Forgotten;
 
 /// One write of one device.
 #[derive(Debug, Clone)]
@@ -34,7 +36,7 @@ impl Entry {
     fn taken_at(&self, book: &Book) -> Option<Stamp> {
         let op = self.op?;
         let hlc = *book.times.get(&op)?;
-        let taken = book.ruled.get(&op) == Some(&Ruling::Taken);
+        let taken = book.ruling(op) == Some(Ruling::Taken);
         taken.then_some(Stamp { hlc, op })
     }
 }
@@ -54,7 +56,9 @@ enum Ruling {
 struct Book {
     entries: Vec<Entry>,
     /// What servers ruled, as far as they said it.
-    ruled: BTreeMap<OpId, Ruling>,
+    ruled: BTreeMap<OpId, (Ruling, PartitionId)>,
+    /// Ops whose verdict a server forgot.
+    forgotten: Forgotten,
     /// Ops whose device had never seen their key.
     creations: BTreeSet<OpId>,
     /// The times of ops, as their devices pushed them or as a server stamped them anew.
@@ -103,6 +107,7 @@ impl Ledger {
         book.creations.extend(creations.map(|op| op.id));
         for op in &push.ops {
             book.times.entry(op.id).or_insert(op.hlc);
+            book.forgotten.pushed(op.id);
         }
     }
 
@@ -115,8 +120,9 @@ impl Ledger {
         };
         for range in &ack.accepted {
             let numbers = range.first..range.first.saturating_add(range.count);
-            book.ruled
-                .extend(numbers.map(|number| (op(number), Ruling::Taken)));
+            for number in numbers {
+                book.rule(op(number), Ruling::Taken, ack.partition);
+            }
         }
         for exception in &ack.exceptions {
             let ruling = match exception.verdict {
@@ -124,11 +130,22 @@ impl Ledger {
                 Verdict::Superseded(_) => Ruling::Superseded,
                 Verdict::Accepted | Verdict::Restamped(_) => Ruling::Taken,
             };
-            book.ruled.insert(op(exception.number), ruling);
+            book.rule(op(exception.number), ruling, ack.partition);
             if let Verdict::Restamped(hlc) = &exception.verdict {
                 book.times.insert(op(exception.number), *hlc);
             }
         }
+    }
+
+    /// Notes that a server was put back to a backup: of what it does not know any more nothing is
+    /// certain, but that devices bring again what they still have pending.
+    pub(super) fn put_back(&self, remains: &Remains) {
+        let book = &mut *self.lock();
+        let lost = |op: OpId, partition| !remains.has_decided(partition, op);
+        let ops = book.ruled.extract_if(.., |op, (_, of)| lost(*op, *of));
+        let ops: Vec<OpId> = ops.map(|(op, _)| op).collect();
+        book.times.retain(|op, _| !ops.contains(op));
+        book.forgotten.add(ops);
     }
 
     /// The keys that were written, by map.
@@ -149,7 +166,7 @@ impl Ledger {
         let book = self.lock();
         let record = |entry: &Entry| {
             let op = entry.op?;
-            let ruling = book.ruled.get(&op)?;
+            let ruling = book.ruling(op)?;
             let hlc = *book.times.get(&op)?;
             let record = Record {
                 key: Key::new(&entry.key).ok()?,
@@ -158,7 +175,7 @@ impl Ledger {
                 sequence: Sequence::ZERO,
                 expires_at_ms: None,
             };
-            (*ruling != Ruling::Refused).then(|| (entry.map.clone(), record))
+            (ruling != Ruling::Refused).then(|| (entry.map.clone(), record))
         };
         book.entries.iter().filter_map(record).collect()
     }
@@ -167,8 +184,13 @@ impl Ledger {
     pub(super) fn check_refused(&self, state: &FinalState) -> Result<(), String> {
         let book = self.lock();
         for entry in &book.entries {
-            let ruling = entry.op.and_then(|op| book.ruled.get(&op));
-            match (&entry.told, ruling) {
+            let ruling = entry.op.and_then(|op| book.ruling(op));
+            let told = if book.was_forgotten(entry) {
+                &Told::Unknown
+            } else {
+                &entry.told
+            };
+            match (told, ruling) {
                 (Told::Durable, None) => {
                     return Err(format!("never decided: {}", describe(entry)));
                 }
@@ -192,13 +214,19 @@ impl Ledger {
         let book = self.lock();
         let entries = &book.entries;
         for ((map, key), found) in state {
-            check_winner(entries, map, key, found)?;
+            check_winner(&book, map, key, found)?;
             if steady && !forgets {
                 book.check_own_order(found)?;
             }
         }
         for entry in entries {
-            let ruling = entry.op.and_then(|op| book.ruled.get(&op));
+            let ruling = entry.op.and_then(|op| book.ruling(op));
+            if book.was_forgotten(entry) {
+                if ruling.is_some_and(|ruling| ruling != Ruling::Refused) {
+                    check_not_lost(&book, entry, state, forgets)?;
+                }
+                continue;
+            }
             match (&entry.told, ruling) {
                 (Told::Rejected(_) | Told::Unknown | Told::Failed(_), _) => {}
                 // Its device lost its power before it was told; what the server said stands.
@@ -212,6 +240,23 @@ impl Ledger {
 }
 
 impl Book {
+    /// What a server ruled, as far as it was not forgotten since.
+    fn ruling(&self, op: OpId) -> Option<Ruling> {
+        self.ruled.get(&op).map(|(ruling, _)| *ruling)
+    }
+
+    fn rule(&mut self, op: OpId, ruling: Ruling, partition: PartitionId) {
+        if self.forgotten.is_of_the_op(op) {
+            self.ruled.insert(op, (ruling, partition));
+        }
+    }
+
+    /// Whether a server was put back to a time before it ruled: then what the device was told is not
+    /// what counts.
+    fn was_forgotten(&self, entry: &Entry) -> bool {
+        entry.op.is_some_and(|op| self.forgotten.contains(op))
+    }
+
     /// Nothing that a device wrote loses to what the same device wrote before it.
     ///
     /// What is stamped by a clock that is minutes ahead is stamped anew, by as much as the clock
@@ -225,12 +270,14 @@ impl Book {
         let Some(won) = earlier.last() else {
             return Ok(());
         };
+        let is_taken = |entry: &Entry| {
+            let ruled = entry.op.and_then(|op| self.ruling(op));
+            ruled.is_some_and(|ruling| ruling != Ruling::Refused)
+        };
         let counts = |entry: &&Entry| match &entry.told {
+            _ if self.was_forgotten(entry) => is_taken(entry),
             Told::Acked | Told::Superseded => true,
-            Told::Durable => {
-                let ruled = entry.op.and_then(|op| self.ruled.get(&op));
-                ruled.is_some_and(|ruling| *ruling != Ruling::Refused)
-            }
+            Told::Durable => is_taken(entry),
             _ => false,
         };
         let mut own = later.iter().filter(|entry| {
@@ -280,7 +327,8 @@ pub(super) fn shown(value: &[u8]) -> String {
 }
 
 /// The version that won was written by somebody, with this value, and nobody was told otherwise.
-fn check_winner(entries: &[Entry], map: &str, key: &str, found: &Versioned) -> Result<(), String> {
+fn check_winner(book: &Book, map: &str, key: &str, found: &Versioned) -> Result<(), String> {
+    let entries = &book.entries;
     let here = |entry: &&Entry| entry.map == map && entry.key == key;
     let by_id = entries.iter().find(|e| e.op == Some(found.stamp.op));
     if let Some(writer) = by_id {
@@ -292,6 +340,7 @@ fn check_winner(entries: &[Entry], map: &str, key: &str, found: &Versioned) -> R
             ));
         }
         return match writer.told {
+            Told::Superseded | Told::Rejected(_) if book.was_forgotten(writer) => Ok(()),
             Told::Superseded | Told::Rejected(_) | Told::Failed(_) => {
                 Err(format!("it won all the same: {}", describe(writer)))
             }

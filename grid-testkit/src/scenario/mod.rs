@@ -18,6 +18,7 @@
 //! replays it.
 
 mod agree;
+mod backup;
 mod by_turns;
 mod check;
 mod database;
@@ -29,6 +30,7 @@ mod direct;
 mod disk;
 mod event;
 mod fault;
+mod forgotten;
 mod invariant;
 mod invariants;
 mod kept_run;
@@ -54,13 +56,14 @@ mod users;
 mod workload;
 mod world;
 
+pub use backup::Remains;
 pub use check::{check, report};
 pub use database::{Database, MemoryDatabase};
 pub use device::{Device, Turn};
 pub use device_store::{DeviceStore, MemoryDeviceStore};
 pub use diagram::render as render_diagram;
 pub use event::{Event, TimedEvent, Told};
-pub use fault::{Fault, FaultKind};
+pub use fault::{BackupPart, Fault, FaultKind};
 pub use invariant::{Invariant, View};
 pub use kept_run::KeptRun;
 pub use ledger::{FinalState, Versioned};

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use grid_core::Result;
-use grid_core::traits::{Journal, Listener, Ownership, Runtime};
+use grid_core::traits::{Listener, Ownership, Runtime};
+use grid_core::{Error, ErrorKind};
 use grid_server::journal::{JournalOptions, LocalJournal};
 use grid_server::{MemoryJournal, Server};
 
+use super::backup::Backup;
 use super::database::{Database, SimPersistence};
 use super::disk::SimDisk;
 use super::event::EventLog;
@@ -42,6 +43,11 @@ pub(super) struct ServerSide {
     /// What goes wrong with appends to a journal that is shared.
     pub(super) append_faults: AppendFaults,
     pub(super) running: Option<Server>,
+    pub(super) backup: Option<Backup>,
+    /// Whether it was put back to the backup, and was not up since.
+    pub(super) put_back: bool,
+    /// Whether its operator orders a new history when it starts.
+    pub(super) ordered: bool,
 }
 
 /// All that a server needs to start, taken out of the world's locks.
@@ -55,6 +61,41 @@ pub(super) struct Start {
     pub(super) shared: Option<WayToShared>,
     pub(super) tokens: Tokens,
     pub(super) events: EventLog,
+    pub(super) new_history: bool,
+}
+
+/// Why a server did not start.
+#[derive(Debug)]
+pub(super) struct NotStarted {
+    pub(super) message: String,
+    /// Whether its operator has to order a new history.
+    pub(super) diverged: bool,
+}
+
+impl From<Error> for NotStarted {
+    fn from(error: Error) -> Self {
+        Self {
+            message: error.to_string(),
+            diverged: error.kind() == ErrorKind::Diverged,
+        }
+    }
+}
+
+impl From<String> for NotStarted {
+    fn from(message: String) -> Self {
+        Self {
+            message,
+            diverged: false,
+        }
+    }
+}
+
+/// How the servers' journals are kept.
+pub(super) fn journal_options() -> JournalOptions {
+    JournalOptions {
+        segment_bytes: SEGMENT_BYTES,
+        ..JournalOptions::default()
+    }
 }
 
 impl Start {
@@ -63,7 +104,7 @@ impl Start {
         self,
         simulation: &Simulation,
         database: &std::sync::Mutex<Box<dyn Database>>,
-    ) -> std::result::Result<Server, String> {
+    ) -> Result<Server, NotStarted> {
         let persistence = database
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -81,8 +122,10 @@ impl Start {
                 .ownership(shared.ownership),
             None => {
                 let disk = SimDisk::new(self.disk, self.disk_medium);
-                let journal = local_journal(disk, &self.runtime).await;
-                builder.journal(journal.map_err(|error| error.to_string())?)
+                let journal =
+                    LocalJournal::open(Arc::new(disk), self.runtime.clone(), journal_options())
+                        .await?;
+                builder.journal(Arc::new(journal))
             }
         };
         builder = builder
@@ -92,6 +135,7 @@ impl Start {
             .authenticator(Arc::new(door))
             .policy(simulation.policy.clone())
             .listen(self.listener)
+            .new_history(self.new_history)
             .settings(simulation.settings.clone());
         if let Some(resolver) = &simulation.resolver {
             builder = builder.resolver(resolver.clone());
@@ -103,15 +147,6 @@ impl Start {
             let layer = layer.clone();
             builder = builder.layer(move |inner| layer(inner));
         }
-        builder.start().await.map_err(|error| error.to_string())
+        Ok(builder.start().await?)
     }
-}
-
-async fn local_journal(disk: SimDisk, runtime: &Arc<dyn Runtime>) -> Result<Arc<dyn Journal>> {
-    let options = JournalOptions {
-        segment_bytes: SEGMENT_BYTES,
-        ..JournalOptions::default()
-    };
-    let journal = LocalJournal::open(Arc::new(disk), runtime.clone(), options).await?;
-    Ok(Arc::new(journal))
 }

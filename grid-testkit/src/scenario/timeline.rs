@@ -6,6 +6,7 @@ use bytes::Bytes;
 use grid_core::Stamp;
 use grid_core::protocol::{Ack, Delta, Message, RepairStep};
 
+use super::backup::Remains;
 use super::event::{Event, TimedEvent};
 use super::ledger::shown;
 use super::outcome::Outcome;
@@ -87,7 +88,8 @@ fn line(happened: &TimedEvent) -> Option<(String, String)> {
         Event::Stored { .. }
         | Event::Journalled { .. }
         | Event::Audit { .. }
-        | Event::Audited { .. } => behind(&happened.event),
+        | Event::Audited { .. }
+        | Event::PutBack { .. } => behind(&happened.event),
         Event::Healed => Some(("fault".to_owned(), "everything heals".to_owned())),
     }
 }
@@ -126,6 +128,9 @@ fn behind(event: &Event) -> Option<(String, String)> {
             "auditor".to_owned(),
             format!("is told {}", found_in_words(found)),
         )),
+        Event::PutBack { server, remains } => {
+            Some((name_of(*server), put_back(remains).to_owned()))
+        }
         _ => None,
     }
 }
@@ -136,6 +141,15 @@ pub(super) fn found_in_words(found: &Option<(Option<Bytes>, Stamp)>) -> String {
         None => "that there is nothing".to_owned(),
         Some((None, stamp)) => format!("that it is gone at {stamp}"),
         Some((Some(value), stamp)) => format!("{} at {stamp}", shown(value)),
+    }
+}
+
+/// What a server that was put back to a backup says of itself.
+pub(super) fn put_back(remains: &Remains) -> &'static str {
+    if remains.is_new_history() {
+        "is back at its backup, and begins a new history"
+    } else {
+        "is back at its backup, in the same history"
     }
 }
 

@@ -7,7 +7,7 @@ use grid_client::Grid;
 
 use super::device::{Device, Turn};
 use super::fault::Fault;
-use super::plan::Plan;
+use super::plan::{Plan, TimedFault};
 use super::world::{World, device_party};
 use crate::sim::{Executor, Stream};
 
@@ -54,6 +54,12 @@ impl Cast {
         self.plan.faults.iter().any(|fault| {
             matches!(fault.fault, Fault::CrashDevice { down_ms, .. } if down_ms >= retention)
         })
+    }
+
+    /// Whether a server is put back to a backup.
+    pub(super) fn restores_backups(&self) -> bool {
+        let restores = |fault: &TimedFault| matches!(fault.fault, Fault::RestoreBackup { .. });
+        self.plan.faults.iter().any(restores)
     }
 
     /// What the user of a device does, in order of time.

@@ -18,7 +18,7 @@ use super::ledger::Ledger;
 use super::medium::{Medium, Power};
 use super::owners::{Owners, node_name};
 use super::recording::Recording;
-use super::server_side::{ServerSide, Shared, Start, WayToShared};
+use super::server_side::{NotStarted, ServerSide, Shared, Start, WayToShared};
 use super::shared_journal::{AppendFaults, SharedJournal};
 use super::simulation::Simulation;
 use super::storage::SimStorage;
@@ -93,7 +93,7 @@ pub(super) struct Inner {
     pub(super) ledger: Ledger,
     servers: Vec<Mutex<ServerSide>>,
     shared: Option<Shared>,
-    database: Mutex<Box<dyn Database>>,
+    pub(super) database: Mutex<Box<dyn Database>>,
     devices: Vec<Mutex<DeviceSide>>,
     fuses: Arc<Fuses>,
     /// Parties whose power went in the middle of input or output, and that are not yet seen to.
@@ -161,6 +161,9 @@ impl World {
                 database_medium: medium(party),
                 append_faults: AppendFaults::default(),
                 running: None,
+                backup: None,
+                put_back: false,
+                ordered: false,
             })
         });
         let devices = (0..simulation.devices).map(|device| {
@@ -252,7 +255,8 @@ impl World {
     }
 
     /// Starts a server on what is left of its disk and of the database.
-    pub(super) async fn start_server(&self, server: usize) -> Result<(), String> {
+    pub(super) async fn start_server(&self, server: usize) -> Result<(), NotStarted> {
+        let candidates = self.candidates(server).await?;
         let party = server_party(server);
         let listener = self.network.transport(party).listen(&url(server)).await;
         let listener = listener.map_err(|error| error.to_string())?;
@@ -275,9 +279,13 @@ impl World {
             }),
             tokens: self.tokens.clone(),
             events: self.events.clone(),
+            new_history: side.ordered,
         });
-        let start = start.ok_or("there is no such server")?;
+        let start = start.ok_or_else(|| "there is no such server".to_owned())?;
         let running = start.run(&self.simulation, &self.database).await?;
+        if let Some(candidates) = candidates {
+            self.is_back(server, candidates, &running);
+        }
         self.with_server(server, |side| side.running = Some(running));
         self.emit(Event::Up(party));
         Ok(())

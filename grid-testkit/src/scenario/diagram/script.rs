@@ -13,7 +13,7 @@ use crate::scenario::event::{Event, TimedEvent, Told};
 use crate::scenario::fault::Fault;
 use crate::scenario::ledger::shown;
 use crate::scenario::outcome::Outcome;
-use crate::scenario::timeline::{describe, fate_name, found_in_words};
+use crate::scenario::timeline::{describe, fate_name, found_in_words, put_back};
 use crate::scenario::world::{DATABASE, DIRECTOR, device_party, name_of, server_party};
 use crate::sim::{FrameFate, NOBODY, PartyId};
 
@@ -52,6 +52,9 @@ impl Writer {
             Event::Fault(fault) => self.fault(at, fault),
             Event::Down(party) => self.plain(at, *party, Mark::Down, "loses its power"),
             Event::Up(party) => self.plain(at, *party, Mark::Up, "is up"),
+            Event::PutBack { server, remains } => {
+                self.plain(at, *server, Mark::Up, put_back(remains));
+            }
             Event::Healed => self.plain(at, DIRECTOR, Mark::Fault, "everything heals"),
             Event::Stored { .. } => self.stored(at, &happened.event),
             Event::Journalled {

@@ -21,6 +21,11 @@ impl Invariant for AppliedOnce {
     }
 
     fn observe(&mut self, event: &Event, _: &View<'_>) -> Result<(), String> {
+        if let Event::PutBack { remains, .. } = event {
+            // What came later may come again, elsewhere.
+            self.places
+                .retain(|_, (partition, at)| *at <= remains.sequence(*partition));
+        }
         let Some((_, delta)) = sent_delta(event) else {
             return Ok(());
         };

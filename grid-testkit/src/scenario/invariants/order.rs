@@ -19,6 +19,11 @@ impl Invariant for DeviceOrder {
     }
 
     fn observe(&mut self, event: &Event, _: &View<'_>) -> Result<(), String> {
+        if let Event::PutBack { remains, .. } = event {
+            for ((partition, _), run) in &mut self.seen {
+                run.retain(|at, _| *at <= remains.sequence(*partition));
+            }
+        }
         let Some((_, delta)) = sent_delta(event) else {
             return Ok(());
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use grid_core::protocol::Message;
-use grid_core::{Hlc, Key, MapName, Sequence, Stamp};
+use grid_core::{Hlc, Key, MapName, PartitionId, Sequence, Stamp};
 
 use super::sent::{sent, sent_delta};
 use super::views::Views;
@@ -18,6 +18,7 @@ const SEEN_LATE: Duration = Duration::from_secs(1);
 struct Version {
     stamp: Stamp,
     removed: bool,
+    partition: PartitionId,
     /// When it was first seen.
     at: Duration,
 }
@@ -58,6 +59,11 @@ impl Invariant for NoRevival {
                 }
             }
         }
+        if let Event::PutBack { remains, .. } = event {
+            for versions in self.seen.values_mut() {
+                versions.retain(|at, version| *at <= remains.sequence(version.partition));
+            }
+        }
         let Some((link, delta)) = sent_delta(event).filter(|_| view.later_wins()) else {
             return Ok(());
         };
@@ -74,6 +80,7 @@ impl Invariant for NoRevival {
             let version = Version {
                 stamp: record.stamp,
                 removed: record.is_tombstone(),
+                partition: delta.partition,
                 at: view.now(),
             };
             versions.entry(record.sequence).or_insert(version);

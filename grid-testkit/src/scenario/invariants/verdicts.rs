@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use grid_core::protocol::{Message, Verdict};
-use grid_core::{OpId, RunId, Stamp};
+use grid_core::{OpId, PartitionId, RunId, Stamp};
 
 use super::sent::{sent, sent_delta};
 use crate::scenario::{Event, Invariant, View};
@@ -13,7 +13,7 @@ use crate::scenario::{Event, Invariant, View};
 #[derive(Debug, Default)]
 pub(super) struct VerdictsAreTrue {
     issued: BTreeMap<OpId, Stamp>,
-    refused: BTreeSet<OpId>,
+    refused: BTreeMap<OpId, PartitionId>,
     /// Runs whose clock is ahead: the server stamps their ops anew, and does not tell those that
     /// lost.
     ahead: BTreeSet<RunId>,
@@ -25,6 +25,11 @@ impl Invariant for VerdictsAreTrue {
     }
 
     fn observe(&mut self, event: &Event, view: &View<'_>) -> Result<(), String> {
+        if let Event::PutBack { remains, .. } = event {
+            // A refusal that is forgotten may turn out otherwise.
+            self.refused
+                .retain(|op, partition| remains.has_decided(*partition, *op));
+        }
         match sent(event) {
             Some((_, Message::Push(push))) => {
                 for op in &push.ops {
@@ -40,14 +45,14 @@ impl Invariant for VerdictsAreTrue {
                         run: ack.run,
                         number: exception.number,
                     };
-                    self.verdict(op, &exception.verdict, view)?;
+                    self.verdict(op, ack.partition, &exception.verdict, view)?;
                 }
             }
             _ => {}
         }
         if let Some((_, delta)) = sent_delta(event) {
             let mut records = delta.records.iter();
-            if let Some(trace) = records.find(|one| self.refused.contains(&one.stamp.op)) {
+            if let Some(trace) = records.find(|one| self.refused.contains_key(&one.stamp.op)) {
                 return Err(format!(
                     "{} holds op {}, which was refused",
                     trace.key, trace.stamp.op
@@ -63,10 +68,16 @@ impl Invariant for VerdictsAreTrue {
 const AHEAD_MS: u64 = 30_000;
 
 impl VerdictsAreTrue {
-    fn verdict(&mut self, op: OpId, verdict: &Verdict, view: &View<'_>) -> Result<(), String> {
+    fn verdict(
+        &mut self,
+        op: OpId,
+        partition: PartitionId,
+        verdict: &Verdict,
+        view: &View<'_>,
+    ) -> Result<(), String> {
         match verdict {
             Verdict::Rejected { .. } => {
-                self.refused.insert(op);
+                self.refused.insert(op, partition);
             }
             Verdict::Superseded(by) => {
                 let forgotten = by.op == OpId::default();

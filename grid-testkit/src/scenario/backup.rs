@@ -1,0 +1,253 @@
+//! Backups of what is under a server, and what one that was put back to a backup still knows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use grid_core::partition::{Effects, Partition, PartitionConfig, TableSeed};
+use grid_core::traits::{Journal, Persistence, Position, RecordCursor};
+use grid_core::{DigestKey, History, OpId, PartitionId, Result, Sequence};
+use grid_server::Server;
+use grid_server::journal::LocalJournal;
+
+use super::database::Database;
+use super::event::Event;
+use super::fault::BackupPart;
+use super::server_side::journal_options;
+use super::world::{DIRECTOR, World, lock, server_party};
+use crate::ModelDisk;
+
+/// The pseudo partition under which a data set keeps its history.
+const IDENTITY: PartitionId = PartitionId(u16::MAX);
+const LOAD_RECORDS: usize = 1000;
+const READ_BYTES: usize = 1 << 20;
+
+/// A server's database and disk as they were at one instant.
+#[derive(Debug)]
+pub(super) struct Backup {
+    database: Box<dyn Database>,
+    disk: ModelDisk,
+}
+
+/// What a server that was put back to a backup still knows.
+#[derive(Debug)]
+pub struct Remains {
+    partitions: BTreeMap<PartitionId, Partition>,
+    new_history: bool,
+}
+
+impl Remains {
+    /// Whether the server knows the verdict of an op that was decided in this partition.
+    #[must_use]
+    pub fn has_decided(&self, partition: PartitionId, op: OpId) -> bool {
+        let partition = self.partitions.get(&partition);
+        partition.is_some_and(|partition| partition.has_decided(op))
+    }
+
+    /// Up to which change the server knows a partition.
+    #[must_use]
+    pub fn sequence(&self, partition: PartitionId) -> Sequence {
+        let partition = self.partitions.get(&partition);
+        partition.map_or(Sequence::ZERO, |known| known.sequence().max(known.newest()))
+    }
+
+    /// Whether its cursors are of another history than those before.
+    #[must_use]
+    pub fn is_new_history(&self) -> bool {
+        self.new_history
+    }
+}
+
+/// What there is to be known before a server that was put back starts.
+#[derive(Debug)]
+pub(super) struct Candidates {
+    history: Option<History>,
+    database: BTreeMap<PartitionId, Partition>,
+    /// What the journal leads to, if it fits the database.
+    whole: Option<BTreeMap<PartitionId, Partition>>,
+}
+
+impl Candidates {
+    /// What `server`, which has just started on it, has to know.
+    ///
+    /// # Errors
+    /// When it should not have started.
+    fn choose(self, server: &Server) -> std::result::Result<Remains, String> {
+        let new_history = Some(server.history()) != self.history;
+        let partitions = if new_history {
+            self.database
+        } else {
+            self.whole
+                .ok_or("a server serves though its database does not fit its journal")?
+        };
+        Ok(Remains {
+            partitions,
+            new_history,
+        })
+    }
+}
+
+impl World {
+    /// Takes a backup of what is under a server, in place of the one before.
+    pub(super) fn back_up(&self, server: usize) {
+        let Some(database) = lock(&self.database).copy() else {
+            return;
+        };
+        self.with_server(server, |side| {
+            let disk = side.disk.copy();
+            // As a snapshot of a volume is: what was not synced may be in it or not.
+            disk.crash();
+            disk.set_capacity(usize::MAX);
+            side.backup = Some(Backup { database, disk });
+        });
+    }
+
+    /// Puts what is under a server, which is down, back to its backup; false when there is none.
+    pub(super) fn put_back(&self, server: usize, part: BackupPart) -> bool {
+        let put_back = self.with_server(server, |side| {
+            let backup = side.backup.as_ref()?;
+            let (database, disk) = (backup.database.copy()?, backup.disk.copy());
+            if part != BackupPart::Disk {
+                *lock(&self.database) = database;
+            }
+            if part != BackupPart::Database {
+                side.disk = disk;
+            }
+            side.put_back = true;
+            side.ordered = false;
+            Some(())
+        });
+        put_back.flatten().is_some()
+    }
+
+    /// The operator of a server that was put back and does not start on that orders a new history;
+    /// false when it was not put back, or the order was given already.
+    pub(super) fn order_new_history(&self, server: usize) -> bool {
+        let ordered = self.with_server(server, |side| {
+            side.put_back && !std::mem::replace(&mut side.ordered, true)
+        });
+        ordered == Some(true)
+    }
+
+    /// Reads what is under a server that was put back; none if it was not.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub(super) async fn candidates(
+        &self,
+        server: usize,
+    ) -> std::result::Result<Option<Candidates>, String> {
+        let disk = self.with_server(server, |side| side.put_back.then(|| side.disk.copy()));
+        let Some(disk) = disk.flatten() else {
+            return Ok(None);
+        };
+        let persistence = lock(&self.database).connect()?;
+        let runtime = Arc::new(self.runtime(DIRECTOR));
+        let journal = LocalJournal::open(Arc::new(disk), runtime, journal_options()).await;
+        let count = self.simulation.settings.partition_count;
+        let read = read(&*persistence, journal.ok().as_ref(), count).await;
+        read.map(Some).map_err(|error| error.to_string())
+    }
+
+    /// Tells what a server that was put back, and is up again, knows.
+    pub(super) fn is_back(&self, server: usize, candidates: Candidates, running: &Server) {
+        self.with_server(server, |side| {
+            side.put_back = false;
+            side.ordered = false;
+        });
+        match candidates.choose(running) {
+            Ok(remains) => self.emit(Event::PutBack {
+                server: server_party(server),
+                remains: Arc::new(remains),
+            }),
+            Err(failure) => self.fail(failure),
+        }
+    }
+}
+
+/// Reads a database, and the journal after it.
+async fn read(
+    persistence: &dyn Persistence,
+    journal: Option<&LocalJournal>,
+    count: u16,
+) -> Result<Candidates> {
+    let history = persistence.load_state(IDENTITY).await?;
+    let mut candidates = Candidates {
+        history: history.map(|state| state.history),
+        database: BTreeMap::new(),
+        whole: journal.map(|_| BTreeMap::new()),
+    };
+    for id in (0..count).map(PartitionId) {
+        let (partition, position) = load(persistence, id).await?;
+        candidates.database.insert(id, partition.clone());
+        if let (Some(whole), Some(journal)) = (&mut candidates.whole, journal) {
+            match replay(partition, position, journal).await? {
+                Some(partition) => {
+                    whole.insert(id, partition);
+                }
+                None => candidates.whole = None,
+            }
+        }
+    }
+    Ok(candidates)
+}
+
+async fn load(persistence: &dyn Persistence, id: PartitionId) -> Result<(Partition, Position)> {
+    let state = persistence.load_state(id).await?;
+    let config = PartitionConfig {
+        id,
+        history: state
+            .as_ref()
+            .map(|state| state.history)
+            .unwrap_or_default(),
+        digest_key: DigestKey::default(),
+        seed: TableSeed(1, 2),
+    };
+    let (mut partition, position) = match &state {
+        Some(state) => Partition::restore(config, state)?,
+        None => (Partition::new(config), Position::default()),
+    };
+    let mut after: Option<RecordCursor> = None;
+    loop {
+        let page = persistence.load(id, after.as_ref(), LOAD_RECORDS).await?;
+        for record in &page.records {
+            partition.load(record);
+        }
+        after = page.records.last().map(|last| RecordCursor {
+            address: last.address.clone(),
+            key: last.record.key.clone(),
+        });
+        if !page.more || after.is_none() {
+            break;
+        }
+    }
+    partition.finish_load();
+    Ok((partition, position))
+}
+
+/// The partition with what the journal has after `position`; none if the two do not fit.
+async fn replay(
+    mut partition: Partition,
+    position: Position,
+    journal: &LocalJournal,
+) -> Result<Option<Partition>> {
+    let id = partition.id();
+    let extent = journal.extent(id).await?;
+    if position < extent.truncated || position > extent.tail {
+        return Ok(None);
+    }
+    let mut at = position;
+    loop {
+        let entries = journal.read(id, at, READ_BYTES).await?;
+        if entries.is_empty() {
+            break;
+        }
+        for entry in entries {
+            if partition.apply(&Effects::decode(&entry.batch)?).is_err() {
+                return Ok(None);
+            }
+            at = entry.position;
+        }
+    }
+    partition.finish_replay();
+    Ok((partition.newest() <= partition.sequence()).then_some(partition))
+}
