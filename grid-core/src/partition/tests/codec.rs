@@ -114,7 +114,7 @@ fn an_epoch_record_takes_up_a_sequence_and_changes_nothing_else() {
     assert_eq!(unstored.through, world.partition.sequence());
     // The former owner's next batch does not fit any more.
     let error = world.partition.apply(&record).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert_eq!(error.kind(), ErrorKind::Diverged);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_batch_that_does_not_follow_is_refused_and_changes_nothing() {
     );
     let before = world.partition.save(Position(0));
     let error = world.partition.apply(&skipped.effects).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert_eq!(error.kind(), ErrorKind::Diverged);
     assert_eq!(world.partition.save(Position(0)), before);
 }
 
