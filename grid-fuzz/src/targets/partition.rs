@@ -136,10 +136,6 @@ impl World {
 
     fn check_verdicts(&mut self, batch: &ProposalBatch, decided: &Decided) {
         assert_eq!(decided.outcomes.len(), batch.proposals.len());
-        for said in &batch.stored {
-            // The server may forget what the client has stored.
-            self.verdicts.retain(|op, _| op.run != said.run);
-        }
         for (proposal, outcome) in batch.proposals.iter().zip(&decided.outcomes) {
             let verdict = &outcome.verdict;
             if let Verdict::Restamped(hlc) = verdict {
@@ -161,6 +157,10 @@ impl World {
             if let Some(known) = self.verdicts.insert(id, verdict.clone()) {
                 assert_eq!(*verdict, known, "{id} is decided once");
             }
+        }
+        for said in &batch.stored {
+            // The server may forget what the client says that it has stored, even of this batch.
+            self.verdicts.retain(|op, _| op.run != said.run);
         }
     }
 
