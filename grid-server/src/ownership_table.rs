@@ -87,8 +87,9 @@ impl OwnershipTable {
         (served != 0).then_some(Epoch(served))
     }
 
-    /// Serves `partition` from now on, unless it has got another owner since `epoch`.
-    pub(crate) fn serve(&self, partition: PartitionId, epoch: Epoch) {
+    /// Serves `partition` from now on, unless it has got another owner since `epoch`; returns
+    /// whether it does.
+    pub(crate) fn serve(&self, partition: PartitionId, epoch: Epoch) -> bool {
         let index = usize::from(partition.0);
         let all = self.known();
         if let (Some(known), Some(serving)) = (all.get(index), self.serving.get(index))
@@ -96,7 +97,9 @@ impl OwnershipTable {
             && known.epoch == epoch.0
         {
             serving.store(epoch.0, Ordering::Release);
+            return true;
         }
+        false
     }
 
     /// Serves `partition` at `epoch` no longer. As long as this node counts as its owner it is to

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::{FutureExt, select_biased};
 use grid_core::partition::{Effects, PartitionConfig, TableSeed};
-use grid_core::traits::{Append, Epoch, Journal, OwnershipWatch, Persistence, Runtime};
+use grid_core::traits::{Append, Epoch, Journal, OwnershipWatch, Persistence, Position, Runtime};
 use grid_core::{Error, ErrorKind, PartitionId, Result};
 
 use crate::data_set::DataSet;
@@ -91,14 +91,10 @@ impl Takeover {
                 match self.load(partition, epoch).await {
                     Ok(None) => {}
                     Ok(Some(owned)) => {
-                        let worker = mailboxes.worker_of(partition);
-                        let begin = WorkerMessage::Begin(Box::new(owned));
-                        if mailboxes.send(worker, begin).await.is_err() {
+                        if self.hand_over(owned, epoch, mailboxes).await.is_err() {
                             // The server is ending.
                             return;
                         }
-                        // Requests that are let in from here on come after it.
-                        self.table.serve(partition, epoch);
                     }
                     Err(error) => {
                         tracing::warn!(%partition, %error, "a partition cannot be taken over yet");
@@ -107,13 +103,34 @@ impl Takeover {
                 }
             }
             if failed {
+                // What is wanted meanwhile does not wait for what fails.
                 let wait = backoff.failed(self.runtime.random());
-                self.runtime.sleep(wait).await;
+                select_biased! {
+                    () = Box::pin(self.table.wants()).fuse() => {}
+                    () = self.runtime.sleep(wait).fuse() => {}
+                }
             } else {
                 backoff.succeeded();
                 self.table.wants().await;
             }
         }
+    }
+
+    /// Gives a loaded partition to its worker, and lets requests in if it is still to be served.
+    ///
+    /// # Errors
+    /// `Closed` when the server is ending.
+    async fn hand_over(&self, owned: Owned, epoch: Epoch, mailboxes: &Mailboxes) -> Result<()> {
+        let partition = owned.partition.id();
+        let worker = mailboxes.worker_of(partition);
+        let begin = WorkerMessage::Begin(Box::new(owned));
+        mailboxes.send(worker, begin).await?;
+        if !self.table.serve(partition, epoch) {
+            // Lost while it was loaded: nobody else tells the worker, for it was not served yet.
+            let cease = WorkerMessage::Cease(partition, epoch);
+            mailboxes.send(worker, cease).await?;
+        }
+        Ok(())
     }
 }
 
@@ -163,7 +180,7 @@ async fn append(
     owned: &Owned,
     epoch: Epoch,
     record: &Effects,
-) -> Result<grid_core::traits::Position> {
+) -> Result<Position> {
     let append = Append {
         partition: owned.partition.id(),
         epoch,
@@ -212,5 +229,91 @@ async fn follow(
             // The server is ending.
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use grid_core::traits::Owner;
+    use grid_core::{DigestKey, History};
+    use grid_runtime_tokio::TokioRuntime;
+    use grid_storage_memory::MemoryPersistence;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::memory_journal::MemoryJournal;
+
+    const ID: PartitionId = PartitionId(1);
+
+    fn takeover() -> Takeover {
+        Takeover {
+            table: Arc::new(OwnershipTable::new("here".to_owned(), 3)),
+            journal: Arc::new(MemoryJournal::new()),
+            persistence: Arc::new(MemoryPersistence::new()),
+            runtime: Arc::new(TokioRuntime::current().unwrap()),
+            data_set: DataSet {
+                history: History(1),
+                digest_key: DigestKey(1),
+                partition_count: 3,
+                map_spread: 1,
+            },
+            seed: TableSeed(1, 2),
+            has_peers: true,
+        }
+    }
+
+    fn owner(node: &str, epoch: u64) -> Owner {
+        Owner {
+            node: node.to_owned(),
+            epoch: Epoch(epoch),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_later_owner_has_written_to_is_not_taken_over() {
+        let takeover = takeover();
+        takeover.table.changed(ID, &owner("here", 4));
+        let loaded = takeover.load(ID, Epoch(4)).await.unwrap();
+        assert!(loaded.is_some());
+        // Who heard of its ownership late finds what the later owner has written.
+        let stale = Takeover {
+            table: Arc::new(OwnershipTable::new("here".to_owned(), 3)),
+            ..takeover
+        };
+        stale.table.changed(ID, &owner("here", 2));
+        assert!(stale.load(ID, Epoch(2)).await.unwrap().is_none());
+        assert_eq!(stale.table.wanted(), []);
+        let written = stale.journal.extent(ID).await.unwrap();
+        assert_eq!((written.epoch, written.tail), (Epoch(4), Position(1)));
+    }
+
+    #[tokio::test]
+    async fn what_was_lost_while_it_was_loaded_is_run_no_longer() {
+        let takeover = takeover();
+        let (sender, mut mailbox) = mpsc::channel(4);
+        let mailboxes = Mailboxes::new(vec![sender]);
+        takeover.table.changed(ID, &owner("here", 2));
+        let owned = takeover.load(ID, Epoch(2)).await.unwrap().unwrap();
+        assert_eq!(takeover.table.changed(ID, &owner("there", 3)), None);
+        takeover
+            .hand_over(owned, Epoch(2), &mailboxes)
+            .await
+            .unwrap();
+        assert!(matches!(mailbox.try_recv(), Ok(WorkerMessage::Begin(_))));
+        let next = mailbox.try_recv();
+        assert!(
+            matches!(next, Ok(WorkerMessage::Cease(ID, Epoch(2)))),
+            "{next:?}"
+        );
+
+        takeover.table.changed(ID, &owner("here", 4));
+        let owned = takeover.load(ID, Epoch(4)).await.unwrap().unwrap();
+        takeover
+            .hand_over(owned, Epoch(4), &mailboxes)
+            .await
+            .unwrap();
+        assert!(matches!(mailbox.try_recv(), Ok(WorkerMessage::Begin(_))));
+        assert!(mailbox.try_recv().is_err());
+        assert_eq!(takeover.table.epoch(ID), Some(Epoch(4)));
     }
 }
