@@ -48,10 +48,15 @@ pub(crate) async fn begin(
     tracing::warn!(
         before = %before.history,
         history = %data_set.history,
-        discarded,
-        "a new history begins, as ordered: the database is the truth, and what only the journal \
-         had is discarded (so many batches); clients compare what they hold with it"
+        "a new history begins, as ordered: the database is the truth; clients compare what they \
+         hold with it"
     );
+    if discarded > 0 {
+        tracing::warn!(
+            batches = discarded,
+            "what only the journal had is discarded"
+        );
+    }
     Ok(())
 }
 

@@ -10,7 +10,8 @@ pub(super) fn corrupt(file: &str, offset: u64, found: impl Into<String>) -> Erro
         ErrorKind::Corrupt,
         "read journal",
         format!(
-            "{}; the medium lost acknowledged writes: restore the data directory from a backup",
+            "{}; the medium lost acknowledged writes: restore the data directory from a backup, or \
+             let the database be the truth: start `grid-server` once with --new-history",
             found.into()
         ),
     )
