@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use grid_core::address::Placement;
 use grid_core::protocol::{CaughtUp, Message, Selector, Subscribe};
+use grid_core::traits::{Append, Epoch, Journal, Position};
 use grid_core::{ErrorKind, History, Key, MapName, PartitionId, Sequence};
 use grid_server::{MemoryJournal, Server};
 
@@ -220,6 +221,39 @@ fn a_new_history_does_not_begin_with_nothing() {
     });
 }
 
+/// Another journal of the same data set, as of before the first write.
+async fn journal_of_before(world: &World) -> Arc<dyn Journal> {
+    let identity = PartitionId(u16::MAX);
+    let entries = world.journal.read(identity, first(world).await, 9_999);
+    let append = Append {
+        partition: identity,
+        epoch: Epoch(1),
+        tail: Position(0),
+        batch: entries.await.unwrap().pop().unwrap().batch,
+    };
+    let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::new());
+    journal.append(vec![append]).await.remove(0).unwrap();
+    journal
+}
+
+#[test]
+fn an_older_journal_than_the_database_stops_the_start() {
+    run(|mut world| async move {
+        lasting(&mut world);
+        let server = world.start().await;
+        put(&server, "k", b"1").await;
+        world.sleep(FLUSHED).await;
+        world.kill(server);
+        world.journal = journal_of_before(&world).await;
+        let told = diverged(&world).await;
+        assert!(told.contains("journal ends at: 0"), "{told}");
+        let server = ordered(&world).await;
+        assert_eq!(get(&server, "k").await, Some(cbor(b"1")));
+        put(&server, "k", b"2").await;
+        assert_eq!(get(&server, "k").await, Some(cbor(b"2")));
+    });
+}
+
 #[test]
 fn an_older_journal_than_the_database_stops_the_start_also_amid_a_flush() {
     run(|mut world| async move {
@@ -239,23 +273,7 @@ fn an_older_journal_than_the_database_stops_the_start_also_amid_a_flush() {
         let known = persistence.records.load(Ordering::SeqCst);
         assert!((1..9).contains(&known), "{known} of 9 records are stored");
         persistence.fails.store(false, Ordering::SeqCst);
-        // Another journal of the same data set, as of before the first write.
-        let donor = {
-            let mut donor = world.clone();
-            donor.persistence = Arc::new(FaultyPersistence::default());
-            donor.journal = Arc::new(MemoryJournal::new());
-            donor
-        };
-        let identity = PartitionId(u16::MAX);
-        let entries = world.journal.read(identity, first(&world).await, 9_999);
-        let append = grid_core::traits::Append {
-            partition: identity,
-            epoch: grid_core::traits::Epoch(1),
-            tail: grid_core::traits::Position(0),
-            batch: entries.await.unwrap().pop().unwrap().batch,
-        };
-        donor.journal.append(vec![append]).await.remove(0).unwrap();
-        world.journal = donor.journal;
+        world.journal = journal_of_before(&world).await;
         let told = diverged(&world).await;
         assert!(told.contains("database holds sequence"), "{told}");
         let server = ordered(&world).await;
@@ -269,7 +287,7 @@ fn an_older_journal_than_the_database_stops_the_start_also_amid_a_flush() {
     });
 }
 
-async fn first(world: &World) -> grid_core::traits::Position {
+async fn first(world: &World) -> Position {
     let identity = PartitionId(u16::MAX);
     world.journal.extent(identity).await.unwrap().truncated
 }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::FutureExt;
 use grid_core::op::{Action, Op, OpId};
+use grid_core::partition::Veto;
 use grid_core::protocol::{Message, Push, RejectReason, Selector, Stored, Subscribe};
 use grid_core::{
     Error, ErrorKind, History, Hlc, Key, MapName, PartitionId, Result, RunId, Sequence,
@@ -31,6 +32,10 @@ fn validate(session: &Arc<Session>, message: Message) -> Result<Request> {
 }
 
 fn validate_by(settings: &Settings, session: &Arc<Session>, message: Message) -> Result<Request> {
+    validated(settings, Request::new(session.clone(), message))
+}
+
+fn validated(settings: &Settings, request: Request) -> Result<Request> {
     let handed_on = Arc::new(std::sync::Mutex::new(None));
     let seen = handed_on.clone();
     let inner = tower::service_fn(move |request: Request| {
@@ -38,10 +43,7 @@ fn validate_by(settings: &Settings, session: &Arc<Session>, message: Message) ->
         std::future::ready(Ok::<(), Error>(()))
     });
     let mut service = ValidateLayer::new(Limits::new(settings)).layer(inner);
-    service
-        .call(Request::new(session.clone(), message))
-        .now_or_never()
-        .unwrap()?;
+    service.call(request).now_or_never().unwrap()?;
     Ok(handed_on.lock().unwrap().take().unwrap())
 }
 
@@ -121,6 +123,24 @@ fn the_bytes_of_a_value_bound_its_items() {
     let request = validate_by(&settings, &Session::for_tests(), push(0, vec![op]));
     let vetoes = request.unwrap().vetoes;
     assert!(vetoes.is_empty(), "{vetoes:?}");
+}
+
+#[test]
+fn what_a_layer_before_refused_stays_refused_for_its_reason() {
+    let veto = |message: &str| Veto {
+        reason: RejectReason::Forbidden,
+        message: message.to_owned(),
+    };
+    let long = b"\x6b01234567890";
+    let ops = vec![op(1, long), op(2, long), op(3, b"\x01")];
+    let mut request = Request::new(Session::for_tests(), push(0, ops));
+    request.vetoes.insert(0, veto("not here"));
+    request.vetoes.insert(2, veto("not now"));
+    let vetoes = validated(&settings(), request).unwrap().vetoes;
+    assert_eq!(vetoes.keys().copied().collect::<Vec<_>>(), [0, 1, 2]);
+    assert_eq!(vetoes[&0].message, "not here");
+    assert_eq!(vetoes[&1].reason, RejectReason::TooLarge);
+    assert_eq!(vetoes[&2].message, "not now");
 }
 
 #[test]
