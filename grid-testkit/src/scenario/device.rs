@@ -77,7 +77,8 @@ impl Device {
     /// Puts a value.
     ///
     /// # Errors
-    /// When the name or the key cannot be, or the value has no CBOR: mistakes of the workload.
+    /// When [`Workload::maps`](super::Workload::maps) does not name the map, the key cannot be, or
+    /// the value has no CBOR: mistakes of the workload.
     pub async fn put<T: Serialize>(&self, map: &str, key: &str, value: &T) -> Check {
         self.write(map, key, Some(encode(value)?), None).await
     }
@@ -121,7 +122,17 @@ impl Device {
     }
 
     fn map(&self, map: &str) -> Result<Map<Bytes>, String> {
+        self.is_named(map)?;
         self.grid.map(map).map_err(|error| error.to_string())
+    }
+
+    /// Whether the workload names a map: what is written to others nobody compares.
+    fn is_named(&self, map: &str) -> Check {
+        let maps = self.world.simulation.workload.maps();
+        if maps.iter().any(|name| name == map) {
+            return Ok(());
+        }
+        Err(format!("`{map}` is none of the workload's maps {maps:?}"))
     }
 
     async fn write(
@@ -131,6 +142,7 @@ impl Device {
         value: Option<Bytes>,
         if_version: Option<Stamp>,
     ) -> Check {
+        self.is_named(name)?;
         let Ok(map) = self.grid.map::<ciborium::Value>(name) else {
             // The grid was closed under its user.
             return Ok(());

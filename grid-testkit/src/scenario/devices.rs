@@ -15,6 +15,8 @@ pub(super) struct DeviceSide {
     pub(super) maps: Vec<Map<ciborium::Value>>,
     /// Which of the plan's operations its user has begun.
     pub(super) begun: usize,
+    /// The number of the operation that its user is in the middle of, while it is up.
+    pub(super) busy: Option<u32>,
     /// Whether its clock was ever far off.
     pub(super) clock_was_off: bool,
     /// Whether its clock was ever far ahead.

@@ -1,6 +1,5 @@
 //! One run: users work while faults happen, then everything heals and must agree.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,9 +12,11 @@ use super::fault::Fault;
 use super::invariant::{Invariant, View};
 use super::memory::Memory;
 use super::outcome::{Counts, Outcome};
+use super::panics::caught;
 use super::plan::Plan;
 use super::simulation::Simulation;
 use super::users::{Cast, wake_device};
+use super::within::within;
 use super::world::{DIRECTOR, World, device_party, lock, server_party};
 use crate::model_disk::{DiskCall, Fault as DiskFault};
 use crate::sim::{FrameFate, PartyId};
@@ -37,19 +38,34 @@ pub(super) fn run(simulation: &Simulation, seed: u64, plan: &Plan, record: bool)
 fn run_world(simulation: &Simulation, seed: u64, plan: &Plan, record: bool) -> Outcome {
     #[cfg(feature = "mutations")]
     grid_core::mutation::plant(simulation.mutation);
-    let world = World::new(simulation, seed, plan.order);
-    let mut watch = Watch {
-        invariants: simulation.invariants.iter().map(|make| make()).collect(),
-        counts: Counts::default(),
-        kept: record.then(Vec::new),
-    };
-    let cast = Cast::new(&world, plan);
-    let result = catch_unwind(AssertUnwindSafe(|| drive(&cast, &mut watch)));
-    let result = result.unwrap_or_else(|panic| Err(format!("panicked: {}", told_by(&panic))));
-    let outcome = Outcome {
+    let nothing = |failure| Outcome {
         simulation: simulation.name.clone(),
         seed,
         plan: plan.clone(),
+        trace_hash: 0,
+        counts: Counts::default(),
+        failure: Some(failure),
+        events: Vec::new(),
+    };
+    if let Err(misfit) = plan.fits(simulation) {
+        return nothing(misfit);
+    }
+    let made = caught(record, || {
+        let world = World::new(simulation, seed, plan.order);
+        let watch = Watch {
+            invariants: simulation.invariants.iter().map(|make| make()).collect(),
+            counts: Counts::default(),
+            kept: record.then(Vec::new),
+        };
+        (world, watch)
+    });
+    let (world, mut watch) = match made {
+        Ok(made) => made,
+        Err(panic) => return nothing(panic),
+    };
+    let cast = Cast::new(&world, plan);
+    let result = caught(record, || drive(&cast, &mut watch)).and_then(|result| result);
+    let outcome = Outcome {
         trace_hash: world.executor.trace_hash(),
         counts: Counts {
             steps: world.executor.steps(),
@@ -57,28 +73,21 @@ fn run_world(simulation: &Simulation, seed: u64, plan: &Plan, record: bool) -> O
         },
         failure: result.err(),
         events: watch.kept.unwrap_or_default(),
+        ..nothing(String::new())
     };
     // Whatever still waits for something that holds it is let go.
-    let end = catch_unwind(AssertUnwindSafe(|| {
+    let end = caught(record, || {
         (0..world.server_count()).for_each(|server| world.crash_server(server, true));
         (0..world.device_count()).for_each(|device| world.crash_device(device, true));
         world.executor.crash(DIRECTOR);
-    }));
+    });
     match end {
         Ok(()) => outcome,
         Err(panic) => Outcome {
-            failure: outcome
-                .failure
-                .or_else(|| Some(format!("panicked at its end: {}", told_by(&panic)))),
+            failure: outcome.failure.or(Some(format!("at its end it {panic}"))),
             ..outcome
         },
     }
-}
-
-fn told_by(panic: &Box<dyn std::any::Any + Send>) -> String {
-    let text = panic.downcast_ref::<String>().cloned();
-    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-        .unwrap_or_else(|| "without a message".to_owned())
 }
 
 /// What looks on.
@@ -170,17 +179,21 @@ fn drive(cast: &Cast, watch: &mut Watch) -> Result<(), String> {
 async fn direct(cast: &Cast) -> Result<(), String> {
     let world = &cast.world;
     for server in 0..world.server_count() {
-        let started = world.start_server(server).await;
-        started.map_err(|error| format!("start server {server}: {}", error.message))?;
+        let start = async {
+            let started = world.start_server(server).await;
+            started.map_err(|error| format!("start server {server}: {}", error.message))
+        };
+        within(world, "the start of a server", start).await?;
         if cast.restores_backups() {
             world.back_up(server);
         }
     }
     for device in cast.devices() {
-        wake_device(cast, device).await?;
+        within(world, "the start of a device", wake_device(cast, device)).await?;
     }
     if let Some(device) = cast.devices().next().and_then(|first| cast.device(first)) {
-        world.simulation.workload.setup(&device).await?;
+        let setup = world.simulation.workload.setup(&device);
+        within(world, "the workload's setup", setup).await?;
     }
     for (number, at_ms) in cast.plan.audits.iter().enumerate() {
         let (world, at) = (world.clone(), Duration::from_millis(*at_ms));
@@ -206,7 +219,7 @@ async fn direct(cast: &Cast) -> Result<(), String> {
         fall(cast, party, silent, down_ms);
     }
     heal(cast).await?;
-    agree(cast).await
+    within(world, "to agree", agree(cast)).await
 }
 
 /// Ends all faults, and waits until everybody is back.

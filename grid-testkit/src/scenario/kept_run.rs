@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::event::Event;
-use super::fault::Fault;
 use super::outcome::Outcome;
 use super::plan::Plan;
 use super::simulation::Simulation;
@@ -105,12 +104,21 @@ impl KeptRun {
         read.collect()
     }
 
+    /// Whether it is a run of this simulation.
+    pub(super) fn is_of(&self, simulation: &Simulation) -> Result<(), String> {
+        if simulation.name == self.scenario {
+            return Ok(());
+        }
+        Err(format!("it is of the scenario `{}`", self.scenario))
+    }
+
     /// Replays it: it must hold now, and still do what it did.
     ///
     /// # Errors
     /// What does not hold, or how it differs from the run that once failed.
     pub fn check(&self, simulation: &Simulation) -> Result<Outcome, String> {
-        self.fits(simulation)?;
+        self.is_of(simulation)?;
+        self.plan.fits(simulation)?;
         let outcome = simulation.record(self.seed, &self.plan);
         if let Some(failure) = &outcome.failure {
             return Err(format!("it fails again: {failure}"));
@@ -134,28 +142,6 @@ impl KeptRun {
             }
         }
         Ok(outcome)
-    }
-
-    /// Whether everybody that the plan names takes part.
-    fn fits(&self, simulation: &Simulation) -> Result<(), String> {
-        if simulation.name != self.scenario {
-            return Err(format!("it is of the scenario `{}`", self.scenario));
-        }
-        let faults = self.plan.faults.iter().map(|timed| &timed.fault);
-        let hit = faults.clone().filter_map(Fault::device);
-        let mut devices = self.plan.ops.keys().copied().chain(hit);
-        if let Some(device) = devices.find(|device| *device >= simulation.devices) {
-            return Err(format!("there is no device {device}"));
-        }
-        let mut servers = faults.filter_map(Fault::server);
-        if let Some(server) = servers.find(|server| *server >= simulation.servers) {
-            return Err(format!("there is no server {server}"));
-        }
-        let mut numbers = self.plan.ops.values().flatten();
-        match numbers.find(|number| **number >= simulation.ops) {
-            Some(number) => Err(format!("no device performs an operation {number}")),
-            None => Ok(()),
-        }
     }
 }
 
@@ -181,6 +167,7 @@ fn writes(outcome: &Outcome) -> BTreeMap<usize, Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::Fault;
 
     /// As the first version wrote it.
     const OLD: &str = r#"{

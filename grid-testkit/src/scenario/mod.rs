@@ -42,6 +42,7 @@ mod mixed_writes;
 mod outcome;
 mod output;
 mod owners;
+mod panics;
 mod plan;
 mod recording;
 mod server_side;
@@ -53,6 +54,7 @@ mod sweep;
 mod timeline;
 mod tokens;
 mod users;
+mod within;
 mod workload;
 mod world;
 

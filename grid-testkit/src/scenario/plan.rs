@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::{Cast, Fault, FaultKind};
 use super::kept_run::KeptRun;
+use super::simulation::Simulation;
 use crate::sim::{Executor, Stream};
 
 /// A fault and when it happens.
@@ -129,26 +130,63 @@ impl Plan {
     /// # Errors
     /// What is wrong with it, in words.
     pub fn from_json(text: &str) -> Result<Self, String> {
-        if let Ok(kept) = KeptRun::from_json(text) {
-            return Ok(kept.plan);
+        let value = serde_json::from_str::<serde_json::Value>(text);
+        if value.is_ok_and(|value| value.get("plan").is_some()) {
+            return KeptRun::from_json(text).map(|kept| kept.plan);
         }
         serde_json::from_str(text).map_err(|error| format!("this is no plan of a run: {error}"))
     }
-}
 
-impl Plan {
     /// From JSON, or from the file that `text` names.
     ///
     /// # Errors
     /// What is wrong with it, in words.
     pub fn from_text_or_file(text: &str) -> Result<Self, String> {
-        if text.trim_start().starts_with('{') {
-            return Self::from_json(text);
-        }
-        let content = std::fs::read_to_string(text);
-        let content = content.map_err(|error| format!("cannot read the plan {text}: {error}"))?;
-        Self::from_json(&content)
+        Self::from_json(&text_or_file(text)?)
     }
+
+    /// Whether it can be run: whether everybody that it names takes part in `simulation`, and
+    /// everything happens before the heal.
+    ///
+    /// # Errors
+    /// What does not fit, in words.
+    pub(super) fn fits(&self, simulation: &Simulation) -> Result<(), String> {
+        simulation.has_parties()?;
+        let faults = self.faults.iter().map(|timed| &timed.fault);
+        let hit = faults.clone().filter_map(Fault::device);
+        let mut devices = self.ops.keys().copied().chain(hit);
+        if let Some(device) = devices.find(|device| *device >= simulation.devices) {
+            return Err(format!("there is no device {device}"));
+        }
+        let mut servers = faults.filter_map(Fault::server);
+        if let Some(server) = servers.find(|server| *server >= simulation.servers) {
+            return Err(format!("there is no server {server}"));
+        }
+        let mut numbers = self.ops.values().flatten();
+        if let Some(number) = numbers.find(|number| **number >= simulation.ops) {
+            return Err(format!("no device performs an operation {number}"));
+        }
+        let end_ms = simulation.fault_phase.as_millis();
+        let times = self.faults.iter().map(|timed| timed.at_ms);
+        let mut times = times.chain(self.audits.iter().copied());
+        match times.find(|at_ms| u128::from(*at_ms) > end_ms) {
+            Some(at_ms) => Err(format!(
+                "something happens at {at_ms} ms, and everything heals at {end_ms} ms"
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The text, if it is JSON; else the content of the file that it names.
+pub(super) fn text_or_file(text: &str) -> Result<String, String> {
+    if text.trim_start().starts_with('{') {
+        return Ok(text.to_owned());
+    }
+    // Tests run in the folder of their package.
+    let shown = std::env::current_dir().unwrap_or_default().join(text);
+    let content = std::fs::read_to_string(text);
+    content.map_err(|error| format!("cannot read the plan {}: {error}", shown.display()))
 }
 
 impl fmt::Display for Plan {
@@ -226,5 +264,63 @@ mod numbers {
             numbers.extend(first..=last);
         }
         Some(numbers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complaint(plan: &str) -> String {
+        let simulation = Simulation::new("small").devices(2).ops_per_device(10);
+        let plan = Plan::from_json(plan);
+        plan.and_then(|plan| plan.fits(&simulation)).unwrap_err()
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_told() {
+        for (plan, told) in [
+            (r#"{"ops":{"2":"1"},"faults":[]}"#, "there is no device 2"),
+            (
+                r#"{"ops":{},"faults":[{"at_ms":1,"fault":{"store_error":{"device":9,"for_ms":5}}}]}"#,
+                "there is no device 9",
+            ),
+            (
+                r#"{"ops":{"1":"3,9-10"},"faults":[]}"#,
+                "no device performs an operation 10",
+            ),
+            (
+                r#"{"ops":{},"faults":[{"at_ms":12001,"fault":"heal"}]}"#,
+                "something happens at 12001 ms, and everything heals at 12000 ms",
+            ),
+            (
+                r#"{"ops":{},"faults":[],"audits":[99999]}"#,
+                "something happens at 99999 ms, and everything heals at 12000 ms",
+            ),
+        ] {
+            assert_eq!(complaint(plan), told);
+        }
+    }
+
+    #[test]
+    fn what_is_no_plan_is_told() {
+        for (text, told) in [
+            (r#"{"ops":{"#, "EOF while parsing"),
+            (
+                r#"{"ops":{},"faults":[{"at_ms":1,"fault":"flood"}]}"#,
+                "unknown variant `flood`",
+            ),
+            (r#"{"ops":{"0":"9-3"},"faults":[]}"#, "`9-3` is no list"),
+            (
+                r#"{"scenario":"a","seed":1,"broke":"","plan":{"ops":{},"faults":["flood"]}}"#,
+                "this is no kept run",
+            ),
+        ] {
+            let complaint = complaint(text);
+            assert!(complaint.contains(told), "{complaint}");
+        }
+        let missing = Plan::from_text_or_file("no/such/plan.json").unwrap_err();
+        let begin = format!("cannot read the plan {}", env!("CARGO_MANIFEST_DIR"));
+        assert!(missing.starts_with(&begin), "{missing}");
     }
 }

@@ -17,6 +17,7 @@ use super::mixed_writes::{MixedWrites, NoForbiddenKeys};
 use super::outcome::Outcome;
 use super::plan::{Draw, Plan};
 use super::workload::Workload;
+use super::world::FIRST_DEVICE;
 use crate::CountingAllocator;
 
 type Make<T> = Arc<dyn Fn() -> Box<T> + Send + Sync>;
@@ -24,6 +25,8 @@ type MakeStore = Arc<dyn Fn(usize) -> Box<dyn DeviceStore> + Send + Sync>;
 type WrapTransport = Arc<dyn Fn(Arc<dyn Transport>) -> Arc<dyn Transport> + Send + Sync>;
 type Layer = Arc<dyn Fn(GatewayService) -> GatewayService + Send + Sync>;
 
+/// The most devices of a run.
+const MOST_DEVICES: usize = 1000;
 /// How often a run's server is asked for an entry, beside the devices.
 const AUDITS: usize = 24;
 
@@ -137,15 +140,15 @@ impl Simulation {
         &self.name
     }
 
-    /// How many devices there are.
+    /// How many devices there are: 1 to 1000.
     #[must_use]
     pub fn devices(mut self, devices: usize) -> Self {
         self.devices = devices;
         self
     }
 
-    /// How many servers there are. Several share a journal, a table of owners and a database; the
-    /// devices are spread over them.
+    /// How many servers there are: 1 to 16. Several share a journal, a table of owners and a
+    /// database; the devices are spread over them.
     #[must_use]
     pub fn servers(mut self, servers: usize) -> Self {
         self.servers = servers;
@@ -294,6 +297,20 @@ impl Simulation {
     pub fn mutation(mut self, mutation: grid_core::mutation::Mutation) -> Self {
         self.mutation = Some(mutation);
         self
+    }
+
+    /// Whether there is somebody to play, and not more than can.
+    pub(super) fn has_parties(&self) -> Result<(), String> {
+        let told = |count: usize, what: &str, most: usize| {
+            if (1..=most).contains(&count) {
+                return Ok(());
+            }
+            Err(format!(
+                "the simulation has {count} {what}; it may have 1 to {most}"
+            ))
+        };
+        told(self.devices, "devices", MOST_DEVICES)?;
+        told(self.servers, "servers", FIRST_DEVICE.into())
     }
 
     /// The plan of a seed.

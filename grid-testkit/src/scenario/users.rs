@@ -6,6 +6,7 @@ use std::time::Duration;
 use grid_client::Grid;
 
 use super::device::{Device, Turn};
+use super::devices::DeviceSide;
 use super::fault::Fault;
 use super::plan::{Plan, TimedFault};
 use super::world::{World, device_party};
@@ -85,12 +86,20 @@ impl Cast {
         operations
     }
 
-    /// Whether every user has begun everything.
-    pub(super) fn all_begun(&self) -> bool {
-        self.devices().all(|device| {
+    /// What a user still has to do, if one has something to do.
+    pub(super) fn undone(&self) -> Option<String> {
+        self.devices().find_map(|device| {
             let planned = self.plan.ops.get(&device).map_or(0, Vec::len);
-            let begun = self.world.with_device(device, |side| side.begun);
-            begun >= Some(planned)
+            let side = |side: &mut DeviceSide| (side.begun, side.busy);
+            match self.world.with_device(device, side)? {
+                (_, Some(number)) => Some(format!(
+                    "operation {number} of device {device} has not ended"
+                )),
+                (begun, None) if begun < planned => {
+                    Some(format!("the user of device {device} was never let go on"))
+                }
+                _ => None,
+            }
         })
     }
 }
@@ -138,7 +147,10 @@ async fn work(cast: &Cast, device: usize) {
         let Some(seat) = cast.device(device) else {
             return;
         };
-        world.with_device(device, |side| side.begun += 1);
+        world.with_device(device, |side| {
+            side.begun += 1;
+            side.busy = Some(due.number);
+        });
         world
             .executor
             .step_taken(device_party(device), "operation", due.number.into());
@@ -150,6 +162,7 @@ async fn work(cast: &Cast, device: usize) {
         if let Err(seen) = world.simulation.workload.run(&seat, &turn).await {
             world.fail(format!("device {device}, operation {}: {seen}", due.number));
         }
+        world.with_device(device, |side| side.busy = None);
     }
 }
 

@@ -33,8 +33,8 @@ use crate::sim::{
 pub const DIRECTOR: PartyId = PartyId(u16::MAX - 1);
 /// The database that the servers share.
 pub const DATABASE: PartyId = PartyId(u16::MAX - 2);
-/// The first party that is a device.
-const FIRST_DEVICE: u16 = 16;
+/// The first party that is a device; those before are servers.
+pub(super) const FIRST_DEVICE: u16 = 16;
 /// How far a clock may be off and still count as right, in milliseconds.
 const FAIR_CLOCK_MS: i64 = 2000;
 
@@ -173,6 +173,7 @@ impl World {
                 grid: None,
                 maps: Vec::new(),
                 begun: 0,
+                busy: None,
                 clock_was_off: false,
                 clock_was_fast: false,
             })
@@ -343,6 +344,7 @@ impl World {
         self.executor.crash(party);
         let gone = self.with_device(device, |side| {
             side.store.power_cut();
+            side.busy = None;
             (side.grid.take(), std::mem::take(&mut side.maps))
         });
         drop(gone);
