@@ -120,7 +120,6 @@ fn replay(
         let written = std::fs::write(file, scenario::render_diagram(&outcome));
         written.map_err(|error| format!("cannot write {}: {error}", file.display()))?;
     }
-    println!("trace hash {:016x}", outcome.trace_hash);
     Ok(outcome.failure.is_none())
 }
 
@@ -157,6 +156,7 @@ fn sweep(arguments: &Arguments, chosen: &[Simulation]) -> Result<bool, String> {
 fn show(simulation: &Simulation, outcome: &Outcome) {
     if outcome.failure.is_none() {
         println!("{}{}", scenario::render_timeline(outcome), outcome);
+        println!("trace hash {:016x}", outcome.trace_hash);
         return;
     }
     let command = format!("cargo xtask sim --scenario {}", simulation.name());

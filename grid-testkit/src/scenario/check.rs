@@ -1,8 +1,11 @@
 //! A simulation as a test.
 
+use std::env::VarError;
+
+use super::kept_run::KeptRun;
 use super::outcome::Outcome;
 use super::output;
-use super::plan::Plan;
+use super::plan::{Plan, text_or_file};
 use super::simulation::Simulation;
 use super::timeline;
 
@@ -16,8 +19,8 @@ const TWICE: u64 = 3;
 /// Makes a test out of a simulation.
 ///
 /// `GRID_SIM_RUNS` sets how many seeds are run (100 unless set). `GRID_SIM_SEED` runs one of them,
-/// and with `GRID_SIM_PLAN` (a plan as JSON, or a file with one) what is left of it: that is what a
-/// failure prints.
+/// and with `GRID_SIM_PLAN` (a plan as JSON, or a file with one, from the folder of the package)
+/// what is left of it: that is what a failure prints. The file of a failing run names its seed itself.
 ///
 /// ```
 /// use grid_testkit::scenario::Simulation;
@@ -49,57 +52,108 @@ macro_rules! simulation {
     };
 }
 
-fn number(name: &str) -> Result<Option<u64>, String> {
+fn text(name: &str) -> Result<Option<String>, String> {
     match std::env::var(name) {
-        Err(_) => Ok(None),
-        Ok(text) => match text.parse() {
-            Ok(number) => Ok(Some(number)),
-            Err(_) => Err(format!("{name} is `{text}`; it must be a whole number")),
-        },
+        Ok(text) => Ok(Some(text)),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => Err(format!("{name} is no text")),
     }
 }
 
-fn plan_of_environment() -> Result<Option<Plan>, String> {
-    let text = std::env::var("GRID_SIM_PLAN").ok();
-    text.map(|text| Plan::from_text_or_file(&text)).transpose()
+fn number(name: &str) -> Result<Option<u64>, String> {
+    let Some(text) = text(name)? else {
+        return Ok(None);
+    };
+    let number = text.trim().parse();
+    number
+        .map(Some)
+        .map_err(|_| format!("{name} is `{text}`; it must be a whole number"))
+}
+
+/// The seed and the plan of the one run that is asked for, if one is.
+fn asked_for(
+    simulation: &Simulation,
+    seed: Option<u64>,
+    plan: Option<&str>,
+) -> Result<Option<(u64, Plan)>, String> {
+    let Some(plan) = plan else {
+        return Ok(seed.map(|seed| (seed, simulation.plan(seed))));
+    };
+    let json = text_or_file(plan)?;
+    let plan = Plan::from_json(&json)?;
+    let kept = KeptRun::from_json(&json).ok();
+    if let Some(kept) = &kept {
+        kept.is_of(simulation)?;
+    }
+    let kept = kept.map(|kept| kept.seed);
+    match (seed, kept) {
+        (Some(seed), Some(kept)) if seed != kept => Err(format!(
+            "GRID_SIM_SEED is {seed}, and GRID_SIM_PLAN is a run of seed {kept}"
+        )),
+        (None, None) => Err(
+            "GRID_SIM_PLAN needs GRID_SIM_SEED beside it: what operations do \
+                             follows from the seed"
+                .to_owned(),
+        ),
+        (seed, kept) => Ok(seed.or(kept).map(|seed| (seed, plan))),
+    }
 }
 
 /// Runs a simulation as the environment asks, as [`simulation!`](crate::simulation) does.
 ///
 /// # Errors
 /// The report of the first run that fails, made small, with the line that repeats it, which ends
-/// with `command`.
+/// with `command`; or what is wrong with the environment or the simulation.
 pub fn check(simulation: &Simulation, command: &str) -> Result<(), String> {
-    if let Some(seed) = number("GRID_SIM_SEED")? {
-        let plan = plan_of_environment()?.unwrap_or_else(|| simulation.plan(seed));
+    simulation.has_parties()?;
+    let (seed, plan) = (number("GRID_SIM_SEED")?, text("GRID_SIM_PLAN")?);
+    if let Some((seed, plan)) = asked_for(simulation, seed, plan.as_deref())? {
+        plan.fits(simulation)?;
         let outcome = simulation.record(seed, &plan);
-        println!("trace hash {:016x}", outcome.trace_hash);
-        return match outcome.failure {
-            Some(_) => Err(report(&outcome, command)),
-            None => Ok(()),
-        };
+        if outcome.failure.is_some() {
+            return Err(report(&outcome, command));
+        }
+        println!("{outcome}; trace hash {:016x}", outcome.trace_hash);
+        return Ok(());
     }
-    let runs = number("GRID_SIM_RUNS")?.unwrap_or(RUNS);
+    match number("GRID_SIM_RUNS")?.unwrap_or(RUNS) {
+        0 => Err("GRID_SIM_RUNS is 0: no run can fail".to_owned()),
+        runs => check_runs(simulation, runs, command),
+    }
+}
+
+fn check_runs(simulation: &Simulation, runs: u64, command: &str) -> Result<(), String> {
+    let two_traces = |seed: u64| {
+        format!(
+            "{}: seed {seed} gave two traces: something draws time, chance or order from outside",
+            simulation.name()
+        )
+    };
     let summary = simulation.sweep(0..runs, 0);
     if let Some(failing) = summary.failures.first() {
+        let again = simulation.run(failing.seed);
+        if again.trace_hash != failing.trace_hash || again.failure.is_none() {
+            let failure = failing.failure.as_deref().unwrap_or_default();
+            return Err(format!(
+                "{}; it failed: {failure}",
+                two_traces(failing.seed)
+            ));
+        }
         let shrunk = simulation.shrink(failing, SHRINK_RUNS);
         return Err(format!(
-            "{} of {} runs failed; this one had a plan of {} parts before {} runs made it small\n{}",
+            "{} of {} runs failed, the first of: {}\nit had a plan of {} parts before {} runs made it \
+             small\n{}",
             summary.failed,
             summary.runs,
+            failing.failure.as_deref().unwrap_or_default(),
             shrunk.size_before,
             shrunk.runs,
             report(&shrunk.outcome, command)
         ));
     }
     for seed in 0..runs.min(TWICE) {
-        let hash = simulation.run(seed).trace_hash;
-        if !summary.traces.contains(&hash) {
-            return Err(format!(
-                "{}: seed {seed} gave two traces: something draws time, chance or order from \
-                 outside",
-                simulation.name()
-            ));
+        if !summary.traces.contains(&simulation.run(seed).trace_hash) {
+            return Err(two_traces(seed));
         }
     }
     Ok(())
@@ -119,10 +173,58 @@ pub fn report(outcome: &Outcome, command: &str) -> String {
         Err(error) => error,
     };
     format!(
-        "{}, seed {}: {failure}\n\n{}\n{files}\nreplay it:\n{} {command}",
+        "{}, seed {}: {failure}\n\n{}\n{files}\ntrace hash {:016x}\nreplay it:\n{} {command}",
         outcome.simulation,
         outcome.seed,
         timeline::render(outcome),
+        outcome.trace_hash,
         outcome.replay()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAN: &str = r#"{"ops":{"0":"1"},"faults":[]}"#;
+    const KEPT: &str = r#"{"scenario":"small","seed":7,"broke":"it",
+        "plan":{"ops":{"0":"1"},"faults":[]}}"#;
+
+    fn small() -> Simulation {
+        Simulation::new("small")
+    }
+
+    fn seed_of(seed: Option<u64>, plan: Option<&str>) -> Result<Option<u64>, String> {
+        let asked = asked_for(&small(), seed, plan)?;
+        Ok(asked.map(|(seed, _)| seed))
+    }
+
+    #[test]
+    fn one_run_is_asked_for_by_seed_or_file() {
+        assert_eq!(seed_of(None, None), Ok(None));
+        let (_, all) = asked_for(&small(), Some(3), None).unwrap().unwrap();
+        assert_eq!(all, small().plan(3));
+        let (seed, left) = asked_for(&small(), Some(3), Some(PLAN)).unwrap().unwrap();
+        assert_eq!((seed, left.op_count()), (3, 1));
+        assert_eq!(seed_of(None, Some(KEPT)), Ok(Some(7)));
+        assert_eq!(seed_of(Some(7), Some(KEPT)), Ok(Some(7)));
+    }
+
+    #[test]
+    fn a_plan_of_another_run_is_refused() {
+        let without = seed_of(None, Some(PLAN)).unwrap_err();
+        assert!(without.contains("needs GRID_SIM_SEED"), "{without}");
+        let other = seed_of(Some(8), Some(KEPT)).unwrap_err();
+        assert!(other.contains("a run of seed 7"), "{other}");
+        let another = asked_for(&Simulation::new("big"), None, Some(KEPT)).unwrap_err();
+        assert_eq!(another, "it is of the scenario `small`");
+    }
+
+    #[test]
+    fn nobody_to_play_is_no_success() {
+        for empty in [small().devices(0), small().servers(0), small().servers(17)] {
+            let told = check(&empty, "cargo test").unwrap_err();
+            assert!(told.starts_with("the simulation has"), "{told}");
+        }
+    }
 }
