@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use grid_core::protocol::Message;
-use grid_core::{Key, MapAddress, MapName, Namespace};
 
 use super::agree::agree;
+use super::audit::audit;
 use super::event::{Event, TimedEvent};
 use super::fault::Fault;
 use super::invariant::{Invariant, View};
@@ -482,34 +482,5 @@ async fn start_again(world: &World, server: usize) {
             }
             Err(_) => world.sleep(START_AGAIN_AFTER).await,
         }
-    }
-}
-
-/// Asks a server that is up for an entry, and notes what it says. Nothing is known of a question
-/// that is not answered.
-async fn audit(world: &World, number: usize) {
-    let entry = lock(&world.recording).some_entry();
-    let servers = 0..world.server_count();
-    let handle = servers
-        .into_iter()
-        .find_map(|server| world.server_handle(server));
-    let (Some((map, key)), Some(handle)) = (entry, handle) else {
-        return;
-    };
-    let (Ok(map), Ok(key)) = (MapName::new(map.as_str()), Key::new(&key)) else {
-        return;
-    };
-    world.emit(Event::Audit {
-        number,
-        map: map.clone(),
-        key: key.clone(),
-    });
-    let address = MapAddress {
-        namespace: Namespace::default(),
-        map,
-    };
-    if let Ok(record) = handle.get(&address, &key).await {
-        let found = record.map(|record| (record.value, record.stamp));
-        world.emit(Event::Audited { number, found });
     }
 }

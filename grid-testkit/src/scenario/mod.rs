@@ -18,6 +18,7 @@
 //! replays it.
 
 mod agree;
+mod audit;
 mod backup;
 mod by_turns;
 mod check;
