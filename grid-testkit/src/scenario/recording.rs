@@ -58,6 +58,9 @@ pub(super) struct Recording {
     /// A device that lost its power may not have stored yet what it had told: until it is told
     /// again, it shows the write.
     may_return: BTreeSet<Left>,
+    /// How often each device lost its power, and how often it had before each look.
+    lives: BTreeMap<usize, usize>,
+    looks: BTreeMap<Call, usize>,
     /// The entries that were written, and those that were removed.
     entries: BTreeSet<(String, String)>,
     removed: BTreeSet<(String, String)>,
@@ -77,6 +80,8 @@ impl Recording {
             left: BTreeMap::new(),
             refused: BTreeSet::new(),
             may_return: BTreeSet::new(),
+            lives: BTreeMap::new(),
+            looks: BTreeMap::new(),
             entries: BTreeSet::new(),
             removed: BTreeSet::new(),
         }
@@ -117,6 +122,9 @@ impl Recording {
                 let of = |left: &Left| Some(left.0) == device;
                 let gone: Vec<Left> = self.refused.iter().filter(|one| of(one)).cloned().collect();
                 self.may_return.extend(gone);
+                if let Some(device) = device {
+                    *self.lives.entry(device).or_default() += 1;
+                }
             }
             _ => {}
         }
@@ -298,6 +306,8 @@ impl Recording {
         if let Some((action, outcome)) = looked.flatten() {
             let call = self.recorder.call(nanos(at), session(device), action);
             self.recorder.returned(nanos(at), &call, outcome);
+            let life = self.lives.get(&device).copied().unwrap_or_default();
+            self.looks.insert(call, life);
         }
     }
 
@@ -309,6 +319,25 @@ impl Recording {
             return seen(value).at(version);
         }
         seen(value)
+    }
+
+    /// The history with the looks of one life of each device. A device shows what servers tell it
+    /// before its store has that: a power cut takes it back. What it wrote is there in all lives.
+    fn of_life(&self, history: &History, life: usize) -> History {
+        use history::Happening;
+
+        let belongs = |event: &&history::Event| {
+            let (Happening::Call { number, .. } | Happening::Return { number, .. }) =
+                &event.happening
+            else {
+                return true;
+            };
+            let (session, number) = (event.session.clone(), *number);
+            let look = self.looks.get(&Call { session, number });
+            look.is_none_or(|of| *of == life)
+        };
+        let events = history.events().iter();
+        events.filter(belongs).cloned().collect()
     }
 
     /// An entry that was written, for the auditor to ask for.
@@ -361,7 +390,10 @@ impl Recording {
             history
         };
         check_outcomes(&history).map_err(told)?;
-        check_sessions(&history).map_err(told)?;
+        let last = self.lives.values().copied().max().unwrap_or_default();
+        for life in 0..=last {
+            check_sessions(&self.of_life(&history, life)).map_err(told)?;
+        }
         check_linearizable(&history).map_err(told)?;
         Ok(())
     }
