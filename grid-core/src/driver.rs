@@ -278,8 +278,13 @@ fn scheme_of(kind: DriverKind, url: &str) -> Result<&str> {
                 DriverKind::Transport => "ws://127.0.0.1:7171",
                 DriverKind::Codec => "cbor:",
             };
-            // What was written is not shown: it may hold a password all the same.
-            let message = format!("this is no URL of a {kind}: that starts as in {example}");
+            // With one of these it may hold a password all the same.
+            let shown = if url.contains(['@', ':']) {
+                "this".to_owned()
+            } else {
+                format!("`{url}`")
+            };
+            let message = format!("{shown} is no URL of a {kind}: that starts as in {example}");
             Err(Error::new(ErrorKind::Invalid, "select driver", message))
         }
     }
