@@ -51,8 +51,9 @@ pub(super) struct Recording {
     times: BTreeMap<OpId, Hlc>,
     /// What versions hold, by what servers sent.
     versions: BTreeMap<Stamp, Option<Bytes>>,
-    /// What each write of each device left, by its number.
+    /// What each write of each device left, by its number; and its op, once it is durable.
     left: BTreeMap<usize, Left>,
+    named: BTreeMap<usize, OpId>,
     /// What was told to be refused since its device came up; and before.
     refused: BTreeSet<Left>,
     /// A device that lost its power may not have stored yet what it had told: until it is told
@@ -78,6 +79,7 @@ impl Recording {
             times: BTreeMap::new(),
             versions: BTreeMap::new(),
             left: BTreeMap::new(),
+            named: BTreeMap::new(),
             refused: BTreeSet::new(),
             may_return: BTreeSet::new(),
             lives: BTreeMap::new(),
@@ -172,6 +174,7 @@ impl Recording {
         };
         if let (Told::Durable, Some(op)) = (told, op) {
             self.ops.insert(op, device);
+            self.named.insert(number, op);
             self.recorder.durable(at_ns, call, op);
             return;
         }
@@ -281,24 +284,24 @@ impl Recording {
                 return None;
             }
             let version = |key: &str| opened.version(key).unwrap_or(Stamp::ZERO);
-            let returned = |key: &str, value: Option<&Bytes>| {
-                let left = (device, map.clone(), key.to_owned(), value.cloned());
-                self.may_return.contains(&left)
+            let left = |key: &str, value: Option<&Bytes>| {
+                (device, map.clone(), key.to_owned(), value.cloned())
             };
             Some(if whole && self.may_return.is_empty() {
                 let entries = opened.entries().into_iter();
                 let entries = entries.map(|(key, value)| {
                     let version = version(key.as_str());
-                    (key.to_string(), self.displayed(Some(&value), version))
+                    let shown = left(key.as_str(), Some(&value));
+                    (key.to_string(), self.displayed(&shown, version))
                 });
                 let action = Action::scan(Source::Local, map.as_str());
                 (action, Outcome::Scanned(entries.collect()))
             } else {
-                let value = opened.get_bytes(&key).ok()?;
-                if returned(&key, value.as_ref()) {
+                let shown = left(&key, opened.get_bytes(&key).ok()?.as_ref());
+                if self.may_return.contains(&shown) {
                     return None;
                 }
-                let seen = self.displayed(value.as_ref(), version(&key));
+                let seen = self.displayed(&shown, version(&key));
                 let action = Action::get(Source::Local, map.as_str(), key.as_str());
                 (action, Outcome::Read(seen))
             })
@@ -312,13 +315,21 @@ impl Recording {
     }
 
     /// What a device displays. Its version is that of the confirmed value; what lies over that has
-    /// none yet.
-    fn displayed(&self, value: Option<&Bytes>, version: Stamp) -> Seen {
-        let confirmed = self.versions.get(&version);
-        if value.is_some() && confirmed.map(Option::as_ref) == Some(value) {
+    /// none yet, though it may be the same value.
+    fn displayed(&self, shown: &Left, version: Stamp) -> Seen {
+        let value = shown.3.as_ref();
+        let confirmed = self.versions.get(&version).map(Option::as_ref) == Some(value);
+        if value.is_some() && confirmed && !self.may_lie_over(shown, version) {
             return seen(value).at(version);
         }
         seen(value)
+    }
+
+    /// Whether a write of the device left just this, and may be later than `version`.
+    fn may_lie_over(&self, shown: &Left, version: Stamp) -> bool {
+        let own = self.left.iter().filter(|(_, left)| *left == shown);
+        let mut stamps = own.map(|(number, _)| self.version(*self.named.get(number)?));
+        stamps.any(|stamp| stamp.is_none_or(|stamp| stamp > version))
     }
 
     /// The history with the looks of one life of each device. A device shows what servers tell it
