@@ -7,7 +7,8 @@
 //!    to that: it refuses such a write, and the device that made it undoes it.
 //! 2. Nothing is bought twice. That is no property of one write but of two: two people in two shops
 //!    see the same milk unbought. So to buy is a write with a condition, "if the item is as I see
-//!    it", and of two the server takes one.
+//!    it", and of two the server takes one. The condition is on what the server has confirmed, so
+//!    nobody buys what they have only just wished for themselves.
 //!
 //! `tests/simulation.rs` runs this in the simulator, and shows that it finds what happens to people
 //! who buy without the condition.
