@@ -30,6 +30,7 @@ impl Fuzz {
         } else {
             &self.targets
         };
+        fuzzer.build()?;
         for target in chosen {
             fuzzer.run(target, self.seconds)?;
         }
