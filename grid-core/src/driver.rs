@@ -57,7 +57,8 @@ impl fmt::Display for DriverKind {
 pub struct Driver {
     /// The backend's name.
     pub name: &'static str,
-    /// The URL schemes that it serves.
+    /// The URL schemes that it serves: each a letter, then letters, digits, `+`, `-` and `.`
+    /// ([RFC 3986, section 3.1](https://www.rfc-editor.org/rfc/rfc3986#section-3.1)).
     pub schemes: &'static [&'static str],
     /// Opens a local store, if it can.
     pub storage: Option<OpenStorage>,
@@ -192,7 +193,8 @@ impl Registry {
     /// Opens the local store at `url`.
     ///
     /// # Errors
-    /// `Unsupported` when no driver serves the scheme; otherwise what the driver says.
+    /// `Invalid` when `url` starts with no scheme, `Unsupported` when no driver serves it; otherwise
+    /// what the driver says.
     pub async fn open_storage(
         &self,
         url: &str,
@@ -205,7 +207,8 @@ impl Registry {
     /// Opens the system of record at `url`.
     ///
     /// # Errors
-    /// `Unsupported` when no driver serves the scheme; otherwise what the driver says.
+    /// `Invalid` when `url` starts with no scheme, `Unsupported` when no driver serves it; otherwise
+    /// what the driver says.
     pub async fn open_persistence(
         &self,
         url: &str,
@@ -221,7 +224,7 @@ impl Registry {
     /// Makes the transport of `url`.
     ///
     /// # Errors
-    /// `Unsupported` when no driver serves the scheme.
+    /// `Invalid` when `url` starts with no scheme, `Unsupported` when no driver serves it.
     pub fn transport(&self, url: &str, runtime: Arc<dyn Runtime>) -> Result<Arc<dyn Transport>> {
         let driver = self.find(
             DriverKind::Transport,
@@ -268,10 +271,11 @@ fn open_with<T>(opener: Option<T>, kind: DriverKind) -> Result<T> {
     })
 }
 
-/// The scheme of a URL: what stands before the first `:`.
+/// The scheme of a URL: what stands before the first `:`, if it can be one. Of a URL, errors show no
+/// more than that: in anything else a password may have been typed.
 fn scheme_of(kind: DriverKind, url: &str) -> Result<&str> {
     match url.split_once(':') {
-        Some((scheme, _)) if !scheme.is_empty() => Ok(scheme),
+        Some((scheme, _)) if is_scheme(scheme) => Ok(scheme),
         _ => {
             let example = match kind {
                 DriverKind::Storage | DriverKind::Persistence => "sqlite://notes.db",
@@ -288,6 +292,12 @@ fn scheme_of(kind: DriverKind, url: &str) -> Result<&str> {
             Err(Error::new(ErrorKind::Invalid, "select driver", message))
         }
     }
+}
+
+/// Whether `text` is a scheme as RFC 3986 has it.
+fn is_scheme(text: &str) -> bool {
+    let of_schemes = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.bytes().all(of_schemes)
 }
 
 fn unknown(kind: DriverKind, scheme: &str, registry: &Registry) -> Error {
@@ -314,4 +324,50 @@ fn unknown(kind: DriverKind, scheme: &str, registry: &Registry) -> Error {
         "select driver",
         format!("no {kind} driver serves the scheme `{scheme}`; there are: {have}{hint}"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scheme_is_a_letter_and_then_letters_digits_and_three_signs() {
+        for url in ["ws:", "WS://a", "a+b-c.9:x", "postgres://me:pw@h", "z::"] {
+            let scheme = scheme_of(DriverKind::Storage, url).unwrap();
+            assert_eq!(scheme, &url[..scheme.len()]);
+            assert!(url[scheme.len()..].starts_with(':'), "{url}");
+        }
+        for url in [
+            "", ":", "9p:x", "+a:x", "a b:x", "a_b:x", "a@b:x", "a/b:x", "ä:x", "ws",
+        ] {
+            let error = scheme_of(DriverKind::Storage, url).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{url}");
+            assert!(error.message().contains("sqlite://notes.db"), "{error}");
+        }
+    }
+
+    /// A scheme is named, and so is what has no place for a password. Nothing else is.
+    #[test]
+    fn what_may_hold_a_password_is_not_named() {
+        let refusal = |url| {
+            let registry = Registry::default();
+            let error = scheme_of(DriverKind::Transport, url)
+                .and_then(|scheme| registry.find(DriverKind::Transport, scheme))
+                .unwrap_err();
+            error.to_string()
+        };
+        for url in [
+            "me@secret:7171",
+            "//me:secret@host",
+            "/secret:1",
+            "me secret:x@host",
+            "secret@host",
+            ":secret@host",
+            "pigeon://me:secret@host",
+        ] {
+            assert!(!refusal(url).contains("secret"), "{}", refusal(url));
+        }
+        assert!(refusal("pigeon://host").contains("`pigeon`"));
+        assert!(refusal("host.example").contains("`host.example`"));
+    }
 }
