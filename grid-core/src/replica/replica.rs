@@ -35,7 +35,8 @@ pub struct Replica {
     pub(super) confirmed_hlc: Hlc,
     /// What to add to the wall clock, in milliseconds, once the server found it too fast.
     pub(super) correction_ms: Option<i64>,
-    /// The server's clock minus this one, in milliseconds, as measured last.
+    /// The server's clock minus this one, in milliseconds, as measured last by this process. It is
+    /// not stored: the wall clock may be set while no process is there to see it jump.
     pub(super) offset_ms: i64,
     /// When that was.
     pub(super) measured: Option<Now>,
@@ -376,8 +377,11 @@ impl Replica {
         self.clock.absorb(hlc);
     }
 
-    /// The wall clock as the server would read it, about.
-    fn server_time(&self, now_ms: u64) -> u64 {
+    /// The wall clock as the server would read it, about, in milliseconds since 1970: the time by
+    /// which entries are due. As far as is known: before the first welcome of this process it is
+    /// `now_ms` itself.
+    #[must_use]
+    pub fn server_time(&self, now_ms: u64) -> u64 {
         now_ms.saturating_add_signed(self.offset_ms)
     }
 }

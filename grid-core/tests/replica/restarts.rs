@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use grid_core::op::Action;
 use grid_core::protocol::Message;
 use grid_core::replica::{LocalWrite, MAX_OPS_PER_ROW};
 use grid_core::traits::Table;
@@ -55,6 +56,40 @@ fn a_restart_gives_back_what_was_seen_and_the_same_ops() {
     world.run();
     assert_eq!(world.server.links[&0].pushed, ids);
     world.assert_level();
+}
+
+/// A clock may be set while no process is there to see it jump, so what was measured of it ends with
+/// the process that measured it.
+#[test]
+fn what_is_due_goes_by_the_servers_clock_once_it_was_heard_on_this_opening() {
+    const SLOW_MS: u64 = 50_000;
+    const TTL_MS: u64 = 20_000;
+    let mut world = World::new(1);
+    world.devices[0].fast_ms = -SLOW_MS.cast_signed();
+    let wall_ms = world.devices[0].now(world.now_ms()).wall_ms;
+    let mut write = put(&world.map, &key(1), 1);
+    let Action::Put { ttl_ms, .. } = &mut write.action else {
+        panic!("a put");
+    };
+    *ttl_ms = Some(TTL_MS);
+    let now_ms = world.now_ms();
+    world.devices[0].write(vec![write], now_ms);
+    for _ in 0..2 {
+        let shows = |world: &World, wall_ms| {
+            let entries = world.devices[0].replica.entries(&world.map, wall_ms);
+            entries.count() == 1
+        };
+        assert_eq!(world.devices[0].replica.server_time(wall_ms), wall_ms);
+        assert!(shows(&world, wall_ms) && shows(&world, wall_ms + TTL_MS - 1));
+        assert!(!shows(&world, wall_ms + TTL_MS));
+        world.connect(0);
+        world.deliver(0, false).unwrap();
+        let server_ms = world.devices[0].replica.server_time(wall_ms);
+        assert_eq!(server_ms, wall_ms + SLOW_MS);
+        assert!(!shows(&world, wall_ms));
+        assert!(shows(&world, wall_ms + TTL_MS - 1 - SLOW_MS));
+        world.crash(0);
+    }
 }
 
 /// Pitfall 12: a copied local database issues the same op ids as the original.
@@ -112,7 +147,7 @@ fn large_values_have_rows_of_their_own_size() {
     let mut world = World::new(1);
     let map = world.map.clone();
     let writes = (0..4).map(|number| LocalWrite {
-        action: grid_core::op::Action::Put {
+        action: Action::Put {
             value: vec![0x40; 200_000].into(),
             ttl_ms: None,
         },
