@@ -7,6 +7,7 @@
 //! re-encodes; [`validate`] checks them.
 
 mod cbor;
+mod data;
 mod driver;
 mod fault;
 mod fields;
@@ -21,6 +22,7 @@ mod value;
 mod writer;
 
 pub use cbor::CborCodec;
+pub use data::Data;
 pub use driver::DRIVER;
 pub use frame::{exception_bound, fitting, op_bound, record_bound};
 pub use hello::{agree_version, read_hello, write_hello};
