@@ -95,8 +95,11 @@ pub trait Persistence: MaybeSend + MaybeSync + fmt::Debug + 'static {
     /// record without value. `records` holds each key at most once.
     ///
     /// # Errors
-    /// `Unavailable`, `Full`, `TooLarge`; when it fails, any part of `records` may have been
-    /// stored, the state record only if all of them were.
+    /// `Invalid` or `TooLarge`, and not retryable, when a record is refused (a constraint of the
+    /// user's, a bound): it will be again, and the others may land without it. Everything else says
+    /// nothing about the records: `Unavailable`, `Timeout`, `Overloaded`, `Full`, `Locked`, `Conflict`
+    /// with another transaction, or the database's state. When it fails, any part of `records` may
+    /// have been stored, the state record only if all of them were.
     async fn store(
         &self,
         partition: PartitionId,

@@ -3,6 +3,7 @@
 mod guard;
 mod lifecycle;
 mod loading;
+mod overlap;
 mod rows;
 mod storing;
 
@@ -16,6 +17,7 @@ use grid_core::traits::Persistence;
 pub use guard::*;
 pub use lifecycle::*;
 pub use loading::*;
+pub use overlap::*;
 pub use storing::*;
 
 /// One fresh place for a system of record, and how to open it.
@@ -90,6 +92,10 @@ macro_rules! persistence_conformance {
             failed_store_moves_no_state,
             state_never_leads,
             partitions_store_concurrently,
+            guard_holds_when_calls_overlap,
+            pages_join_up_under_change,
+            abandoned_call_harms_nothing,
+            refused_record_is_found_by_halving,
             tombstones_are_kept_until_collected,
             collected_key_can_be_stored_again,
             capabilities_reach_the_protocol,
@@ -127,6 +133,7 @@ mod tests {
                 include_str!("persistence/guard.rs"),
                 include_str!("persistence/lifecycle.rs"),
                 include_str!("persistence/loading.rs"),
+                include_str!("persistence/overlap.rs"),
                 include_str!("persistence/storing.rs"),
             ],
         );
