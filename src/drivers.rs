@@ -7,6 +7,8 @@ pub static DRIVERS: &[&Driver] = &[
     &grid_core::codec::DRIVER,
     #[cfg(feature = "storage-memory")]
     &grid_storage_memory::DRIVER,
+    #[cfg(feature = "storage-postgres")]
+    &grid_storage_postgres::DRIVER,
     #[cfg(feature = "storage-sqlite")]
     &grid_storage_sqlite::DRIVER,
     #[cfg(feature = "transport-memory")]

@@ -30,6 +30,18 @@ const BUILT_IN: &[(&str, DriverKind, &str, bool)] = &[
         cfg!(feature = "storage-sqlite"),
     ),
     (
+        "postgres",
+        DriverKind::Persistence,
+        "storage-postgres",
+        cfg!(feature = "storage-postgres"),
+    ),
+    (
+        "postgresql",
+        DriverKind::Persistence,
+        "storage-postgres",
+        cfg!(feature = "storage-postgres"),
+    ),
+    (
         "memory",
         DriverKind::Transport,
         "transport-memory",
@@ -93,6 +105,9 @@ async fn urls_open_what_they_name() {
     for (scheme, kind, _, on) in BUILT_IN {
         let url = match *scheme {
             "sqlite" => sqlite.as_str(),
+            // Nobody listens there: it opens all the same, and says so when it is used.
+            "postgres" => "postgres://grid@127.0.0.1:1/grid",
+            "postgresql" => "postgresql://grid@127.0.0.1:1/grid",
             _ => "memory:",
         };
         match kind {

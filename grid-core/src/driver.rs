@@ -154,6 +154,16 @@ const KNOWN: &[Known] = &[
         feature: "storage-sqlite",
     },
     Known {
+        scheme: "postgres",
+        kind: DriverKind::Persistence,
+        feature: "storage-postgres",
+    },
+    Known {
+        scheme: "postgresql",
+        kind: DriverKind::Persistence,
+        feature: "storage-postgres",
+    },
+    Known {
         scheme: "memory",
         kind: DriverKind::Transport,
         feature: "transport-memory",

@@ -9,6 +9,7 @@ pub mod process;
 pub mod proxy;
 #[cfg(feature = "scenario")]
 pub mod scenario;
+pub mod servers;
 pub mod sim;
 
 pub use block_on::block_on;

@@ -82,6 +82,18 @@ impl Invocation {
         }
     }
 
+    /// Starts it, with the other ends of its input and its output for us to hold.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(crate) fn start(&self, input: Stdio, output: Stdio) -> Result<Child> {
+        self.command()
+            .stdin(input)
+            .stdout(output)
+            .spawn()
+            .map_err(|error| self.cannot_start(&error))
+    }
+
     /// Runs it quietly and returns what it wrote to its standard output.
     ///
     /// # Errors

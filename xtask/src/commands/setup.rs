@@ -15,6 +15,7 @@ impl Setup {
         let wasm = tools::WasmToolchain::ensure(&workspace)?;
         println!("wasm toolchain: {wasm:?}");
         println!("node: {}", version_of(&tools::node()?)?);
+        println!("PostgreSQL: {}", version_of(&tools::postgres()?)?);
         println!("licences: {}", version_of(&tools::cargo_deny()?)?);
         println!("book: {}", version_of(&tools::mdbook()?)?);
         // Everything but the fuzzing itself works without it.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::counts::Counts;
 use crate::failure::{Failure, Result};
 use crate::steps::{STEPS, Step};
+use crate::tools;
 use crate::workspace::Workspace;
 
 /// Format, lint, build and test everything; install what is missing.
@@ -33,7 +34,12 @@ impl Test {
             .filter(|step| self.only.is_empty() || self.only.iter().any(|name| name == step.name))
             .map(|step| take(step, &workspace))
             .collect();
-        let sum = summarize(&outcomes);
+        let ended = tools::stop_servers();
+        let mut sum = summarize(&outcomes);
+        if let Err(failure) = ended {
+            println!("{failure}");
+            sum.failed += 1;
+        }
         // The last line, whatever happened: people and machines read the run by it.
         println!("{sum}");
         if sum.failed == 0 {

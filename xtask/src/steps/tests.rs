@@ -13,11 +13,11 @@ pub(super) const STEP: Step = Step {
 };
 
 fn run(workspace: &Workspace, counts: &mut Counts) -> Result<()> {
-    workspace
+    let tests = workspace
         .cargo()
         .env("GRID_TEST_AIRPORTS", tools::airports()?)
-        .args(["test", "--workspace", "--locked", "--no-fail-fast"])
-        .count(counts)?;
+        .args(["test", "--workspace", "--locked", "--no-fail-fast"]);
+    tools::with_servers(workspace, tests)?.count(counts)?;
     if counts.passed == 0 {
         return Err(Failure::new("cargo test ran no test"));
     }

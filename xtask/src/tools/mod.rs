@@ -6,7 +6,9 @@ mod cargo_deny;
 mod cargo_fuzz;
 mod mdbook;
 mod node;
+mod postgres;
 mod released;
+mod servers;
 mod wasm;
 mod wheel;
 
@@ -15,4 +17,6 @@ pub(crate) use cargo_deny::cargo_deny;
 pub(crate) use cargo_fuzz::CargoFuzz;
 pub(crate) use mdbook::mdbook;
 pub(crate) use node::node;
+pub(crate) use postgres::postgres;
+pub(crate) use servers::{stop_servers, with_servers};
 pub(crate) use wasm::WasmToolchain;
