@@ -4,6 +4,7 @@ pub mod block_on;
 pub mod conformance;
 mod counting_allocator;
 pub mod history;
+pub mod hooks;
 pub mod model_disk;
 pub mod process;
 pub mod proxy;

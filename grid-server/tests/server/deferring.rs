@@ -7,12 +7,12 @@ use grid_core::protocol::{Message, Selector, Verdict};
 use grid_core::traits::{Append, Epoch, Position};
 use grid_core::{ErrorKind, History, Key, PartitionId};
 
-use super::faulty::{FaultyJournal, FaultyPersistence, Mode};
+use super::faulty::{FaultyJournal, Mode, faulty_journal, faulty_persistence};
 use super::support::{World, address, cbor, run};
 
-fn with_journal(world: &mut World) -> FaultyJournal {
-    let journal = FaultyJournal::default();
-    world.journal = Arc::new(journal.clone());
+fn with_journal(world: &mut World) -> Arc<FaultyJournal> {
+    let journal = faulty_journal();
+    world.journal = journal.clone();
     journal
 }
 
@@ -24,7 +24,7 @@ fn a_full_journal_puts_writes_off_while_reads_go_on() {
         let mut client = world.client().await;
         client.push(vec![world.put(9, 1, "m", "a", b"1")]).await;
         client.acks(1).await;
-        journal.set(Mode::Full);
+        journal.hooks().set(Mode::Full);
         // One frame with ops of many partitions, then another.
         let ops: Vec<_> = (2..20)
             .map(|number| world.put(9, number, "m", &format!("k{number}"), b"x"))
@@ -46,7 +46,7 @@ fn a_full_journal_puts_writes_off_while_reads_go_on() {
         assert_eq!(refused.kind(), ErrorKind::Full);
         assert!(refused.is_retryable());
 
-        journal.set(Mode::Well);
+        journal.hooks().set(Mode::Well);
         let mut all = ops;
         all.push(late);
         client.resume(all).await;
@@ -71,7 +71,7 @@ fn ops_that_are_put_off_again_and_again_do_not_use_up_the_window() {
         world.settings.push_window = 5;
         let _server = world.start().await;
         let mut client = world.client().await;
-        journal.set(Mode::Full);
+        journal.hooks().set(Mode::Full);
         let ops = vec![
             world.put(9, 1, "m", "k", b"1"),
             world.put(9, 2, "m", "k", b"2"),
@@ -80,7 +80,7 @@ fn ops_that_are_put_off_again_and_again_do_not_use_up_the_window() {
             client.resume(ops.clone()).await;
             assert_eq!(client.deferred().await.from, 1);
         }
-        journal.set(Mode::Well);
+        journal.hooks().set(Mode::Well);
         client.resume(ops).await;
         client.acks(2).await;
     });
@@ -92,14 +92,14 @@ fn after_a_refusal_nothing_of_the_run_is_taken_before_the_refused_op_comes_again
         let journal = with_journal(&mut world);
         let server = world.start().await;
         let mut client = world.client().await;
-        journal.set(Mode::Full);
+        journal.hooks().set(Mode::Full);
         let (first, second) = (
             world.put(9, 1, "m", "p/1", b"1"),
             world.put(9, 2, "m", "p/2", b"2"),
         );
         client.push(vec![first.clone()]).await;
         assert_eq!(client.deferred().await.from, 1);
-        journal.set(Mode::Well);
+        journal.hooks().set(Mode::Well);
         // Ops that were already on their way: were they taken, op 1 would pass for a duplicate.
         client.push(vec![second.clone()]).await;
         // Another run is not concerned.
@@ -132,8 +132,8 @@ fn an_append_of_unknown_outcome_is_settled_by_reading_the_journal() {
                 .subscribe("m", Selector::All, History(0), Vec::new())
                 .await;
             let mut client = world.client().await;
-            journal.set(written);
-            journal.unreadable.store(true, Ordering::SeqCst);
+            journal.hooks().set(written);
+            journal.hooks().unreadable.store(true, Ordering::SeqCst);
             let op = world.put(9, 1, "m", "k", b"1");
             client.push(vec![op.clone()]).await;
             assert_eq!(client.deferred().await.from, 1);
@@ -141,10 +141,10 @@ fn an_append_of_unknown_outcome_is_settled_by_reading_the_journal() {
             let handle = server.handle();
             assert_eq!(handle.get(&address("m"), &key).await.unwrap(), None);
             // As long as nobody knows, nothing of the partition is decided.
-            journal.set(Mode::Well);
+            journal.hooks().set(Mode::Well);
             client.resume(vec![op.clone()]).await;
             assert_eq!(client.deferred().await.from, 1);
-            journal.unreadable.store(false, Ordering::SeqCst);
+            journal.hooks().unreadable.store(false, Ordering::SeqCst);
             // Either the batch is found and told to subscribers, or it never was.
             client.resume(vec![op.clone()]).await;
             if written == Mode::SilentlyWritten {
@@ -207,11 +207,11 @@ fn what_another_owner_has_written_is_not_taken_for_an_append_of_unknown_outcome(
         let mut client = world.client().await;
         client.push(vec![world.put(9, 1, "m", "k", b"1")]).await;
         let partition = client.acks(1).await[0].partition;
-        journal.set(Mode::SilentlyLost);
+        journal.hooks().set(Mode::SilentlyLost);
         let op = world.put(9, 2, "m", "k", b"2");
         client.push(vec![op.clone()]).await;
         client.deferred().await;
-        journal.set(Mode::Well);
+        journal.hooks().set(Mode::Well);
         let foreign = Append {
             partition,
             epoch: Epoch(9),
@@ -237,10 +237,10 @@ fn a_backlog_at_its_bound_puts_writes_off_until_the_database_is_back() {
     run(|mut world| async move {
         world.settings.backlog_records = 3;
         world.settings.workers = 1;
-        let persistence = Arc::new(FaultyPersistence::default());
+        let persistence = faulty_persistence();
         world.persistence = persistence.clone();
         let server = world.start().await;
-        persistence.fails.store(true, Ordering::SeqCst);
+        persistence.hooks().fails.store(true, Ordering::SeqCst);
         let mut client = world.client().await;
         for number in 1..=3 {
             client
@@ -251,13 +251,13 @@ fn a_backlog_at_its_bound_puts_writes_off_until_the_database_is_back() {
         let fourth = world.put(9, 4, "m", "k", b"last");
         client.push(vec![fourth.clone()]).await;
         assert_eq!(client.deferred().await.from, 4);
-        persistence.fails.store(false, Ordering::SeqCst);
+        persistence.hooks().fails.store(false, Ordering::SeqCst);
         // The back-off is at most half a minute.
         client.answer_pings(Duration::from_secs(31)).await;
         client.resume(vec![fourth]).await;
         assert_eq!(client.acks(1).await[0].accepted[0].first, 4);
         server.shutdown().await.unwrap();
-        let stored = persistence.records.load(Ordering::SeqCst);
+        let stored = persistence.hooks().records.load(Ordering::SeqCst);
         assert!(stored <= 3, "{stored} writes of one key were coalesced");
     });
 }
@@ -265,10 +265,10 @@ fn a_backlog_at_its_bound_puts_writes_off_until_the_database_is_back() {
 #[test]
 fn pitfall_8_a_failing_database_hangs_nothing_and_loses_nothing() {
     run(|mut world| async move {
-        let persistence = Arc::new(FaultyPersistence::default());
+        let persistence = faulty_persistence();
         world.persistence = persistence.clone();
         let server = world.start().await;
-        persistence.fails.store(true, Ordering::SeqCst);
+        persistence.hooks().fails.store(true, Ordering::SeqCst);
         let mut client = world.client().await;
         // Names that are trouble for some: a hyphen, quotes, a semicolon, other scripts.
         let maps = ["with-hyphen", "'; drop table x; --", "ключ", "\u{1f600}"];
@@ -279,7 +279,7 @@ fn pitfall_8_a_failing_database_hangs_nothing_and_loses_nothing() {
             client.acks(1).await;
             world.sleep(Duration::from_secs(5)).await;
         }
-        assert!(persistence.stores.load(Ordering::SeqCst) > 4);
+        assert!(persistence.hooks().stores.load(Ordering::SeqCst) > 4);
         let key = Key::new("k").unwrap();
         for map in maps {
             let record = server.handle().get(&address(map), &key).await.unwrap();
@@ -287,7 +287,7 @@ fn pitfall_8_a_failing_database_hangs_nothing_and_loses_nothing() {
         }
         // It ends in spite of it, and the next start has everything.
         server.shutdown().await.unwrap();
-        persistence.fails.store(false, Ordering::SeqCst);
+        persistence.hooks().fails.store(false, Ordering::SeqCst);
         let server = world.start().await;
         for map in maps {
             let record = server.handle().get(&address(map), &key).await.unwrap();

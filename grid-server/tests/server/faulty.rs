@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use grid_core::traits::{
-    AddressedRecord, Append, Journal, JournalEntry, JournalExtent, Persistence,
-    PersistenceCapabilities, Position, RecordCursor, RecordPage, StateRecord,
+    AddressedRecord, Append, Journal, JournalEntry, Persistence, PersistenceCapabilities, Position,
+    RecordCursor, RecordPage, StateRecord,
 };
-use grid_core::{Error, ErrorKind, PartitionId, Result, Sequence};
+use grid_core::{Error, ErrorKind, PartitionId, Result};
 use grid_server::MemoryJournal;
 use grid_storage_memory::MemoryPersistence;
+use grid_testkit::hooks::{HookedJournal, HookedPersistence, JournalHooks, PersistenceHooks};
 
 /// What a journal does with an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,23 +25,30 @@ pub(crate) enum Mode {
     SilentlyLost = 3,
 }
 
-#[derive(Debug, Clone, Default)]
-pub(crate) struct FaultyJournal {
-    inner: MemoryJournal,
-    mode: Arc<AtomicU64>,
-    pub(crate) appends: Arc<AtomicU64>,
-    pub(crate) unreadable: Arc<AtomicBool>,
+/// A journal in memory that fails as it is told to.
+pub(crate) type FaultyJournal = HookedJournal<JournalFaults>;
+
+#[derive(Debug, Default)]
+pub(crate) struct JournalFaults {
+    mode: AtomicU64,
+    pub(crate) appends: AtomicU64,
+    pub(crate) unreadable: AtomicBool,
 }
 
-impl FaultyJournal {
+pub(crate) fn faulty_journal() -> Arc<FaultyJournal> {
+    let memory = Arc::new(MemoryJournal::new());
+    Arc::new(HookedJournal::new(memory, JournalFaults::default()))
+}
+
+impl JournalFaults {
     pub(crate) fn set(&self, mode: Mode) {
         self.mode.store(mode as u64, Ordering::SeqCst);
     }
 }
 
 #[async_trait]
-impl Journal for FaultyJournal {
-    async fn append(&self, appends: Vec<Append>) -> Vec<Result<Position>> {
+impl JournalHooks for JournalFaults {
+    async fn append(&self, inner: &dyn Journal, appends: Vec<Append>) -> Vec<Result<Position>> {
         self.appends.fetch_add(1, Ordering::SeqCst);
         let answers = appends.len();
         let fail = |kind| {
@@ -49,10 +57,10 @@ impl Journal for FaultyJournal {
                 .collect()
         };
         match self.mode.load(Ordering::SeqCst) {
-            0 => self.inner.append(appends).await,
+            0 => inner.append(appends).await,
             1 => fail(ErrorKind::Full),
             2 => {
-                let _ = self.inner.append(appends).await;
+                let _ = inner.append(appends).await;
                 fail(ErrorKind::Timeout)
             }
             _ => fail(ErrorKind::Timeout),
@@ -61,6 +69,7 @@ impl Journal for FaultyJournal {
 
     async fn read(
         &self,
+        inner: &dyn Journal,
         partition: PartitionId,
         after: Position,
         max_bytes: usize,
@@ -68,26 +77,17 @@ impl Journal for FaultyJournal {
         if self.unreadable.load(Ordering::SeqCst) {
             return Err(Error::new(ErrorKind::Unavailable, "read", "told to fail"));
         }
-        self.inner.read(partition, after, max_bytes).await
-    }
-
-    async fn extent(&self, partition: PartitionId) -> Result<JournalExtent> {
-        self.inner.extent(partition).await
-    }
-
-    async fn truncate(&self, partition: PartitionId, through: Position) -> Result<()> {
-        self.inner.truncate(partition, through).await
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.inner.close().await
+        inner.read(partition, after, max_bytes).await
     }
 }
 
-/// A persistence whose stores fail while it is told so, and that says it survives a power cut.
+/// A persistence in memory whose stores fail while it is told so, and that says it survives a
+/// power cut.
+pub(crate) type FaultyPersistence = HookedPersistence<PersistenceFaults>;
+
 #[derive(Debug, Default)]
-pub(crate) struct FaultyPersistence {
-    inner: MemoryPersistence,
+pub(crate) struct PersistenceFaults {
+    memory: Arc<MemoryPersistence>,
     pub(crate) fails: AtomicBool,
     /// Nothing can be loaded.
     pub(crate) unreadable: AtomicBool,
@@ -101,28 +101,38 @@ pub(crate) struct FaultyPersistence {
     pub(crate) records: AtomicU64,
 }
 
-impl FaultyPersistence {
+pub(crate) fn faulty_persistence() -> Arc<FaultyPersistence> {
+    faulty(MemoryPersistence::new())
+}
+
+fn faulty(memory: MemoryPersistence) -> Arc<FaultyPersistence> {
+    let faults = PersistenceFaults {
+        memory: Arc::new(memory),
+        ..PersistenceFaults::default()
+    };
+    Arc::new(HookedPersistence::new(faults.memory.clone(), faults))
+}
+
+impl PersistenceFaults {
     /// A backup, which does not fail.
-    pub(crate) fn copy(&self) -> Self {
-        Self {
-            inner: self.inner.copy(),
-            ..Self::default()
-        }
+    pub(crate) fn copy(&self) -> Arc<FaultyPersistence> {
+        faulty(self.memory.copy())
     }
 }
 
 #[async_trait]
-impl Persistence for FaultyPersistence {
-    fn capabilities(&self) -> PersistenceCapabilities {
+impl PersistenceHooks for PersistenceFaults {
+    fn capabilities(&self, inner: &dyn Persistence) -> PersistenceCapabilities {
         PersistenceCapabilities {
             survives_process: true,
             survives_power_loss: !self.is_lazy.load(Ordering::SeqCst),
-            ..self.inner.capabilities()
+            ..inner.capabilities()
         }
     }
 
     async fn load(
         &self,
+        inner: &dyn Persistence,
         partition: PartitionId,
         after: Option<&RecordCursor>,
         limit: usize,
@@ -130,15 +140,12 @@ impl Persistence for FaultyPersistence {
         if self.unreadable.load(Ordering::SeqCst) {
             return Err(Error::new(ErrorKind::Unavailable, "load", "told to fail"));
         }
-        self.inner.load(partition, after, limit).await
-    }
-
-    async fn load_state(&self, partition: PartitionId) -> Result<Option<StateRecord>> {
-        self.inner.load_state(partition).await
+        inner.load(partition, after, limit).await
     }
 
     async fn store(
         &self,
+        inner: &dyn Persistence,
         partition: PartitionId,
         records: &[AddressedRecord],
         state: &StateRecord,
@@ -156,14 +163,10 @@ impl Persistence for FaultyPersistence {
         }
         self.records
             .fetch_add(records.len() as u64, Ordering::SeqCst);
-        self.inner.store(partition, records, state).await
+        inner.store(partition, records, state).await
     }
 
-    async fn collect(&self, partition: PartitionId, horizon: Sequence) -> Result<()> {
-        self.inner.collect(partition, horizon).await
-    }
-
-    async fn close(&self) -> Result<()> {
+    async fn close(&self, _inner: &dyn Persistence) -> Result<()> {
         // Another server is started on it.
         Ok(())
     }

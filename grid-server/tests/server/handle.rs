@@ -89,11 +89,14 @@ fn what_cannot_be_is_refused_by_name() {
 #[test]
 fn many_writes_at_once_share_appends() {
     run(|mut world| async move {
-        let journal = super::faulty::FaultyJournal::default();
-        world.journal = std::sync::Arc::new(journal.clone());
+        let journal = super::faulty::faulty_journal();
+        world.journal = journal.clone();
         world.settings.workers = 1;
         let server = world.start().await;
-        let before = journal.appends.load(std::sync::atomic::Ordering::SeqCst);
+        let before = journal
+            .hooks()
+            .appends
+            .load(std::sync::atomic::Ordering::SeqCst);
         let handle = server.handle();
         let map = address("m");
         let writes = (0..500).map(|number| {
@@ -104,7 +107,11 @@ fn many_writes_at_once_share_appends() {
             }
         });
         futures::future::join_all(writes).await;
-        let appends = journal.appends.load(std::sync::atomic::Ordering::SeqCst) - before;
+        let appends = journal
+            .hooks()
+            .appends
+            .load(std::sync::atomic::Ordering::SeqCst)
+            - before;
         assert!(appends < 100, "{appends} appends for 500 writes");
     });
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-use super::faulty::{FaultyJournal, Mode};
+use super::faulty::{Mode, faulty_journal};
 use super::support::run;
 
 /// Keeps the levels of what is logged and not hidden by default.
@@ -46,12 +46,12 @@ fn a_full_disk_is_logged_when_it_begins_and_when_it_ends() {
     let told = log.clone();
     let test = || {
         run(|mut world| async move {
-            let journal = FaultyJournal::default();
-            world.journal = Arc::new(journal.clone());
+            let journal = faulty_journal();
+            world.journal = journal.clone();
             world.settings.workers = 1;
             let _server = world.start().await;
             let mut client = world.client().await;
-            journal.set(Mode::Full);
+            journal.hooks().set(Mode::Full);
             let ops: Vec<_> = (1..20)
                 .map(|number| world.put(9, number, "m", &format!("k{number}"), b"x"))
                 .collect();
@@ -63,7 +63,7 @@ fn a_full_disk_is_logged_when_it_begins_and_when_it_ends() {
                 client.deferred().await;
             }
             assert_eq!((log.count(Level::WARN), log.count(Level::INFO)), (1, 0));
-            journal.set(Mode::Well);
+            journal.hooks().set(Mode::Well);
             for _ in 0..2 {
                 client.resume(ops.clone()).await;
                 client.acks(19).await;

@@ -8,12 +8,13 @@ use async_trait::async_trait;
 use grid_core::partition::Effects;
 use grid_core::protocol::{Message, Selector};
 use grid_core::traits::{
-    Append, Epoch, Journal, JournalEntry, JournalExtent, Owner, Ownership, OwnershipWatch, Position,
+    Epoch, Journal, JournalExtent, Owner, Ownership, OwnershipWatch, Position,
 };
 use grid_core::{ErrorKind, Key, PartitionId, Result, Sequence};
 use grid_server::{LocalOwnership, MemoryJournal, Server};
+use grid_testkit::hooks::{HookedJournal, JournalHooks};
 
-use super::faulty::FaultyPersistence;
+use super::faulty::{FaultyPersistence, faulty_persistence};
 use super::support::{World, address, cbor, run, welcome_of};
 
 const PARTITIONS: u16 = 13;
@@ -61,7 +62,7 @@ async fn two(world: &World, owners: &LocalOwnership, is_deaf: bool) -> (Server, 
     (first, second)
 }
 
-async fn give_to(owners: &LocalOwnership, partition: PartitionId, node: &str) {
+pub(crate) async fn give_to(owners: &LocalOwnership, partition: PartitionId, node: &str) {
     let before = owners.owner(partition).await.unwrap();
     let next = Owner {
         node: node.to_owned(),
@@ -202,7 +203,7 @@ fn an_owner_learns_of_its_successor_from_a_client_that_has_been_there() {
 #[test]
 fn who_gets_a_partition_back_serves_what_was_written_meanwhile() {
     run(|mut world| async move {
-        world.persistence = Arc::new(FaultyPersistence::default());
+        world.persistence = faulty_persistence();
         let owners = LocalOwnership::new();
         let (first, second) = two(&world, &owners, false).await;
         let (map, key) = (address("m"), Key::new("k").unwrap());
@@ -233,83 +234,81 @@ fn who_gets_a_partition_back_serves_what_was_written_meanwhile() {
     });
 }
 
+/// A takeover that waits for its database: the former owner has written `k`, and the new one can
+/// load nothing.
+struct Stalled {
+    persistence: Arc<FaultyPersistence>,
+    owners: LocalOwnership,
+    _former: Server,
+    next: Server,
+}
+
+impl Stalled {
+    async fn new(world: &mut World) -> Self {
+        let persistence = faulty_persistence();
+        world.persistence = persistence.clone();
+        let owners = LocalOwnership::new();
+        let (first, second) = two(world, &owners, false).await;
+        let (map, key) = (address("m"), Key::new("k").unwrap());
+        first.handle().put(&map, &key, cbor(b"1")).await.unwrap();
+        let stalled = Self {
+            persistence,
+            owners,
+            _former: first,
+            next: second,
+        };
+        stalled.set_unreadable(true);
+        give_all_to(&stalled.owners, "second").await;
+        stalled
+    }
+
+    fn set_unreadable(&self, unreadable: bool) {
+        let faults = self.persistence.hooks();
+        faults.unreadable.store(unreadable, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn a_partition_is_taken_over_once_its_database_answers() {
     run(|mut world| async move {
-        let persistence = Arc::new(FaultyPersistence::default());
-        world.persistence = persistence.clone();
-        let owners = LocalOwnership::new();
-        let (first, second) = two(&world, &owners, false).await;
-        let (map, key) = (address("m"), Key::new("k").unwrap());
-        first.handle().put(&map, &key, cbor(b"1")).await.unwrap();
-        persistence.unreadable.store(true, Ordering::SeqCst);
-        give_all_to(&owners, "second").await;
+        let stalled = Stalled::new(&mut world).await;
         world.sleep(Duration::from_secs(5)).await;
         assert_eq!(
-            value(&second, "k").await.unwrap_err().kind(),
+            value(&stalled.next, "k").await.unwrap_err().kind(),
             ErrorKind::Unavailable
         );
-        persistence.unreadable.store(false, Ordering::SeqCst);
+        stalled.set_unreadable(false);
         world.sleep(Duration::from_secs(31)).await;
-        assert_eq!(value(&second, "k").await.unwrap(), Some(cbor(b"1")));
+        assert_eq!(value(&stalled.next, "k").await.unwrap(), Some(cbor(b"1")));
     });
 }
 
 #[test]
 fn what_is_given_to_a_node_does_not_wait_for_what_it_could_not_load_before() {
     run(|mut world| async move {
-        let persistence = Arc::new(FaultyPersistence::default());
-        world.persistence = persistence.clone();
-        let owners = LocalOwnership::new();
-        let (first, second) = two(&world, &owners, false).await;
-        let (map, key) = (address("m"), Key::new("k").unwrap());
-        first.handle().put(&map, &key, cbor(b"1")).await.unwrap();
-        persistence.unreadable.store(true, Ordering::SeqCst);
-        give_all_to(&owners, "second").await;
+        let stalled = Stalled::new(&mut world).await;
         // By now it tries rarely.
         world.sleep(Duration::from_secs(20)).await;
-        persistence.unreadable.store(false, Ordering::SeqCst);
-        give_all_to(&owners, "second").await;
+        stalled.set_unreadable(false);
+        give_all_to(&stalled.owners, "second").await;
         world.sleep(Duration::from_millis(100)).await;
-        assert_eq!(value(&second, "k").await.unwrap(), Some(cbor(b"1")));
+        assert_eq!(value(&stalled.next, "k").await.unwrap(), Some(cbor(b"1")));
     });
 }
 
-/// A journal in which a former owner truncates whenever somebody looks how far it reaches.
-#[derive(Debug, Clone)]
+/// Has a former owner store and truncate whenever somebody looks how far the journal reaches.
+#[derive(Debug, Default)]
 struct Racing {
-    inner: MemoryJournal,
-    former: Arc<tokio::sync::Mutex<Option<Server>>>,
+    former: tokio::sync::Mutex<Option<Server>>,
 }
 
 #[async_trait]
-impl Journal for Racing {
-    async fn append(&self, appends: Vec<Append>) -> Vec<Result<Position>> {
-        self.inner.append(appends).await
-    }
-
-    async fn read(
-        &self,
-        partition: PartitionId,
-        after: Position,
-        max_bytes: usize,
-    ) -> Result<Vec<JournalEntry>> {
-        self.inner.read(partition, after, max_bytes).await
-    }
-
-    async fn extent(&self, partition: PartitionId) -> Result<JournalExtent> {
+impl JournalHooks for Racing {
+    async fn extent(&self, inner: &dyn Journal, partition: PartitionId) -> Result<JournalExtent> {
         if let Some(former) = self.former.lock().await.take() {
             former.shutdown().await?;
         }
-        self.inner.extent(partition).await
-    }
-
-    async fn truncate(&self, partition: PartitionId, through: Position) -> Result<()> {
-        self.inner.truncate(partition, through).await
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.inner.close().await
+        inner.extent(partition).await
     }
 }
 
@@ -318,22 +317,19 @@ fn a_takeover_while_the_former_owner_stores_and_truncates_loads_again() {
     run(|mut world| async move {
         let journal = MemoryJournal::new();
         world.journal = Arc::new(journal.clone());
-        world.persistence = Arc::new(FaultyPersistence::default());
+        world.persistence = faulty_persistence();
         world.settings.flush_interval_ms = 60_000;
         let owners = LocalOwnership::new();
         let builder = world.builder().ownership(Arc::new(Deaf(owners.clone())));
         let first = world.start_with(builder.node("first")).await;
-        let racing = Racing {
-            inner: journal,
-            former: Arc::default(),
-        };
+        let racing = Arc::new(HookedJournal::new(Arc::new(journal), Racing::default()));
         let builder = world.builder().ownership(Arc::new(owners.clone()));
-        let builder = builder.journal(Arc::new(racing.clone()));
+        let builder = builder.journal(racing.clone());
         let second = builder.node("second").start().await.unwrap();
         let (map, key) = (address("m"), Key::new("k").unwrap());
         let put = first.handle().put(&map, &key, cbor(b"1")).await.unwrap();
         // Its last flush comes after the state record was loaded, and before the journal is read.
-        *racing.former.lock().await = Some(first);
+        *racing.hooks().former.lock().await = Some(first);
         give_to(&owners, put.partition, "second").await;
         // At once: it does not take the journal for that of another database.
         world.sleep(Duration::from_millis(40)).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use grid_server::journal::{JournalOptions, LocalJournal};
 use grid_testkit::ModelDisk;
 
-use super::faulty::FaultyPersistence;
+use super::faulty::faulty_persistence;
 use super::support::{World, address, cbor, run};
 use grid_core::protocol::Selector;
 
@@ -31,7 +31,7 @@ fn segments(disk: &ModelDisk) -> usize {
 fn a_server_that_runs_on_keeps_few_segments_and_still_knows_its_data_set() {
     run(|mut world| async move {
         let disk = ModelDisk::new(3);
-        world.persistence = Arc::new(FaultyPersistence::default());
+        world.persistence = faulty_persistence();
         open(&mut world, &disk).await;
         let server = world.start().await;
         let mut client = world.client().await;
@@ -50,7 +50,7 @@ fn a_server_that_runs_on_keeps_few_segments_and_still_knows_its_data_set() {
         let own = world.persistence.clone();
         let mut foreign = world.clone();
         foreign.journal = Arc::new(grid_server::MemoryJournal::new());
-        foreign.persistence = Arc::new(FaultyPersistence::default());
+        foreign.persistence = faulty_persistence();
         foreign.start().await.shutdown().await.unwrap();
         open(&mut world, &disk).await;
         world.persistence = foreign.persistence;
@@ -71,7 +71,7 @@ fn a_server_that_runs_on_keeps_few_segments_and_still_knows_its_data_set() {
 fn a_server_that_starts_again_keeps_nothing_for_partitions_that_do_not_change() {
     run(|mut world| async move {
         let disk = ModelDisk::new(4);
-        world.persistence = Arc::new(FaultyPersistence::default());
+        world.persistence = faulty_persistence();
         open(&mut world, &disk).await;
         let server = world.start().await;
         let mut client = world.client().await;

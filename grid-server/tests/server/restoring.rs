@@ -10,7 +10,7 @@ use grid_core::traits::{Append, Epoch, Journal, Position};
 use grid_core::{ErrorKind, History, Key, MapName, PartitionId, Sequence};
 use grid_server::{MemoryJournal, Server};
 
-use super::faulty::FaultyPersistence;
+use super::faulty::{FaultyPersistence, faulty_persistence};
 use super::support::{Client, World, address, cbor, hello, run};
 
 /// Long enough for everything to be written to the database.
@@ -18,7 +18,7 @@ const FLUSHED: Duration = Duration::from_secs(3);
 
 /// A world whose database outlives the servers, and can be copied.
 fn lasting(world: &mut World) -> Arc<FaultyPersistence> {
-    let persistence = Arc::new(FaultyPersistence::default());
+    let persistence = faulty_persistence();
     world.persistence = persistence.clone();
     persistence
 }
@@ -65,12 +65,12 @@ fn an_old_database_stops_the_start_until_a_new_history_is_ordered() {
         put(&server, "kept", b"1").await;
         put(&server, "changed", b"1").await;
         world.sleep(FLUSHED).await;
-        let backup = persistence.copy();
+        let backup = persistence.hooks().copy();
         put(&server, "changed", b"2").await;
         put(&server, "lost", b"2").await;
         let old = history(&world).await;
         server.shutdown().await.unwrap();
-        world.persistence = Arc::new(backup);
+        world.persistence = backup;
         let told = diverged(&world).await;
         assert!(told.contains("restored from a backup"), "{told}");
         diverged(&world).await;
@@ -117,16 +117,16 @@ fn what_only_the_journal_had_is_gone_after_the_order_and_stays_gone() {
         let server = world.start().await;
         put(&server, "stored", b"1").await;
         world.sleep(FLUSHED).await;
-        let backup = persistence.copy();
+        let backup = persistence.hooks().copy();
         put(&server, "more", b"1").await;
         world.sleep(FLUSHED).await;
-        persistence.fails.store(true, Ordering::SeqCst);
+        persistence.hooks().fails.store(true, Ordering::SeqCst);
         // Of this, the database never hears; and of the backup's partitions, some fit the journal.
         for number in 0..30 {
             put(&server, &format!("journalled-{number}"), b"1").await;
         }
         world.kill(server);
-        world.persistence = Arc::new(backup);
+        world.persistence = backup;
         diverged(&world).await;
         let server = ordered(&world).await;
         let keys = keys(&server).await;
@@ -159,13 +159,16 @@ fn an_order_that_was_not_completed_has_to_be_given_again() {
         server.shutdown().await.unwrap();
         let partitions = u64::from(world.settings.partition_count);
         for succeeds in 0..=partitions {
-            let restored = Arc::new(persistence.copy());
+            let restored = persistence.hooks().copy();
             world.persistence = restored.clone();
             world.journal = Arc::new(MemoryJournal::new());
-            restored.succeeds.store(succeeds + 1, Ordering::SeqCst);
+            restored
+                .hooks()
+                .succeeds
+                .store(succeeds + 1, Ordering::SeqCst);
             let order = world.builder().new_history(true).start().await;
             assert_eq!(order.unwrap_err().kind(), ErrorKind::Unavailable);
-            restored.fails.store(false, Ordering::SeqCst);
+            restored.hooks().fails.store(false, Ordering::SeqCst);
             diverged(&world).await;
             let server = ordered(&world).await;
             assert_eq!(keys(&server).await.len(), 30, "after {succeeds} stores");
@@ -185,11 +188,11 @@ fn an_order_that_is_not_needed_changes_nothing() {
         let server = world.start().await;
         put(&server, "stored", b"1").await;
         world.sleep(FLUSHED).await;
-        persistence.fails.store(true, Ordering::SeqCst);
+        persistence.hooks().fails.store(true, Ordering::SeqCst);
         put(&server, "journalled", b"1").await;
         let old = history(&world).await;
         world.kill(server);
-        persistence.fails.store(false, Ordering::SeqCst);
+        persistence.hooks().fails.store(false, Ordering::SeqCst);
         let server = ordered(&world).await;
         assert_eq!(history(&world).await, old);
         assert_eq!(keys(&server).await, ["journalled", "stored"]);
@@ -207,14 +210,18 @@ fn a_new_history_does_not_begin_with_nothing() {
         world.sleep(FLUSHED).await;
         world.kill(server);
         // The wrong database.
-        let empty = Arc::new(FaultyPersistence::default());
+        let empty = faulty_persistence();
         world.persistence = empty.clone();
         diverged(&world).await;
         let order = world.builder().new_history(true).start().await;
         let error = order.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
         assert!(error.message().contains("empty"), "{error}");
-        assert_eq!(empty.stores.load(Ordering::SeqCst), 0, "nothing was begun");
+        assert_eq!(
+            empty.hooks().stores.load(Ordering::SeqCst),
+            0,
+            "nothing was begun"
+        );
         world.persistence = persistence;
         let server = world.start().await;
         assert_eq!(get(&server, "k").await, Some(cbor(b"1")));
@@ -261,18 +268,18 @@ fn an_older_journal_than_the_database_stops_the_start_also_amid_a_flush() {
         world.settings.flush_records = 3;
         let persistence = lasting(&mut world);
         let server = world.start().await;
-        persistence.fails.store(true, Ordering::SeqCst);
+        persistence.hooks().fails.store(true, Ordering::SeqCst);
         for number in 0..9 {
             put(&server, &format!("k{number}"), b"1").await;
         }
         // The first parts of a flush are stored, and the state record lags them.
-        persistence.succeeds.store(3, Ordering::SeqCst);
-        persistence.fails.store(false, Ordering::SeqCst);
+        persistence.hooks().succeeds.store(3, Ordering::SeqCst);
+        persistence.hooks().fails.store(false, Ordering::SeqCst);
         world.sleep(FLUSHED).await;
         world.kill(server);
-        let known = persistence.records.load(Ordering::SeqCst);
+        let known = persistence.hooks().records.load(Ordering::SeqCst);
         assert!((1..9).contains(&known), "{known} of 9 records are stored");
-        persistence.fails.store(false, Ordering::SeqCst);
+        persistence.hooks().fails.store(false, Ordering::SeqCst);
         world.journal = journal_of_before(&world).await;
         let told = diverged(&world).await;
         assert!(told.contains("database holds sequence"), "{told}");

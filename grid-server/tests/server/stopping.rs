@@ -5,13 +5,14 @@ use std::time::Duration;
 use grid_core::protocol::{Message, Selector};
 use grid_core::{ErrorKind, Key, PartitionId};
 
-use super::faulty::FaultyPersistence;
+use super::faulty::faulty_persistence;
+use super::owners::give_to;
 use super::support::{address, cbor, run};
 
 #[test]
 fn a_shutdown_answers_what_was_taken_stores_it_and_says_goodbye() {
     run(|mut world| async move {
-        let persistence = Arc::new(FaultyPersistence::default());
+        let persistence = faulty_persistence();
         world.persistence = persistence.clone();
         let server = world.start().await;
         let mut client = world.client().await;
@@ -23,7 +24,7 @@ fn a_shutdown_answers_what_was_taken_stores_it_and_says_goodbye() {
             panic!("no goodbye");
         };
         assert_eq!(goodbye.code, 4);
-        assert_eq!(persistence.records.load(Ordering::SeqCst), 50);
+        assert_eq!(persistence.hooks().records.load(Ordering::SeqCst), 50);
         // Everything is in the database now, and the journal is empty but for the data set.
         for id in (0..world.settings.partition_count).map(PartitionId) {
             let extent = world.journal.extent(id).await.unwrap();
@@ -145,7 +146,7 @@ fn a_data_set_cannot_be_opened_with_other_partitions_or_mixed_up_with_another() 
         let server = world.start().await;
         server.shutdown().await.unwrap();
         let mut other = world.clone();
-        other.persistence = Arc::new(FaultyPersistence::default());
+        other.persistence = faulty_persistence();
         other.settings.partition_count = 14;
         let error = other.builder().start().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict);
@@ -154,13 +155,13 @@ fn a_data_set_cannot_be_opened_with_other_partitions_or_mixed_up_with_another() 
             "{error}"
         );
         let mut spread = world.clone();
-        spread.persistence = Arc::new(FaultyPersistence::default());
+        spread.persistence = faulty_persistence();
         spread.settings.map_spread = 4;
         let error = spread.builder().start().await.unwrap_err();
         assert!(error.message().contains("`map_spread` 3"), "{error}");
         // A database of another data set.
         let mut foreign = world.clone();
-        foreign.persistence = Arc::new(FaultyPersistence::default());
+        foreign.persistence = faulty_persistence();
         let mut own = foreign.clone();
         own.journal = Arc::new(grid_server::MemoryJournal::new());
         own.start().await.shutdown().await.unwrap();
@@ -186,17 +187,7 @@ fn a_fenced_server_writes_nothing_more() {
         client.push(vec![expires]).await;
         let partition = client.acks(1).await[0].partition;
         // Another node takes over, in the table and in the journal.
-        let owner = grid_core::traits::Ownership::owner(&*ownership, partition)
-            .await
-            .unwrap()
-            .unwrap();
-        let next = grid_core::traits::Owner {
-            node: "second".to_owned(),
-            epoch: grid_core::traits::Epoch(owner.epoch.0 + 1),
-        };
-        grid_core::traits::Ownership::change(&*ownership, partition, Some(&owner), next)
-            .await
-            .unwrap();
+        give_to(&ownership, partition, "second").await;
         world.sleep(Duration::from_millis(1)).await;
         client.push(vec![world.put(9, 2, "m", "k", b"2")]).await;
         let Some(Message::Goodbye(goodbye)) = client.farewell().await else {
@@ -236,7 +227,7 @@ async fn a_panic_in_a_worker_ends_the_server_and_is_told() {
     let server = grid_server::Server::builder()
         .runtime(runtime.clone())
         .journal(Arc::new(grid_server::MemoryJournal::new()))
-        .persistence(Arc::new(FaultyPersistence::default()))
+        .persistence(faulty_persistence())
         .resolver(Arc::new(Panics))
         .start()
         .await

@@ -7,11 +7,11 @@ use grid_core::protocol::{Message, Selector, Verdict};
 use grid_core::{Key, PartitionId, RunId};
 
 use super::catching_up::Held;
-use super::faulty::FaultyPersistence;
+use super::faulty::{FaultyPersistence, faulty_persistence};
 use super::support::{World, address, cbor, run};
 
 fn with_persistence(world: &mut World) -> Arc<FaultyPersistence> {
-    let persistence = Arc::new(FaultyPersistence::default());
+    let persistence = faulty_persistence();
     world.persistence = persistence.clone();
     persistence
 }
@@ -29,15 +29,15 @@ fn changes_are_coalesced_by_key_and_let_the_journal_forget() {
         }
         let flushed = Duration::from_millis(2 * world.settings.flush_interval_ms);
         client.answer_pings(flushed).await;
-        assert_eq!(persistence.records.load(Ordering::SeqCst), 1);
+        assert_eq!(persistence.hooks().records.load(Ordering::SeqCst), 1);
         for id in (0..world.settings.partition_count).map(PartitionId) {
             let extent = world.journal.extent(id).await.unwrap();
             assert_eq!(extent.truncated, extent.tail, "partition {id}");
         }
         // Nothing changed: nothing is written.
-        let stores = persistence.stores.load(Ordering::SeqCst);
+        let stores = persistence.hooks().stores.load(Ordering::SeqCst);
         client.answer_pings(flushed).await;
-        assert_eq!(persistence.stores.load(Ordering::SeqCst), stores);
+        assert_eq!(persistence.hooks().stores.load(Ordering::SeqCst), stores);
     });
 }
 
@@ -47,12 +47,12 @@ fn pitfall_10_the_journal_keeps_what_comes_while_a_flush_is_under_way() {
         let persistence = with_persistence(&mut world);
         let server = world.start().await;
         let mut client = world.client().await;
-        let waiting = persistence.gate.lock().await;
+        let waiting = persistence.hooks().gate.lock().await;
         client.push(vec![world.put(9, 1, "m", "k", b"1")]).await;
         let partition = client.acks(1).await[0].partition;
         client.answer_pings(Duration::from_secs(2)).await;
         assert!(
-            persistence.stores.load(Ordering::SeqCst) > 1,
+            persistence.hooks().stores.load(Ordering::SeqCst) > 1,
             "a flush began"
         );
         client.push(vec![world.put(9, 2, "m", "k", b"2")]).await;
@@ -81,7 +81,7 @@ fn much_that_gathered_is_written_before_its_time() {
         client.push(ops.collect()).await;
         client.acks(10).await;
         client.answer_pings(Duration::from_secs(1)).await;
-        assert_eq!(persistence.records.load(Ordering::SeqCst), 10);
+        assert_eq!(persistence.hooks().records.load(Ordering::SeqCst), 10);
     });
 }
 
@@ -89,13 +89,13 @@ fn much_that_gathered_is_written_before_its_time() {
 fn pitfall_10_the_journal_keeps_what_a_power_cut_would_take_from_the_database() {
     run(|mut world| async move {
         let persistence = with_persistence(&mut world);
-        persistence.is_lazy.store(true, Ordering::SeqCst);
+        persistence.hooks().is_lazy.store(true, Ordering::SeqCst);
         let _server = world.start().await;
         let mut client = world.client().await;
         client.push(vec![world.put(9, 1, "m", "k", b"v")]).await;
         let partition = client.acks(1).await[0].partition;
         client.answer_pings(Duration::from_secs(3)).await;
-        assert_eq!(persistence.records.load(Ordering::SeqCst), 1);
+        assert_eq!(persistence.hooks().records.load(Ordering::SeqCst), 1);
         let extent = world.journal.extent(partition).await.unwrap();
         assert_eq!((extent.truncated.0, extent.tail.0), (0, 1));
     });
@@ -127,7 +127,10 @@ fn a_crash_in_the_middle_of_a_flush_loses_and_doubles_nothing() {
             world.settings.map_spread = 1;
             let server = world.start().await;
             let mut client = world.client().await;
-            persistence.succeeds.store(succeeds, Ordering::SeqCst);
+            persistence
+                .hooks()
+                .succeeds
+                .store(succeeds, Ordering::SeqCst);
             let mut ops: Vec<_> = (1..=15)
                 .map(|n| world.put(9, n, "m", &format!("k{n}"), b"1"))
                 .collect();
@@ -148,8 +151,8 @@ fn a_crash_in_the_middle_of_a_flush_loses_and_doubles_nothing() {
             let before = everything(&world, &server).await;
             world.kill(server);
 
-            persistence.fails.store(false, Ordering::SeqCst);
-            persistence.succeeds.store(0, Ordering::SeqCst);
+            persistence.hooks().fails.store(false, Ordering::SeqCst);
+            persistence.hooks().succeeds.store(0, Ordering::SeqCst);
             let server = world.start().await;
             assert_eq!(everything(&world, &server).await, before, "{succeeds}");
             // The dedup table came back as well.
@@ -260,15 +263,15 @@ fn what_was_removed_while_the_database_failed_stays_removed() {
         client.push(vec![world.put(9, 1, "m", "k", b"v")]).await;
         client.acks(1).await;
         client.answer_pings(Duration::from_secs(3)).await;
-        assert_eq!(persistence.records.load(Ordering::SeqCst), 1);
-        persistence.fails.store(true, Ordering::SeqCst);
+        assert_eq!(persistence.hooks().records.load(Ordering::SeqCst), 1);
+        persistence.hooks().fails.store(true, Ordering::SeqCst);
         let mut remove = world.put(9, 2, "m", "k", b"");
         remove.action = Action::Remove;
         client.push(vec![remove]).await;
         client.acks(1).await;
         // For longer than tombstones are kept.
         client.answer_pings(Duration::from_secs(25)).await;
-        persistence.fails.store(false, Ordering::SeqCst);
+        persistence.hooks().fails.store(false, Ordering::SeqCst);
         server.shutdown().await.unwrap();
         let server = world.start().await;
         assert_eq!(everything(&world, &server).await, []);
