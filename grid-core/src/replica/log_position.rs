@@ -12,6 +12,10 @@ impl LogPosition {
         ordinal: 0,
         number: 0,
     };
+    pub(super) const LAST: Self = Self {
+        ordinal: u64::MAX,
+        number: u64::MAX,
+    };
 
     /// The place just after this one.
     pub(super) fn after(self) -> Self {

@@ -1,5 +1,6 @@
 //! What the server decided of pending ops, and when they leave outbox and overlay.
 
+use std::ops::Bound;
 use std::time::Duration;
 
 use super::log_position::LogPosition;
@@ -146,16 +147,9 @@ impl Replica {
         let Some(level) = map.level(partition) else {
             return;
         };
-        let last = LogPosition {
-            ordinal: u64::MAX,
-            number: u64::MAX,
-        };
         let first = (partition, Sequence::ZERO, LogPosition::FIRST);
-        let mut reached: Vec<_> = map
-            .waiting
-            .range(first..=(partition, level, last))
-            .copied()
-            .collect();
+        let last = (partition, level, LogPosition::LAST);
+        let mut reached: Vec<_> = map.waiting.range(first..=last).copied().collect();
         reached.sort_unstable_by_key(|(_, _, position)| *position);
         for wait in reached {
             let (_, _, position) = wait;
@@ -182,13 +176,14 @@ impl Replica {
         let Some(cursor) = map.confirmed.cursor(partition) else {
             return;
         };
-        map.waiting = std::mem::take(&mut map.waiting)
-            .into_iter()
-            .map(|(at, sequence, position)| {
-                let reaches = at == partition && sequence > cursor;
-                (at, if reaches { cursor } else { sequence }, position)
-            })
-            .collect();
+        let above = Bound::Excluded((partition, cursor, LogPosition::LAST));
+        let last = Bound::Included((partition, Sequence(u64::MAX), LogPosition::LAST));
+        let ahead: Vec<_> = map.waiting.range((above, last)).copied().collect();
+        for wait in ahead {
+            let (_, _, position) = wait;
+            map.waiting.remove(&wait);
+            map.waiting.insert((partition, cursor, position));
+        }
     }
 
     pub(super) fn on_deferred(&mut self, deferred: &Deferred, now: Now) -> Result<()> {
@@ -208,5 +203,74 @@ impl Replica {
             session.resume = true;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Namespace;
+
+    const FOLLOWED: PartitionId = PartitionId(5);
+
+    fn position(number: u64) -> LogPosition {
+        LogPosition { ordinal: 1, number }
+    }
+
+    /// A replica of one map, in which ops of some partitions wait.
+    fn waiting(
+        waits: impl IntoIterator<Item = (PartitionId, Sequence, LogPosition)>,
+    ) -> (Replica, MapName) {
+        let name = MapName::new("m").unwrap();
+        let mut replica = Replica::new(Namespace::default());
+        let map = replica.map_mut(&name);
+        map.waiting.extend(waits);
+        map.confirmed.set_cursor(FOLLOWED, Sequence(10));
+        (replica, name)
+    }
+
+    #[test]
+    fn what_an_unchanged_partition_is_ahead_of_waits_for_its_cursor_and_nothing_else_does() {
+        let before = PartitionId(FOLLOWED.0 - 1);
+        let after = PartitionId(FOLLOWED.0 + 1);
+        let stays = [
+            (before, Sequence(99), position(1)),
+            (FOLLOWED, Sequence(9), position(2)),
+            (FOLLOWED, Sequence(10), position(3)),
+            (after, Sequence(11), position(4)),
+        ];
+        let ahead = [
+            (FOLLOWED, Sequence(11), position(0)),
+            (FOLLOWED, Sequence(11), position(5)),
+            (FOLLOWED, Sequence(u64::MAX), LogPosition::LAST),
+        ];
+        let (mut replica, name) = waiting(stays.into_iter().chain(ahead));
+        replica.wait_for_cursor(&name, FOLLOWED);
+        let due = ahead.map(|(partition, _, position)| (partition, Sequence(10), position));
+        let expected = stays.into_iter().chain(due).collect();
+        assert_eq!(replica.map_mut(&name).waiting, expected);
+    }
+
+    /// It went through the waiting ops of all partitions: that took minutes.
+    #[test]
+    fn the_cost_of_an_unchanged_partition_does_not_grow_with_what_waits_in_others() {
+        const WAITING: u64 = 200_000;
+        const TIMES: u64 = 20_000;
+        let other = |number| PartitionId(if number % 2 == 0 { 4 } else { 6 });
+        let waits = (1..=WAITING).map(|number| (other(number), Sequence(99), position(number)));
+        let (mut replica, name) = waiting(waits);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a test that takes minutes has failed"
+        )]
+        let start = std::time::Instant::now();
+        for time in 1..=TIMES {
+            let wait = (FOLLOWED, Sequence(10 + time), position(WAITING + time));
+            replica.map_mut(&name).waiting.insert(wait);
+            replica.wait_for_cursor(&name, FOLLOWED);
+        }
+        assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+        let waiting = &replica.map_mut(&name).waiting;
+        assert_eq!(waiting.len() as u64, WAITING + TIMES);
     }
 }
