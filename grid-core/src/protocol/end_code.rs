@@ -2,6 +2,9 @@
 
 use crate::error::{Error, ErrorKind};
 
+/// The number of an end because a frame was damaged on its way.
+pub const DAMAGED_FRAME: u8 = 7;
+
 /// The number by which `error` is told to the other side, in a [`super::Refused`] or a
 /// [`super::Goodbye`].
 #[must_use]
@@ -17,7 +20,7 @@ pub fn end_code(error: &Error) -> u8 {
         | ErrorKind::Io => 3,
         ErrorKind::Closed => 4,
         ErrorKind::Unsupported => 6,
-        ErrorKind::Corrupt if error.is_retryable() => 7,
+        ErrorKind::Corrupt if error.is_retryable() => DAMAGED_FRAME,
         _ => 5,
     }
 }
@@ -37,7 +40,7 @@ pub(crate) fn error_of_code(
         3 => ErrorKind::Overloaded,
         4 => ErrorKind::Unavailable,
         6 => ErrorKind::Unsupported,
-        7 => ErrorKind::Corrupt,
+        DAMAGED_FRAME => ErrorKind::Corrupt,
         _ => ErrorKind::Protocol,
     };
     // What a line damaged, it may bring whole the next time.
@@ -48,7 +51,7 @@ pub(crate) fn error_of_code(
 /// Whether `error` says that a frame was damaged on its way, to here or to the other side.
 #[must_use]
 pub fn is_damaged_frame(error: &Error) -> bool {
-    end_code(error) == 7
+    end_code(error) == DAMAGED_FRAME
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ mod message;
 mod verdict;
 
 pub(crate) use end_code::error_of_code;
-pub use end_code::{end_code, is_damaged_frame};
+pub use end_code::{DAMAGED_FRAME, end_code, is_damaged_frame};
 pub use frame_chain::FrameChain;
 pub use frame_check::{FRAME_CHECK_BYTES, read_frame, seal_frame, unseal_frame, write_frame};
 pub use message::{

@@ -8,7 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::{Either, select};
 use futures::{FutureExt, select_biased};
-use grid_core::protocol::{FrameChain, Goodbye, Message, is_damaged_frame, read_frame};
+use grid_core::protocol::{
+    DAMAGED_FRAME, FrameChain, Goodbye, Message, is_damaged_frame, read_frame,
+};
 use grid_core::traits::{CodecLimits, Connection};
 use grid_core::{Error, ErrorKind, Result};
 use tower::{Service, ServiceExt};
@@ -206,13 +208,7 @@ impl Reader<'_> {
             }
             Message::Pong(chain) => check_chain(chain, before)?,
             Message::Goodbye(goodbye) => {
-                let Goodbye { code, message } = goodbye;
-                tracing::debug!(
-                    session = self.session.id(),
-                    code,
-                    message,
-                    "the client leaves"
-                );
+                self.log_goodbye(&goodbye);
                 return Ok(ControlFlow::Break(()));
             }
             Message::Renew { token } => self.renew(&token).await?,
@@ -223,6 +219,20 @@ impl Reader<'_> {
             }
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// A client leaves once: a line that damages frames is told once for each connection.
+    fn log_goodbye(&self, Goodbye { code, message }: &Goodbye) {
+        let (session, peer) = (self.session.id(), self.session.peer());
+        if *code == DAMAGED_FRAME {
+            tracing::warn!(
+                session,
+                peer,
+                "the line damages frames on their way to a client"
+            );
+        } else {
+            tracing::debug!(session, peer, code, message, "the client leaves");
+        }
     }
 
     /// Takes a new token, which has to be of the same principal.

@@ -1,6 +1,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
+use grid_core::protocol::{DAMAGED_FRAME, Goodbye, Message};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
@@ -69,6 +71,32 @@ fn a_full_disk_is_logged_when_it_begins_and_when_it_ends() {
                 client.acks(19).await;
             }
             assert_eq!((log.count(Level::WARN), log.count(Level::INFO)), (1, 1));
+        });
+    };
+    tracing::subscriber::with_default(told, test);
+}
+
+#[test]
+fn a_line_that_damages_frames_is_told_whichever_side_sees_it() {
+    let log = Log::default();
+    let told = log.clone();
+    let test = || {
+        run(|world| async move {
+            let _server = world.start().await;
+            for (code, warnings) in [(4, 0), (DAMAGED_FRAME, 1), (DAMAGED_FRAME, 2)] {
+                let mut client = world.client().await;
+                let message = "told by the client".to_owned();
+                let goodbye = Message::Goodbye(Goodbye { code, message });
+                client.send(&goodbye).await;
+                client.farewell().await;
+                assert_eq!(log.count(Level::WARN), warnings);
+            }
+            let mut client = world.client().await;
+            client
+                .send_raw(Bytes::from_static(b"noise on the line"))
+                .await;
+            client.farewell().await;
+            assert_eq!(log.count(Level::WARN), 3);
         });
     };
     tracing::subscriber::with_default(told, test);
