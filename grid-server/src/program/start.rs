@@ -103,10 +103,46 @@ impl Start {
         }
         match builder.settings(self.settings.clone()).start().await {
             Ok(server) => Ok(server),
-            Err(error) => {
-                journal.close().await.map_err(Failed::Journal)?;
-                Err(Failed::Server(error))
-            }
+            Err(refusal) => Err(refused(refusal, &*journal).await),
         }
+    }
+}
+
+/// What is left of a server that does not start. Whatever the end of its journal brings, what counts
+/// is why it does not: an order may help against that.
+async fn refused(refusal: Error, journal: &dyn Journal) -> Failed {
+    if let Err(error) = journal.close().await {
+        tracing::warn!(%error, "the journal of a server that did not start is not closed");
+    }
+    Failed::Server(refusal)
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use grid_server::MemoryJournal;
+    use grid_testkit::block_on;
+    use grid_testkit::hooks::{HookedJournal, JournalHooks};
+
+    use super::*;
+
+    /// Cannot be closed.
+    #[derive(Debug)]
+    struct Stuck;
+
+    #[async_trait]
+    impl JournalHooks for Stuck {
+        async fn close(&self, _: &dyn Journal) -> Result<()> {
+            Err(Error::new(ErrorKind::Io, "close journal", "told to fail"))
+        }
+    }
+
+    #[test]
+    fn a_journal_that_does_not_close_hides_no_refusal() {
+        let journal = HookedJournal::new(Arc::new(MemoryJournal::new()), Stuck);
+        let refusal = Error::new(ErrorKind::Diverged, "start server", "a backup");
+        let failed = block_on(refused(refusal, &journal));
+        assert!(failed.is_the_journals(), "an order of a new history helps");
+        assert_eq!(failed.into_error().kind(), ErrorKind::Diverged);
     }
 }
