@@ -91,13 +91,22 @@ impl ServerBuilder {
     /// The table of who owns which partition, for several servers with one journal and one
     /// database. The server takes what nobody owns and what it owned before, and follows every
     /// change. Unless given, this server is the only one and owns all partitions.
+    ///
+    /// Give the server a name, too ([`ServerBuilder::node`]): by it, the table knows it again.
     #[must_use]
     pub fn ownership(mut self, ownership: Arc<dyn Ownership>) -> Self {
         self.ownership = Some(ownership);
         self
     }
 
-    /// The name of this node in the ownership table; unless given, a random one.
+    /// The name of this node in the ownership table. Every server on a table needs one that no other
+    /// has, and that stays the same from start to start.
+    ///
+    /// Unless given it is a random one, another at each start. That does for a server that is the
+    /// only one: its own table is new at each start as well. In a table that outlives the server
+    /// ([`ServerBuilder::ownership`]) everything still belongs to the name of its last start, which
+    /// never comes back: the server does not take it, and nobody serves it until somebody gives it
+    /// to another node in the table.
     #[must_use]
     pub fn node(mut self, name: impl Into<String>) -> Self {
         self.node = Some(name.into());
