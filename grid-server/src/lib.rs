@@ -38,6 +38,7 @@ mod access;
 mod builder;
 pub mod config;
 mod data_set;
+mod following;
 mod gateway;
 mod handle;
 mod identity;
@@ -53,6 +54,8 @@ mod partition_service;
 mod recovery;
 mod server;
 mod sessions;
+#[cfg(test)]
+mod support;
 mod sync;
 mod takeover;
 mod turn;

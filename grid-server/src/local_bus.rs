@@ -123,10 +123,7 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
-
-    fn now<T>(future: impl Future<Output = T>) -> T {
-        future.now_or_never().expect("nothing to wait for")
-    }
+    use crate::support::now;
 
     const ID: PartitionId = PartitionId(7);
 

@@ -174,20 +174,9 @@ impl OwnershipWatch for LocalWatch {
 #[cfg(test)]
 mod tests {
     use futures::FutureExt;
-    use grid_core::traits::Epoch;
 
     use super::*;
-
-    fn owner(node: &str, epoch: u64) -> Owner {
-        Owner {
-            node: node.to_owned(),
-            epoch: Epoch(epoch),
-        }
-    }
-
-    fn now<T>(future: impl Future<Output = T>) -> T {
-        future.now_or_never().expect("nothing to wait for")
-    }
+    use crate::support::{now, owner};
 
     #[test]
     fn a_change_needs_the_owner_that_is_there_and_a_higher_epoch() {

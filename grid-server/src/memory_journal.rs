@@ -143,15 +143,10 @@ impl Journal for MemoryJournal {
 
 #[cfg(test)]
 mod tests {
-    use futures::FutureExt;
-
     use super::*;
+    use crate::support::now;
 
     const ID: PartitionId = PartitionId(3);
-
-    fn now<T>(future: impl Future<Output = T>) -> T {
-        future.now_or_never().expect("nothing to wait for")
-    }
 
     fn append(journal: &MemoryJournal, tail: u64, epoch: u64, batch: &'static str) -> Result<u64> {
         let append = Append {

@@ -178,15 +178,9 @@ mod tests {
 
     use super::*;
     use crate::local_ownership::LocalOwnership;
+    use crate::support::owner;
 
     const ID: PartitionId = PartitionId(1);
-
-    fn owner(node: &str, epoch: u64) -> Owner {
-        Owner {
-            node: node.to_owned(),
-            epoch: Epoch(epoch),
-        }
-    }
 
     fn table() -> OwnershipTable {
         OwnershipTable::new("here".to_owned(), 3)

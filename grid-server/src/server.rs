@@ -8,13 +8,14 @@ use std::time::Duration;
 use futures::future::{Either, select};
 use grid_core::op::RunId;
 use grid_core::partition::TableSeed;
-use grid_core::traits::{Journal, Listener, Ownership, Persistence, Runtime};
+use grid_core::traits::{Journal, Listener, OwnershipWatch, Persistence, Runtime};
 use grid_core::{Error, ErrorKind, History, PartitionId, Result};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::builder::{Parts, ServerBuilder};
 use crate::config::Settings;
 use crate::data_set::{DataSet, Found};
+use crate::following::Following;
 use crate::gateway::{Dispatch, GatewayContext, Views, accept, gateway_pipeline};
 use crate::handle::Handle;
 use crate::identity::Identity;
@@ -40,8 +41,6 @@ pub struct Server {
     runtime: Arc<dyn Runtime>,
     journal: Arc<dyn Journal>,
     persistence: Arc<dyn Persistence>,
-    /// Held, because a table of this process alone ends with its last holder.
-    _ownership: Arc<dyn Ownership>,
     settings: Arc<Settings>,
     lifecycle: LifecycleOwner,
     /// Closed when the last connection is gone.
@@ -84,6 +83,7 @@ impl Server {
     }
 
     pub(crate) async fn start(parts: Parts) -> Result<Self> {
+        let (lifecycle, life) = LifecycleOwner::new();
         let settings = parts.settings.clone();
         let count = settings.partition_count;
         let table = Arc::new(OwnershipTable::new(parts.node.clone(), count));
@@ -91,9 +91,8 @@ impl Server {
         let watch = parts.ownership.watch().await?;
         let (takeover, shards) = open(&parts, &table).await?;
         let data_set = takeover.data_set;
-        let (lifecycle, life) = LifecycleOwner::new();
         let (mailboxes, flushers) = start_workers(&parts, data_set, shards, &table, &life);
-        takeover.start(watch, &mailboxes, &life);
+        follow_owners(&parts, takeover, watch, &mailboxes, &life);
         let router = Router::new(table, settings.map_spread, settings.partition_count);
         let views = Arc::new(Views::default());
         let dispatch = Dispatch::new(
@@ -129,11 +128,7 @@ impl Server {
             seats: Arc::new(Semaphore::new(seats)),
             last_session: Arc::new(AtomicU64::new(0)),
         };
-        let (alive, connections) = mpsc::channel(1);
-        for listener in &parts.listeners {
-            let accepting = accept(context.clone(), listener.clone(), alive.clone());
-            parts.runtime.spawn("accept", Box::pin(accepting));
-        }
+        let connections = accept_all(&context, &parts.listeners);
         Ok(Self {
             handle,
             history: data_set.history,
@@ -142,7 +137,6 @@ impl Server {
             runtime: parts.runtime,
             journal: parts.journal,
             persistence: parts.persistence,
-            _ownership: parts.ownership,
             settings,
             lifecycle,
             connections,
@@ -194,6 +188,35 @@ impl Server {
         self.journal.close().await?;
         self.persistence.close().await
     }
+}
+
+/// Follows the ownership table from now on, and takes over what this node becomes the owner of.
+fn follow_owners(
+    parts: &Parts,
+    takeover: Takeover,
+    watch: Box<dyn OwnershipWatch>,
+    mailboxes: &Mailboxes,
+    life: &Lifecycle,
+) {
+    let following = Following {
+        ownership: parts.ownership.clone(),
+        table: takeover.table.clone(),
+        mailboxes: mailboxes.clone(),
+        runtime: parts.runtime.clone(),
+        partition_count: takeover.data_set.partition_count,
+    };
+    following.start(watch, life);
+    takeover.start(mailboxes, life);
+}
+
+/// Lets clients in. What is returned closes when the last of them is gone.
+fn accept_all(context: &GatewayContext, listeners: &[Arc<dyn Listener>]) -> mpsc::Receiver<()> {
+    let (alive, connections) = mpsc::channel(1);
+    for listener in listeners {
+        let accepting = accept(context.clone(), listener.clone(), alive.clone());
+        context.runtime.spawn("accept", Box::pin(accepting));
+    }
+    connections
 }
 
 /// How many workers there are.

@@ -1,11 +1,10 @@
-//! Following the ownership table: what this node becomes the owner of is loaded, fenced and served,
-//! and what it loses is served no longer.
+//! Taking partitions over: what this node becomes the owner of is loaded, fenced and served.
 
 use std::sync::Arc;
 
 use futures::{FutureExt, select_biased};
 use grid_core::partition::{Effects, PartitionConfig, TableSeed};
-use grid_core::traits::{Append, Epoch, Journal, OwnershipWatch, Persistence, Position, Runtime};
+use grid_core::traits::{Append, Epoch, Journal, Persistence, Position, Runtime};
 use grid_core::{Error, ErrorKind, PartitionId, Result};
 
 use crate::data_set::DataSet;
@@ -18,6 +17,8 @@ use crate::write_behind::Backoff;
 
 /// How often an epoch record is appended again because others have written meanwhile.
 const MAX_FENCE_TRIES: usize = 64;
+/// How often a partition is loaded again because a former owner has stored and truncated meanwhile.
+const MAX_LOADS: usize = 16;
 
 /// What brings a partition to this node.
 #[derive(Debug, Clone)]
@@ -37,7 +38,8 @@ impl Takeover {
     /// already.
     ///
     /// # Errors
-    /// As those of the journal and the persistence; `Corrupt` when the two do not fit together.
+    /// As those of the journal and the persistence; `Diverged` when the two do not fit together,
+    /// `Unavailable` when a former owner stores all the time.
     pub(crate) async fn load(&self, partition: PartitionId, epoch: Epoch) -> Result<Option<Owned>> {
         let config = PartitionConfig {
             id: partition,
@@ -45,33 +47,40 @@ impl Takeover {
             digest_key: self.data_set.digest_key,
             seed: self.seed,
         };
-        let mut owned = recover(config, &self.journal, &self.persistence).await?;
-        let later = match owned.epoch {
-            written if written > epoch => Some(written),
-            _ if self.has_peers => fence(&mut owned, &self.journal, epoch).await?,
-            _ => None,
-        };
-        if let Some(later) = later {
-            self.table.outdone(partition, later);
-            return Ok(None);
+        for _ in 0..MAX_LOADS {
+            let mut owned = recover(config, &self.journal, &self.persistence).await?;
+            let fenced = match owned.epoch {
+                written if written > epoch => Ok(Some(written)),
+                _ if self.has_peers => fence(&mut owned, &self.journal, epoch).await,
+                _ => Ok(None),
+            };
+            match fenced {
+                Ok(None) => {
+                    owned.epoch = epoch;
+                    return Ok(Some(owned));
+                }
+                Ok(Some(later)) => {
+                    self.table.outdone(partition, later);
+                    return Ok(None);
+                }
+                // A former owner has stored and truncated since the database was read.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
         }
-        owned.epoch = epoch;
-        Ok(Some(owned))
+        Err(busy(partition, "its former owner stores all the time"))
     }
 
-    /// Follows the ownership table, and takes over what this node becomes the owner of, until the
-    /// server ends.
-    pub(crate) fn start(
-        self,
-        watch: Box<dyn OwnershipWatch>,
-        mailboxes: &Mailboxes,
-        life: &Lifecycle,
-    ) {
+    /// Takes over what this node becomes the owner of, until the server ends.
+    pub(crate) fn start(self, mailboxes: &Mailboxes, life: &Lifecycle) {
         let runtime = self.runtime.clone();
-        let following = follow(watch, self.table.clone(), mailboxes.clone(), life.clone());
-        runtime.spawn("ownership", Box::pin(following));
+        let vital = life.depends_on("takeover");
         let taking = self.take(mailboxes.clone(), life.clone());
-        runtime.spawn("takeover", Box::pin(taking));
+        let task = async move {
+            taking.await;
+            vital.done();
+        };
+        runtime.spawn("takeover", Box::pin(task));
     }
 
     async fn take(self, mailboxes: Mailboxes, lifecycle: Lifecycle) {
@@ -125,6 +134,7 @@ impl Takeover {
         let worker = mailboxes.worker_of(partition);
         let begin = WorkerMessage::Begin(Box::new(owned));
         mailboxes.send(worker, begin).await?;
+        // Requests that are let in from here on are handled after it.
         if !self.table.serve(partition, epoch) {
             // Lost while it was loaded: nobody else tells the worker, for it was not served yet.
             let cease = WorkerMessage::Cease(partition, epoch);
@@ -138,7 +148,8 @@ impl Takeover {
 /// Returns the epoch of a later owner if one has written.
 ///
 /// # Errors
-/// As the journal's; `Unavailable` when others write all the time.
+/// As the journal's, of which `NotFound` says that a former owner has truncated what was not read
+/// yet; `Unavailable` when others write all the time.
 async fn fence(
     owned: &mut Owned,
     journal: &Arc<dyn Journal>,
@@ -167,12 +178,12 @@ async fn fence(
             Err(error) => return Err(error),
         }
     }
-    Err(Error::new(
-        ErrorKind::Unavailable,
-        "take partition over",
-        "its former owner writes all the time",
-    )
-    .with("partition", partition))
+    Err(busy(partition, "its former owner writes all the time"))
+}
+
+/// The error of a partition that does not come to rest.
+fn busy(partition: PartitionId, message: &'static str) -> Error {
+    Error::new(ErrorKind::Unavailable, "take partition over", message).with("partition", partition)
 }
 
 async fn append(
@@ -197,51 +208,27 @@ async fn append(
     })
 }
 
-/// Keeps `table` level with the ownership table, until the server's life is over, and tells workers
-/// what they have lost.
-async fn follow(
-    mut watch: Box<dyn OwnershipWatch>,
-    table: Arc<OwnershipTable>,
-    mailboxes: Mailboxes,
-    lifecycle: Lifecycle,
-) {
-    let over = lifecycle.reached(Phase::Over).fuse();
-    futures::pin_mut!(over);
-    loop {
-        let next = select_biased! {
-            () = over => return,
-            next = watch.next().fuse() => next,
-        };
-        let (partition, owner) = match next {
-            Ok(change) => change,
-            Err(error) => {
-                tracing::error!(%error, "the ownership table is no longer followed");
-                return;
-            }
-        };
-        let Some(epoch) = table.changed(partition, &owner) else {
-            continue;
-        };
-        tracing::info!(%partition, owner = owner.node, "a partition has another owner");
-        let worker = mailboxes.worker_of(partition);
-        let cease = WorkerMessage::Cease(partition, epoch);
-        if mailboxes.send(worker, cease).await.is_err() {
-            // The server is ending.
-            return;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use grid_core::traits::Owner;
-    use grid_core::{DigestKey, History};
+    use async_trait::async_trait;
+    use grid_core::codec::CborCodec;
+    use grid_core::op::{Action, Op, OpId, RunId};
+    use grid_core::partition::Rules;
+    use grid_core::traits::{Codec, JournalExtent, Principal};
+    use grid_core::{DigestKey, History, Hlc, Key, MapAddress, MapName, Namespace};
     use grid_runtime_tokio::TokioRuntime;
     use grid_storage_memory::MemoryPersistence;
-    use tokio::sync::mpsc;
+    use grid_testkit::hooks::{HookedJournal, JournalHooks};
+    use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 
     use super::*;
+    use crate::access::OpenPolicy;
+    use crate::config::Settings;
+    use crate::lifecycle::LifecycleOwner;
     use crate::memory_journal::MemoryJournal;
+    use crate::partition_service::{PartitionService, Shard};
+    use crate::support::owner;
+    use crate::worker::{Origin, PushWork, Worker, WorkerContext, partition_pipeline};
 
     const ID: PartitionId = PartitionId(1);
 
@@ -259,13 +246,6 @@ mod tests {
             },
             seed: TableSeed(1, 2),
             has_peers: true,
-        }
-    }
-
-    fn owner(node: &str, epoch: u64) -> Owner {
-        Owner {
-            node: node.to_owned(),
-            epoch: Epoch(epoch),
         }
     }
 
@@ -315,5 +295,138 @@ mod tests {
         assert!(matches!(mailbox.try_recv(), Ok(WorkerMessage::Begin(_))));
         assert!(mailbox.try_recv().is_err());
         assert_eq!(takeover.table.epoch(ID), Some(Epoch(4)));
+    }
+
+    /// Before the second look at how far the journal reaches, a former owner begins, stores all
+    /// that there is, and truncates.
+    #[derive(Debug)]
+    struct Storing {
+        former: Takeover,
+        looks: Mutex<u32>,
+    }
+
+    #[async_trait]
+    impl JournalHooks for Storing {
+        async fn extent(&self, inner: &dyn Journal, id: PartitionId) -> Result<JournalExtent> {
+            let mut looks = self.looks.lock().await;
+            *looks += 1;
+            if *looks == 2 {
+                let owned = self.former.load(id, Epoch(1)).await?.unwrap();
+                let state = owned.partition.save(owned.tail);
+                self.former.persistence.store(id, &[], &state).await?;
+                inner.truncate(id, owned.tail).await?;
+            }
+            inner.extent(id).await
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_former_owner_truncates_before_it_is_fenced_is_loaded_from_the_database() {
+        let former = takeover();
+        former.table.changed(ID, &owner("here", 1));
+        let hooks = Storing {
+            former: former.clone(),
+            looks: Mutex::default(),
+        };
+        let journal = HookedJournal::new(former.journal.clone(), hooks);
+        let table = Arc::new(OwnershipTable::new("there".to_owned(), 3));
+        table.changed(ID, &owner("there", 2));
+        let takeover = Takeover {
+            journal: Arc::new(journal),
+            table,
+            ..former
+        };
+        let owned = takeover.load(ID, Epoch(2)).await.unwrap().unwrap();
+        assert_eq!((owned.epoch, owned.tail), (Epoch(2), Position(2)));
+        assert_eq!(owned.stored_position, Position(1), "it was loaded again");
+    }
+
+    fn worker(
+        takeover: &Takeover,
+        mailbox: mpsc::Receiver<WorkerMessage>,
+        lifecycle: &Lifecycle,
+    ) -> Worker {
+        let shard = Arc::new(Shard::default());
+        let service = PartitionService::new(
+            shard.clone(),
+            takeover.journal.clone(),
+            takeover.runtime.clone(),
+            Rules::default(),
+            1000,
+        );
+        let context = WorkerContext {
+            number: 0,
+            runtime: takeover.runtime.clone(),
+            settings: Arc::new(Settings::default()),
+            codecs: Arc::new([Arc::new(CborCodec) as Arc<dyn Codec>]),
+            shard,
+            journal: takeover.journal.clone(),
+            table: takeover.table.clone(),
+            flush: Arc::new(Notify::new()),
+            lifecycle: lifecycle.clone(),
+        };
+        let table = takeover.table.clone();
+        Worker::new(
+            context,
+            mailbox,
+            partition_pipeline(service, Arc::new(OpenPolicy), table),
+        )
+    }
+
+    fn put(reply: oneshot::Sender<Result<grid_core::partition::Outcome>>) -> PushWork {
+        let map = MapName::new("m").unwrap();
+        let address = MapAddress {
+            namespace: Namespace::default(),
+            map: map.clone(),
+        };
+        let op = Op {
+            id: OpId {
+                run: RunId(7),
+                number: 1,
+            },
+            hlc: Hlc::ZERO,
+            map,
+            key: Key::new("k").unwrap(),
+            action: Action::Put {
+                value: vec![1].into(),
+                ttl_ms: None,
+            },
+            base: Hlc::ZERO,
+            if_version: None,
+            schema: 0,
+        };
+        PushWork {
+            origin: Origin::Program {
+                principal: Arc::new(Principal {
+                    name: "program".to_owned(),
+                    namespace: Namespace::default(),
+                }),
+                reply: Some(reply),
+            },
+            run: RunId(7),
+            first: 1,
+            ops: vec![(ID, address, op, None)],
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_let_in_is_handled_after_its_partition_has_come() {
+        let takeover = takeover();
+        let (sender, mailbox) = mpsc::channel(4);
+        let mailboxes = Mailboxes::new(vec![sender]);
+        let (_alive, lifecycle) = LifecycleOwner::new();
+        let worker = worker(&takeover, mailbox, &lifecycle);
+        takeover.table.changed(ID, &owner("here", 1));
+        let owned = takeover.load(ID, Epoch(1)).await.unwrap().unwrap();
+        let handed = takeover.hand_over(owned, Epoch(1), &mailboxes).await;
+        handed.unwrap();
+        // All three wait for the worker's first turn.
+        let (reply, answer) = oneshot::channel();
+        mailboxes.push(0, put(reply)).await.unwrap();
+        let (stopped, _) = oneshot::channel();
+        let stop = mailboxes.send(0, WorkerMessage::Stop(stopped)).await;
+        stop.unwrap();
+        worker.run().await;
+        answer.await.unwrap().unwrap();
     }
 }

@@ -166,7 +166,7 @@ impl Worker {
         stop
     }
 
-    /// Adds what is to be committed to the batch, and puts aside what is not.
+    /// Adds what is to be committed to the batch, begins what is to be run, and puts the rest aside.
     fn gather(
         &mut self,
         message: WorkerMessage,
@@ -186,6 +186,8 @@ impl Worker {
                     self.context.shard.lock().keys().copied().collect();
                 batch.release(&session, run, partitions.into_iter());
             }
+            // At once: the requests that it lets in come after it, be it in the same turn.
+            WorkerMessage::Begin(owned) => self.begin(*owned),
             other => later.push(other),
         }
     }
@@ -273,11 +275,13 @@ impl Worker {
             WorkerMessage::Read(work) => self.read(work),
             WorkerMessage::Drained(session) => self.drained(session),
             WorkerMessage::Leave(session) => self.subscribers.leave(session),
-            WorkerMessage::Begin(owned) => self.begin(*owned),
             WorkerMessage::Cease(partition, epoch) => self.cease(partition, epoch),
             WorkerMessage::Stop(stopped) => return Some(stopped),
-            // These were put into the batch.
-            WorkerMessage::Push(..) | WorkerMessage::Stored(..) | WorkerMessage::Release(..) => {}
+            // These were gathered.
+            WorkerMessage::Push(..)
+            | WorkerMessage::Stored(..)
+            | WorkerMessage::Release(..)
+            | WorkerMessage::Begin(_) => {}
         }
         None
     }

@@ -5,14 +5,16 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::future::{Either, select};
 use grid_core::partition::Effects;
 use grid_core::protocol::{Message, Selector};
 use grid_core::traits::{
     Epoch, Journal, JournalExtent, Owner, Ownership, OwnershipWatch, Position,
 };
-use grid_core::{ErrorKind, Key, PartitionId, Result, Sequence};
+use grid_core::{Error, ErrorKind, Key, PartitionId, Result, Sequence};
 use grid_server::{LocalOwnership, MemoryJournal, Server};
 use grid_testkit::hooks::{HookedJournal, JournalHooks};
+use tokio::sync::watch;
 
 use super::faulty::{FaultyPersistence, faulty_persistence};
 use super::support::{World, address, cbor, run, welcome_of};
@@ -48,6 +50,73 @@ impl OwnershipWatch for Silence {
     }
 }
 
+/// A table to which the connection can be cut: then nothing is heard or read.
+#[derive(Debug, Clone)]
+struct Remote {
+    inner: LocalOwnership,
+    is_cut: Arc<watch::Sender<bool>>,
+}
+
+impl Remote {
+    fn of(inner: &LocalOwnership) -> Self {
+        Self {
+            inner: inner.clone(),
+            is_cut: Arc::new(watch::Sender::new(false)),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        if *self.is_cut.borrow() {
+            return Err(cut());
+        }
+        Ok(())
+    }
+}
+
+fn cut() -> Error {
+    Error::new(ErrorKind::Unavailable, "reach owners", "the line is cut")
+}
+
+#[async_trait]
+impl Ownership for Remote {
+    async fn owner(&self, partition: PartitionId) -> Result<Option<Owner>> {
+        self.check()?;
+        self.inner.owner(partition).await
+    }
+
+    async fn change(&self, id: PartitionId, expected: Option<&Owner>, next: Owner) -> Result<()> {
+        self.check()?;
+        self.inner.change(id, expected, next).await
+    }
+
+    async fn watch(&self) -> Result<Box<dyn OwnershipWatch>> {
+        self.check()?;
+        Ok(Box::new(RemoteWatch {
+            inner: self.inner.watch().await?,
+            is_cut: self.is_cut.subscribe(),
+        }))
+    }
+}
+
+/// It ends with its line, once and for all.
+#[derive(Debug)]
+struct RemoteWatch {
+    inner: Box<dyn OwnershipWatch>,
+    is_cut: watch::Receiver<bool>,
+}
+
+#[async_trait]
+impl OwnershipWatch for RemoteWatch {
+    async fn next(&mut self) -> Result<(PartitionId, Owner)> {
+        let heard = self.inner.next();
+        let ended = Box::pin(self.is_cut.wait_for(|is_cut| *is_cut));
+        match select(ended, heard).await {
+            Either::Left(_) => Err(cut()),
+            Either::Right((heard, _)) => heard,
+        }
+    }
+}
+
 /// Starts `first`, which has the listener, and then `second`, which has none.
 async fn two(world: &World, owners: &LocalOwnership, is_deaf: bool) -> (Server, Server) {
     let ownership: Arc<dyn Ownership> = if is_deaf {
@@ -55,6 +124,15 @@ async fn two(world: &World, owners: &LocalOwnership, is_deaf: bool) -> (Server, 
     } else {
         Arc::new(owners.clone())
     };
+    two_of_which_one_hears(world, owners, ownership).await
+}
+
+/// As [`two`], of which `first` sees the table through `ownership`.
+async fn two_of_which_one_hears(
+    world: &World,
+    owners: &LocalOwnership,
+    ownership: Arc<dyn Ownership>,
+) -> (Server, Server) {
     let builder = world.builder().ownership(ownership).node("first");
     let first = world.start_with(builder).await;
     let builder = world.builder().ownership(Arc::new(owners.clone()));
@@ -293,6 +371,36 @@ fn what_is_given_to_a_node_does_not_wait_for_what_it_could_not_load_before() {
         give_all_to(&stalled.owners, "second").await;
         world.sleep(Duration::from_millis(100)).await;
         assert_eq!(value(&stalled.next, "k").await.unwrap(), Some(cbor(b"1")));
+    });
+}
+
+#[test]
+fn a_server_hears_of_owners_again_after_its_line_to_their_table_was_cut() {
+    run(|world| async move {
+        let owners = LocalOwnership::new();
+        let remote = Remote::of(&owners);
+        let ownership = Arc::new(remote.clone());
+        let (first, second) = two_of_which_one_hears(&world, &owners, ownership).await;
+        let (map, key) = (address("m"), Key::new("k").unwrap());
+        for round in 0..2u8 {
+            let before = first.handle().put(&map, &key, cbor(&[round])).await;
+            before.unwrap();
+            remote.is_cut.send_replace(true);
+            world.sleep(Duration::from_secs(5)).await;
+            give_all_to(&owners, "second").await;
+            world.sleep(Duration::from_secs(5)).await;
+            // It may serve reads until it hears of it.
+            assert_eq!(value(&first, "k").await.unwrap(), Some(cbor(&[round])));
+            remote.is_cut.send_replace(false);
+            world.sleep(Duration::from_secs(31)).await;
+            let lost = value(&first, "k").await.unwrap_err();
+            assert_eq!(lost.kind(), ErrorKind::Unavailable);
+            assert_eq!(value(&second, "k").await.unwrap(), Some(cbor(&[round])));
+            // What comes next is heard at once.
+            give_all_to(&owners, "first").await;
+            world.sleep(Duration::from_millis(100)).await;
+            assert_eq!(value(&first, "k").await.unwrap(), Some(cbor(&[round])));
+        }
     });
 }
 
