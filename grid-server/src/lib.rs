@@ -59,6 +59,7 @@ mod support;
 mod sync;
 mod takeover;
 mod turn;
+mod vital_journal;
 mod worker;
 mod write_behind;
 

@@ -3,6 +3,7 @@
 //! tokio's watch channel would do, but it wakes its receivers in random order, and in the simulator
 //! everything follows from one seed.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::sync::Notify;
@@ -32,6 +33,14 @@ impl Life {
     fn enter(&self, phase: Phase) {
         self.phase.fetch_max(phase as u8, Ordering::SeqCst);
         self.changed.notify_waiters();
+    }
+
+    /// Ends the server where it stands; whoever looks at its log learns `why`, once.
+    fn fail(&self, why: fmt::Arguments<'_>) {
+        if self.phase.load(Ordering::SeqCst) < Phase::Over as u8 {
+            tracing::error!("{why}, and the server with it");
+            self.enter(Phase::Over);
+        }
     }
 }
 
@@ -91,6 +100,11 @@ impl Lifecycle {
         }
     }
 
+    /// Ends the server, which cannot be without what has ended: says `why` in its log.
+    pub(crate) fn fail(&self, why: fmt::Arguments<'_>) {
+        self.0.fail(why);
+    }
+
     /// Whether the server's life has reached `phase`.
     pub(crate) fn has_reached(&self, phase: Phase) -> bool {
         self.0.phase.load(Ordering::SeqCst) >= phase as u8
@@ -114,13 +128,10 @@ impl Vital {
 
 impl Drop for Vital {
     fn drop(&mut self) {
-        let over = self.life.phase.load(Ordering::SeqCst) >= Phase::Over as u8;
-        if !self.done && !over {
-            tracing::error!(
-                task = self.task,
-                "a task ended by a panic, and the server with it"
-            );
-            self.life.enter(Phase::Over);
+        if !self.done {
+            let task = self.task;
+            self.life
+                .fail(format_args!("the task `{task}` ended by a panic"));
         }
     }
 }

@@ -26,6 +26,7 @@ use crate::new_history;
 use crate::ownership_table::OwnershipTable;
 use crate::partition_service::{PartitionService, Partitions, Shard};
 use crate::takeover::Takeover;
+use crate::vital_journal::VitalJournal;
 use crate::worker::{Mailboxes, Worker, WorkerContext, WorkerMessage, partition_pipeline};
 use crate::write_behind::Flusher;
 
@@ -82,8 +83,9 @@ impl Server {
         self.handle.clone()
     }
 
-    pub(crate) async fn start(parts: Parts) -> Result<Self> {
+    pub(crate) async fn start(mut parts: Parts) -> Result<Self> {
         let (lifecycle, life) = LifecycleOwner::new();
+        parts.journal = Arc::new(VitalJournal::new(parts.journal, life.clone()));
         let settings = parts.settings.clone();
         let count = settings.partition_count;
         let table = Arc::new(OwnershipTable::new(parts.node.clone(), count));
@@ -144,7 +146,8 @@ impl Server {
         })
     }
 
-    /// Completes when the server has ended without having been told to: one of its tasks panicked.
+    /// Completes when the server has ended without having been told to: one of its tasks panicked,
+    /// or its journal was closed under it. Its log tells which.
     /// Nothing that was acknowledged is lost; a new server on the same journal and persistence
     /// goes on.
     pub async fn failed(&self) {

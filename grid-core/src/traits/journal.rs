@@ -99,7 +99,8 @@ pub trait Journal: MaybeSend + MaybeSync + fmt::Debug + 'static {
     /// `Unavailable` when the journal cannot be reached.
     async fn truncate(&self, partition: PartitionId, through: Position) -> Result<()>;
 
-    /// Releases the journal; later calls fail with `Closed`, a second close does not.
+    /// Releases the journal; later calls fail with `Closed`, a second close does not. A server that
+    /// is answered so before it has closed its journal ends: nothing it takes could be kept.
     ///
     /// # Errors
     /// `Io` when the device refuses.

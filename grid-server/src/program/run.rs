@@ -142,7 +142,7 @@ async fn serve(settings: Settings, new_history: bool) -> Result<()> {
         return Err(Error::new(
             ErrorKind::Internal,
             "serve",
-            "a part of the server panicked, as said above; start it again: nothing that was \
+            "a part of the server has ended, as said above; start it again: nothing that was \
              acknowledged is lost",
         ));
     }

@@ -2,12 +2,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures::future::{Either, select};
 use grid_core::protocol::{Message, Selector};
+use grid_core::traits::Journal;
 use grid_core::{ErrorKind, Key, PartitionId};
+use grid_server::journal::{JournalOptions, LocalJournal};
+use grid_testkit::ModelDisk;
 
 use super::faulty::faulty_persistence;
 use super::owners::give_to;
-use super::support::{address, cbor, run};
+use super::support::{World, address, cbor, run};
 
 #[test]
 fn a_shutdown_answers_what_was_taken_stores_it_and_says_goodbye() {
@@ -241,11 +245,45 @@ async fn a_panic_in_a_worker_ends_the_server_and_is_told() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed);
     let failed = Box::pin(server.failed());
-    let told = futures::future::select(failed, runtime.sleep(Duration::from_secs(30))).await;
-    assert!(matches!(told, futures::future::Either::Left(_)));
+    let told = select(failed, runtime.sleep(Duration::from_secs(30))).await;
+    assert!(matches!(told, Either::Left(_)));
     drop(told);
     // Whatever is asked of it now gets an answer.
     let error = server.handle().get(&map, &key).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed);
     assert!(server.shutdown().await.is_err());
+}
+
+/// Completes when the server fails, which is soon.
+async fn fails(world: &World, server: &grid_server::Server) -> bool {
+    let failed = Box::pin(server.failed());
+    let failed = select(failed, Box::pin(world.sleep(Duration::from_secs(30)))).await;
+    matches!(failed, Either::Left(_))
+}
+
+#[test]
+fn a_journal_that_ends_by_itself_ends_the_server() {
+    run(|mut world| async move {
+        let (key, map) = (Key::new("k").unwrap(), address("m"));
+        for has_unstored in [false, true] {
+            let disk = Arc::new(ModelDisk::new(1));
+            let options = JournalOptions::default();
+            let journal = LocalJournal::open(disk, world.runtime(), options).await;
+            let journal = Arc::new(journal.unwrap());
+            world.journal = journal.clone();
+            world.persistence = faulty_persistence();
+            let server = world.builder().start().await.unwrap();
+            if has_unstored {
+                server.handle().put(&map, &key, cbor(b"1")).await.unwrap();
+            }
+            // As if its task had panicked: it answers nobody any more.
+            journal.close().await.unwrap();
+            if !has_unstored {
+                let refused = server.handle().put(&map, &key, cbor(b"1")).await;
+                assert_eq!(refused.unwrap_err().kind(), ErrorKind::Closed);
+            }
+            // Else what was stored is to be forgotten.
+            assert!(fails(&world, &server).await);
+        }
+    });
 }
