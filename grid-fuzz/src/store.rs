@@ -1,20 +1,17 @@
-//! A client's store that is a few ordered maps.
-
-use std::collections::BTreeMap;
+//! A client's store, and scripts that write it.
 
 use bytes::Bytes;
 use grid_core::op::Action;
 use grid_core::protocol::Selector;
-use grid_core::replica::{Loader, LocalWrite, Replica};
-use grid_core::traits::{Batch, Entry, Table, Write};
+use grid_core::replica::{LocalWrite, Replica};
+use grid_core::traits::{Batch, Table};
 use grid_core::{Key, MapName, Namespace, Result, RunId};
+use grid_storage_memory::Tables;
 
 use crate::conversation::NOW_MS;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Store {
-    tables: BTreeMap<Table, BTreeMap<Bytes, Bytes>>,
-}
+pub(crate) struct Store(Tables);
 
 impl Store {
     /// The map of most records.
@@ -34,34 +31,12 @@ impl Store {
             1 => log,
             _ => records,
         };
-        self.tables.entry(table).or_default().insert(key, value);
+        self.0.rows_mut(&table).insert(key, value);
     }
 
     pub(crate) fn apply(&mut self, batch: Batch) {
-        for write in batch.writes {
-            match write {
-                Write::Put { table, key, value } => {
-                    self.tables.entry(table).or_default().insert(key, value);
-                }
-                Write::Delete { table, key } => {
-                    self.tables.entry(table).or_default().remove(&key);
-                }
-                Write::DeleteRange { table, from, to } => {
-                    let within =
-                        |key: &Bytes| *key >= from && to.as_ref().is_none_or(|to| key < to);
-                    let rows = self.tables.entry(table).or_default();
-                    rows.retain(|key, _| !within(key));
-                }
-            }
-        }
-    }
-
-    fn rows(&self, table: &Table) -> impl Iterator<Item = Entry> {
-        let rows = self.tables.get(table).into_iter().flatten();
-        rows.map(|(key, value)| Entry {
-            key: key.clone(),
-            value: value.clone(),
-        })
+        let applied = self.0.apply(batch);
+        applied.expect("what a replica stores is within bounds");
     }
 
     /// The replica that a program makes of it.
@@ -69,30 +44,14 @@ impl Store {
     /// # Errors
     /// As the loader's.
     pub(crate) fn load(&self, run: RunId) -> Result<Replica> {
-        let mut loader = Loader::new(Namespace::default());
-        // The row that tells the layout comes first.
-        let (first, rest): (Vec<_>, Vec<_>) = self
-            .rows(&Table::Meta)
-            .partition(|row| row.key == Loader::FORMAT_KEY);
-        for entry in first.iter().chain(&rest) {
-            loader.meta(entry)?;
-        }
-        for entry in self.rows(&Table::Log) {
-            loader.log(&entry)?;
-        }
-        for map in loader.maps() {
-            for entry in self.rows(&Table::Records(map.clone())) {
-                loader.record(&map, &entry)?;
-            }
-        }
-        loader.finish(run)
+        self.0.load(Namespace::default(), run)
     }
 
     /// The rows as a script of `put`s.
     pub(crate) fn script(&self) -> Vec<u8> {
         let mut script = Vec::new();
         for (number, table) in (0..).zip(Self::tables()) {
-            for row in self.rows(&table) {
+            for row in self.0.rows(&table) {
                 script.push(number);
                 for part in [row.key, row.value] {
                     let length = u16::try_from(part.len()).expect("rows of a seed are short");

@@ -14,10 +14,12 @@ mod error;
 mod persistence;
 mod place;
 mod storage;
+mod tables;
 
 pub use driver::DRIVER;
 pub use persistence::MemoryPersistence;
 pub use storage::MemoryStorage;
+pub use tables::{Rows, Tables};
 
 /// The largest value that a memory backend takes, in bytes.
 pub const MAX_VALUE_BYTES: usize = 16 * 1024 * 1024;

@@ -2,11 +2,9 @@
 
 use grid_core::op::Action;
 use grid_core::protocol::{Selector, Verdict};
-use grid_core::replica::{Loader, LocalWrite, Note, Now, Replica, Save};
-use grid_core::traits::Table;
+use grid_core::replica::{LocalWrite, Note, Now, Replica, Save};
 use grid_core::{Key, MapName, Namespace, OpId, RunId};
-
-use super::store::Store;
+use grid_storage_memory::Tables;
 
 pub(crate) fn map() -> MapName {
     MapName::new("m").unwrap()
@@ -19,7 +17,7 @@ pub(crate) fn key(text: &str) -> Key {
 #[derive(Debug)]
 pub(crate) struct Device {
     pub(crate) replica: Replica,
-    pub(crate) store: Store,
+    pub(crate) store: Tables,
     /// A batch on its way to the store.
     pub(crate) saving: Option<Save>,
     /// How far the wall clock is ahead.
@@ -33,27 +31,15 @@ pub(crate) struct Device {
     pub(crate) notes: Vec<Note>,
 }
 
-fn load(store: &Store, run: RunId) -> Replica {
-    let mut loader = Loader::new(Namespace::default());
-    for entry in store.entries(&Table::Meta) {
-        loader.meta(&entry).unwrap();
-    }
-    for entry in store.entries(&Table::Log) {
-        loader.log(&entry).unwrap();
-    }
-    for name in loader.maps() {
-        for entry in store.entries(&Table::Records(name.clone())) {
-            loader.record(&name, &entry).unwrap();
-        }
-    }
-    loader.finish(run).unwrap()
+fn load(store: &Tables, run: RunId) -> Replica {
+    store.load(Namespace::default(), run).unwrap()
 }
 
 impl Device {
     /// A device with an empty store, which follows what `selector` matches of map `m`. Its runs
     /// are numbered from `first_run`.
     pub(crate) fn new(first_run: u64, selector: Selector) -> Self {
-        let store = Store::default();
+        let store = Tables::default();
         let mut device = Self {
             replica: load(&store, RunId(first_run)),
             store,
@@ -101,7 +87,7 @@ impl Device {
     /// The batch becomes durable.
     pub(crate) fn end_save(&mut self, now: Now) {
         if let Some(save) = self.saving.take() {
-            self.store.apply(&save.batch);
+            self.store.apply(save.batch.clone()).unwrap();
             self.written.extend(save.ops());
             self.replica.saved(save);
         }

@@ -9,6 +9,5 @@ mod device;
 mod following;
 mod outbox;
 mod server;
-mod store;
 mod views;
 mod world;

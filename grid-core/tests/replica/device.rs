@@ -6,14 +6,13 @@ use std::time::Duration;
 use grid_core::op::Action;
 use grid_core::protocol::{Message, Selector, Verdict};
 use grid_core::replica::{LocalWrite, Note, Now, Replica};
-use grid_core::{Key, MapName, OpId, RunId, Stamp};
-
-use crate::store::Store;
+use grid_core::{Key, MapName, Namespace, OpId, RunId, Stamp};
+use grid_storage_memory::Tables;
 
 #[derive(Debug)]
 pub(crate) struct Device {
     pub(crate) replica: Replica,
-    pub(crate) store: Store,
+    pub(crate) store: Tables,
     /// Its wall clock minus the server's.
     pub(crate) fast_ms: i64,
     pub(crate) verdicts: BTreeMap<OpId, Verdict>,
@@ -58,9 +57,9 @@ pub(crate) fn decoded(value: &[u8]) -> u64 {
 
 impl Device {
     pub(crate) fn new(first_run: u64) -> Self {
-        let store = Store::default();
+        let store = Tables::default();
         let mut device = Self {
-            replica: store.load(RunId(first_run)),
+            replica: store.load(Namespace::default(), RunId(first_run)).unwrap(),
             store,
             fast_ms: 0,
             verdicts: BTreeMap::new(),
@@ -86,7 +85,8 @@ impl Device {
         let Some(mut save) = self.replica.begin_save(writes, now.wall_ms).unwrap() else {
             return Vec::new();
         };
-        self.store.apply(std::mem::take(&mut save.batch));
+        let stored = self.store.apply(std::mem::take(&mut save.batch));
+        stored.unwrap();
         let ops = save.ops().collect();
         self.replica.saved(save);
         self.note();
@@ -125,7 +125,7 @@ impl Device {
     /// Opens the store anew; what was not saved is lost.
     pub(crate) fn restart(&mut self, maps: &[&MapName]) {
         let run = self.draw_run();
-        self.replica = self.store.load(run);
+        self.replica = self.store.load(Namespace::default(), run).unwrap();
         self.told.clear();
         for map in maps {
             self.replica.open_map(map, Selector::All).unwrap();

@@ -1,7 +1,7 @@
 //! What belongs to another data set, another history or an earlier moment is not believed.
 
 use grid_core::protocol::{Message, Selector};
-use grid_core::{ErrorKind, History};
+use grid_core::{ErrorKind, History, Namespace};
 
 use crate::server::Server;
 use crate::world::{World, key};
@@ -101,7 +101,10 @@ fn a_map_that_was_narrowed_is_not_complete_after_a_restart_either() {
     let prefix = Selector::Prefix("k1".to_owned());
     for round in 0..2 {
         let run = world.devices[0].draw_run();
-        world.devices[0].replica = world.devices[0].store.load(run);
+        world.devices[0].replica = world.devices[0]
+            .store
+            .load(Namespace::default(), run)
+            .unwrap();
         let replica = &mut world.devices[0].replica;
         replica.open_map(&map, prefix.clone()).unwrap();
         assert!(!replica.is_loaded(&map), "round {round}");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use grid_core::protocol::{Delta, DeltaMode, Message, Selector, ViewId};
 use grid_core::traits::Table;
-use grid_core::{ErrorKind, Key, PartitionId, Sequence};
+use grid_core::{ErrorKind, Key, Namespace, PartitionId, Sequence};
 
 use crate::server::Server;
 use crate::world::{World, key};
@@ -167,7 +167,7 @@ fn a_snapshot_removes_what_is_gone() {
         world.server_remove(&key(number));
     }
     // The device lost its cursors, as after a change of its selector, but not its records.
-    let cursors = world.devices[0].store.tables.get_mut(&Table::Meta).unwrap();
+    let cursors = world.devices[0].store.rows_mut(&Table::Meta);
     cursors.retain(|key, _| !key.starts_with(b"cursor/"));
     world.crash(0);
     assert_eq!(world.seen(0).len(), 20);
@@ -243,7 +243,10 @@ fn a_prefix_holds_only_its_keys_and_the_map_can_be_widened() {
     assert_eq!(world.seen(0).len(), 5);
     // And less again: what is not wanted goes at once.
     let run = world.devices[0].draw_run();
-    world.devices[0].replica = world.devices[0].store.load(run);
+    world.devices[0].replica = world.devices[0]
+        .store
+        .load(Namespace::default(), run)
+        .unwrap();
     world.devices[0].replica.open_map(&map, prefix).unwrap();
     assert_eq!(world.seen(0).len(), 3);
     world.connect(0);
@@ -264,7 +267,10 @@ fn what_is_on_its_way_for_a_view_that_was_given_up_is_ignored() {
     world.put(0, &named("list1/b"), 9);
     // Nobody opened the map, but it is held and has something pending: so it is followed.
     let run = world.devices[0].draw_run();
-    world.devices[0].replica = world.devices[0].store.load(run);
+    world.devices[0].replica = world.devices[0]
+        .store
+        .load(Namespace::default(), run)
+        .unwrap();
     world.connect(0);
     world.server_put(&named("y"), 7);
     assert!(world.deliver(0, false).unwrap(), "welcome");

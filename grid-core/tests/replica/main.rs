@@ -13,5 +13,4 @@ mod random;
 mod repairing;
 mod restarts;
 mod server;
-mod store;
 mod world;

@@ -1,9 +1,9 @@
 //! Pending ops over the confirmed state, and how they leave it.
 
-use grid_core::Hlc;
 use grid_core::op::Action;
 use grid_core::protocol::{Message, RejectReason, Verdict};
 use grid_core::traits::Table;
+use grid_core::{Hlc, Namespace};
 
 use crate::device::{put, remove};
 use crate::world::{World, key};
@@ -108,7 +108,10 @@ fn an_acked_op_stays_visible_until_its_outcome_is_confirmed() {
     assert_eq!(world.get(0, &key(1)), Some(2), "the event is not");
     assert_eq!(world.devices[0].replica.pending(), 1);
     // Not settled in the store either: a restart here would else show the old value.
-    let reloaded = world.devices[0].store.load(grid_core::RunId(77));
+    let reloaded = world.devices[0]
+        .store
+        .load(Namespace::default(), grid_core::RunId(77))
+        .unwrap();
     assert_eq!(reloaded.pending(), 1);
     world.devices[0].changes.clear();
     world.run();
@@ -294,7 +297,7 @@ fn ops_on_a_map_that_is_not_followed_are_settled_by_their_verdict() {
     world.run();
     assert_eq!(world.devices[0].replica.pending(), 0);
     assert_eq!(world.server.live(&other).len(), 1);
-    assert!(world.devices[0].store.rows(&Table::Log).is_empty());
+    assert_eq!(world.devices[0].store.rows(&Table::Log).count(), 0);
 }
 
 /// With no server that could say so: by the time that the write was made at.

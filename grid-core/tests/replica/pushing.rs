@@ -344,7 +344,7 @@ fn nothing_is_flushed_while_it_is_on_its_way_to_the_store() {
     let write = put(&world.map, &key(1), 1);
     let save = device.replica.begin_save(vec![write], 0).unwrap().unwrap();
     assert!(!device.replica.is_flushed(), "an op is about to be");
-    device.store.apply(save.batch.clone());
+    device.store.apply(save.batch.clone()).unwrap();
     device.replica.saved(save);
     world.run();
     world.server_put(&key(2), 2);
@@ -352,7 +352,7 @@ fn nothing_is_flushed_while_it_is_on_its_way_to_the_store() {
     let device = &mut world.devices[0];
     let save = device.replica.begin_save(Vec::new(), 0).unwrap().unwrap();
     assert!(!device.replica.is_flushed(), "a record is about to be");
-    device.store.apply(save.batch.clone());
+    device.store.apply(save.batch.clone()).unwrap();
     device.replica.saved(save);
     world.run();
     world.assert_level();

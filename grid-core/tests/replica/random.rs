@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use grid_core::Key;
 use grid_core::protocol::Verdict;
+use grid_core::{Key, Namespace};
 use proptest::prelude::*;
 
 use crate::world::{World, key};
@@ -112,7 +112,11 @@ impl Check {
             Step::Connect(id) => world.connect(id),
             Step::Disconnect(id) => world.disconnect(id),
             Step::Crash(id) => {
-                let pending = world.devices[id].store.load(grid_core::RunId(1)).pending();
+                let pending = world.devices[id]
+                    .store
+                    .load(Namespace::default(), grid_core::RunId(1))
+                    .unwrap()
+                    .pending();
                 world.crash(id);
                 assert_eq!(world.devices[id].replica.pending(), pending);
                 // What others wrote and was not saved here comes again.

@@ -21,7 +21,7 @@ fn damaged(
     world.run();
     world.disconnect(0);
     let table = Table::Records(world.map.clone());
-    damage(world.devices[0].store.tables.get_mut(&table).unwrap());
+    damage(world.devices[0].store.rows_mut(&table));
     world.crash(0);
     world
 }
@@ -119,7 +119,7 @@ fn an_op_settles_after_the_repair_of_a_view_that_did_not_change() {
     while world.deliver(0, false).unwrap() {}
     world.disconnect(0);
     let table = Table::Records(world.map.clone());
-    let rows = world.devices[0].store.tables.get_mut(&table).unwrap();
+    let rows = world.devices[0].store.rows_mut(&table);
     assert!(rows.remove(&key(1).bytes()[..]).is_some());
     world.crash(0);
     let other = grid_core::MapName::new("other").unwrap();
@@ -157,7 +157,7 @@ fn an_op_settles_after_the_repair_of_a_view_that_did_not_change() {
 #[test]
 fn an_op_settles_only_after_the_repair_of_its_partition() {
     let mut world = damaged(2, std::collections::BTreeMap::clear);
-    let facts = world.devices[0].store.tables.get_mut(&Table::Meta).unwrap();
+    let facts = world.devices[0].store.rows_mut(&Table::Meta);
     assert!(facts.remove(&b"clock"[..]).is_some());
     world.crash(0);
     // Made long ago: it loses against the version that this device lost.

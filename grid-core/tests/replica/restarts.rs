@@ -6,14 +6,14 @@ use grid_core::op::Action;
 use grid_core::protocol::Message;
 use grid_core::replica::{LocalWrite, MAX_OPS_PER_ROW};
 use grid_core::traits::Table;
-use grid_core::{OpId, RunId};
+use grid_core::{Namespace, OpId, RunId};
 
 use crate::device::{Device, put};
 use crate::world::{World, key};
 
 /// The ops that a device would push to a new server, in order.
 fn outbox(device: &Device) -> Vec<grid_core::op::Op> {
-    let mut replica = device.store.load(RunId(1));
+    let mut replica = device.store.load(Namespace::default(), RunId(1)).unwrap();
     let mut world = World::new(1);
     world.server.push_window = u32::MAX;
     let now = device.now(world.now_ms());
@@ -123,7 +123,7 @@ fn rows_of_the_outbox_are_packed_and_go_when_their_last_op_is_settled() {
         .map(|number| put(&map, &key(number), number))
         .collect();
     world.devices[0].write(writes, now_ms);
-    let rows = |world: &World| world.devices[0].store.rows(&Table::Log).len();
+    let rows = |world: &World| world.devices[0].store.rows(&Table::Log).count();
     assert_eq!(rows(&world), 2_500usize.div_ceil(MAX_OPS_PER_ROW));
     while world.send(0) {}
     // One of the first ops is settled: its row stays, the op is not loaded again.
@@ -137,8 +137,8 @@ fn rows_of_the_outbox_are_packed_and_go_when_their_last_op_is_settled() {
     assert_eq!(outbox(&world.devices[0]).len(), left);
     world.run();
     assert_eq!(rows(&world), 0);
-    let meta = world.devices[0].store.rows(&Table::Meta);
-    assert!(!meta.iter().any(|entry| entry.key.starts_with(b"settled/")));
+    let meta: Vec<_> = world.devices[0].store.rows(&Table::Meta).collect();
+    assert!(!meta.iter().any(|row| row.key.starts_with(b"settled/")));
     world.assert_level();
 }
 
@@ -154,7 +154,7 @@ fn large_values_have_rows_of_their_own_size() {
         ..put(&map, &key(number), 0)
     });
     world.devices[0].write(writes.collect(), 1);
-    let rows = world.devices[0].store.rows(&Table::Log);
+    let rows: Vec<_> = world.devices[0].store.rows(&Table::Log).collect();
     assert_eq!(rows.len(), 4);
     assert!(rows.iter().all(|row| row.value.len() < 210_000));
 }
@@ -183,6 +183,47 @@ fn a_crash_between_verdict_and_confirmation_shows_no_old_value() {
     );
 }
 
+/// A device whose write of 100 over 1 was rejected; its store has not heard of that.
+fn rejected() -> World {
+    let mut world = World::connected(1);
+    world.server_put(&key(1), 1);
+    world.run();
+    world.server.forbidden.insert(key(1));
+    world.put(0, &key(1), 100);
+    while world.send(0) {}
+    while world.deliver(0, true).unwrap() {}
+    assert_eq!(world.get(0, &key(1)), Some(1));
+    world
+}
+
+#[test]
+fn a_rejection_that_a_power_cut_took_back_is_told_again() {
+    let mut world = rejected();
+    // It would be taken by now; the server remembers what it has said.
+    world.server.forbidden.clear();
+    world.crash(0);
+    assert_eq!(world.get(0, &key(1)), Some(100), "pending again");
+    world.connect(0);
+    world.run();
+    assert_eq!(world.get(0, &key(1)), Some(1));
+    world.assert_level();
+}
+
+#[test]
+fn what_is_written_after_a_rejection_is_not_stored_without_it() {
+    let mut world = rejected();
+    world.server.forbidden.clear();
+    world.put(0, &key(1), 101);
+    world.crash(0);
+    assert_eq!(world.devices[0].replica.pending(), 1);
+    world.connect(0);
+    world.run();
+    assert_eq!(world.get(0, &key(1)), Some(101));
+    world.assert_level();
+    let fates = world.devices[0].replica.status().fates;
+    assert_eq!((fates.acked, fates.rejected), (1, 1));
+}
+
 #[test]
 fn the_clock_goes_on_behind_everything_that_was_made_or_seen() {
     let mut world = World::connected(1);
@@ -209,7 +250,10 @@ fn a_store_of_nothing_but_pending_ops_of_many_maps_loads() {
     let writes = names.iter().map(|name| put(name, &key(1), 5)).collect();
     world.devices[0].write(writes, 1);
     let run = world.devices[0].draw_run();
-    let loaded = world.devices[0].store.load(run);
+    let loaded = world.devices[0]
+        .store
+        .load(Namespace::default(), run)
+        .unwrap();
     let seen: BTreeMap<_, _> = names
         .iter()
         .map(|name| (name, loaded.get(name, &key(1), 0).is_some()))
@@ -238,7 +282,11 @@ fn a_store_knows_what_became_of_its_ops_and_what_is_pending_where() {
     // As the store tells it to a program that opens no map.
     let now_ms = world.now_ms();
     world.devices[0].save(now_ms);
-    let status = world.devices[0].store.load(RunId(1 << 40)).status();
+    let status = world.devices[0]
+        .store
+        .load(Namespace::default(), RunId(1 << 40))
+        .unwrap()
+        .status();
     let fates = status.fates;
     assert_eq!((fates.acked, fates.superseded, fates.rejected), (3, 1, 0));
     assert_eq!((status.pending, status.maps.len()), (3, 1));

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use grid_core::codec::CborCodec;
 use grid_core::protocol::{Message, Selector};
 use grid_core::traits::{Codec, CodecLimits};
-use grid_core::{Key, MapName, Result};
+use grid_core::{Key, MapName, Namespace, Result};
 
 use crate::device::{Device, put, remove};
 use crate::server::Server;
@@ -209,7 +209,10 @@ impl World {
             assert!(device.replica.is_flushed(), "device {id}");
             assert_eq!(self.seen(id), truth, "device {id}");
             let run = self.devices[id].draw_run();
-            let loaded = self.devices[id].store.load(run);
+            let loaded = self.devices[id]
+                .store
+                .load(Namespace::default(), run)
+                .unwrap();
             let stored: BTreeMap<Key, u64> = loaded
                 .entries(&self.map, 0)
                 .map(|(key, value)| (key.clone(), crate::device::decoded(value)))

@@ -3,6 +3,8 @@
 
 use grid_core::{Clock, ClockBound, Hlc};
 
+use crate::lives::each_life;
+
 /// Wall times, in milliseconds: back, again, forward, and beyond one lead of the bound.
 const WALL_MS: [u64; 4] = [0, 1, 2, 25_000];
 /// What others may say: a counter that is about to be full, one that is, and a later time.
@@ -12,7 +14,7 @@ const SEEN: [Hlc; 3] = [
     Hlc::new(24_999, u16::MAX),
 ];
 /// Things that happen in one life; all of 11 ^ 5 lives are lived.
-const LENGTH: usize = 5;
+const LENGTH: u32 = 5;
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
@@ -76,18 +78,6 @@ impl Owner {
     }
 }
 
-fn live(owner: &Owner, left: usize, lives: &mut usize) {
-    if left == 0 {
-        *lives += 1;
-        return;
-    }
-    for step in steps() {
-        let mut next = owner.clone();
-        next.step(step);
-        live(&next, left - 1, lives);
-    }
-}
-
 #[test]
 fn no_short_life_of_a_clock_issues_an_instant_twice() {
     let newborn = Owner {
@@ -96,7 +86,9 @@ fn no_short_life_of_a_clock_issues_an_instant_twice() {
         told: Hlc::ZERO,
         known: Hlc::ZERO,
     };
-    let mut lives = 0;
-    live(&newborn, LENGTH, &mut lives);
+    let lives = each_life(&steps(), LENGTH, |life| {
+        let mut owner = newborn.clone();
+        life.iter().for_each(|step| owner.step(*step));
+    });
     assert_eq!(lives, 11_usize.pow(5));
 }

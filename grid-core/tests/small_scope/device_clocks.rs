@@ -1,20 +1,22 @@
 //! Every short life of a device's clock: writes at any wall time, versions of others, stores that
 //! fail, and restarts.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use grid_core::codec::decode_ops;
 use grid_core::op::Action;
 use grid_core::protocol::{
     Delta, DeltaMode, MapDefinition, Message, Selector, Subscribed, ViewId, Welcome,
 };
-use grid_core::replica::{Loader, LocalWrite, Now, Replica};
-use grid_core::traits::{Batch, Entry, Table, Write};
+use grid_core::replica::{LocalWrite, Now, Replica};
+use grid_core::traits::{Batch, Table, Write};
 use grid_core::{
     History, Hlc, MapName, Namespace, OpId, PartitionId, Record, RunId, Sequence, Stamp,
 };
+use grid_storage_memory::Tables;
 
+use crate::lives::each_life;
 use crate::versions::key;
 
 /// Wall times, in milliseconds: back, again, forward.
@@ -26,7 +28,7 @@ const SEEN: [Hlc; 3] = [
     Hlc::new(1_002, 0),
 ];
 /// Things that happen in one life; all of 12 ^ 4 lives are lived.
-const LENGTH: usize = 4;
+const LENGTH: u32 = 4;
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
@@ -55,62 +57,9 @@ fn map() -> MapName {
     MapName::new("m").unwrap()
 }
 
-#[derive(Debug, Default)]
-struct Store(BTreeMap<Table, BTreeMap<Bytes, Bytes>>);
-
-impl Store {
-    /// Applies a batch; returns the times of the ops in it.
-    fn apply(&mut self, batch: &Batch) -> Vec<Hlc> {
-        let mut times = Vec::new();
-        for write in &batch.writes {
-            match write {
-                Write::Put { table, key, value } => {
-                    if *table == Table::Log {
-                        let ops = grid_core::codec::decode_ops(value).unwrap();
-                        times.extend(ops.iter().map(|op| op.hlc));
-                    }
-                    let rows = self.0.entry(table.clone()).or_default();
-                    rows.insert(key.clone(), value.clone());
-                }
-                Write::Delete { table, key } => {
-                    self.0.entry(table.clone()).or_default().remove(key);
-                }
-                Write::DeleteRange { table, from, to } => {
-                    let rows = self.0.entry(table.clone()).or_default();
-                    rows.retain(|key, _| key < from || to.as_ref().is_some_and(|to| key >= to));
-                }
-            }
-        }
-        times
-    }
-
-    fn rows(&self, table: &Table) -> Vec<Entry> {
-        let rows = self.0.get(table).into_iter().flatten();
-        rows.map(|(key, value)| Entry {
-            key: key.clone(),
-            value: value.clone(),
-        })
-        .collect()
-    }
-
-    fn load(&self, run: RunId) -> Replica {
-        let mut loader = Loader::new(Namespace::default());
-        for entry in self.rows(&Table::Meta) {
-            loader.meta(&entry).unwrap();
-        }
-        for entry in self.rows(&Table::Log) {
-            loader.log(&entry).unwrap();
-        }
-        for entry in self.rows(&Table::Records(map())) {
-            loader.record(&map(), &entry).unwrap();
-        }
-        loader.finish(run).unwrap()
-    }
-}
-
 #[derive(Debug)]
 struct Device {
-    store: Store,
+    store: Tables,
     replica: Replica,
     run: u64,
     heard: u64,
@@ -120,11 +69,24 @@ struct Device {
     unsaved: Hlc,
 }
 
+fn load(store: &Tables, run: u64) -> Replica {
+    store.load(Namespace::default(), RunId(run)).unwrap()
+}
+
+/// The times of the ops in a batch.
+fn times(batch: &Batch) -> Vec<Hlc> {
+    let ops = batch.writes.iter().filter_map(|write| match write {
+        Write::Put { table, value, .. } if *table == Table::Log => Some(decode_ops(value).unwrap()),
+        _ => None,
+    });
+    ops.flatten().map(|op| op.hlc).collect()
+}
+
 impl Device {
     fn new() -> Self {
-        let store = Store::default();
+        let store = Tables::default();
         let mut device = Self {
-            replica: store.load(RunId(1)),
+            replica: load(&store, 1),
             store,
             run: 1,
             heard: 0,
@@ -172,18 +134,14 @@ impl Device {
             Step::Write(wall_ms) => {
                 let save = self.replica.begin_save(vec![write()], wall_ms);
                 let save = save.unwrap().unwrap();
-                let times = self.store.apply(&save.batch);
+                self.store(&save.batch, wall_ms);
                 self.replica.saved(save);
-                self.check(&times, wall_ms);
-                self.stored();
             }
             Step::Fail(wall_ms, took) => {
                 let save = self.replica.begin_save(vec![write()], wall_ms);
                 let save = save.unwrap().unwrap();
                 if took {
-                    let times = self.store.apply(&save.batch);
-                    self.check(&times, wall_ms);
-                    self.stored();
+                    self.store(&save.batch, wall_ms);
                 }
                 self.replica.failed(save);
             }
@@ -194,18 +152,25 @@ impl Device {
             }
             Step::Save => {
                 if let Some(save) = self.replica.begin_save(Vec::new(), 0).unwrap() {
-                    self.store.apply(&save.batch);
+                    self.store.apply(save.batch.clone()).unwrap();
                     self.replica.saved(save);
                 }
                 self.stored();
             }
             Step::Die => {
                 self.run += 1;
-                self.replica = self.store.load(RunId(self.run));
+                self.replica = load(&self.store, self.run);
                 self.unsaved = Hlc::ZERO;
                 self.begin();
             }
         }
+    }
+
+    /// A write becomes durable.
+    fn store(&mut self, batch: &Batch, wall_ms: u64) {
+        self.store.apply(batch.clone()).unwrap();
+        self.check(&times(batch), wall_ms);
+        self.stored();
     }
 
     fn stored(&mut self) {
@@ -222,7 +187,7 @@ impl Device {
         assert!(*issued >= Hlc::new(wall_ms, 0));
         // Failed writes may have used some instants up, but no more than there were steps.
         let least = Hlc::new(wall_ms, 0).max(before.next()).as_u64();
-        let slack = u64::try_from(LENGTH).unwrap();
+        let slack = u64::from(LENGTH);
         let fastest = Hlc::new(WALL_MS[2], 0).as_u64();
         assert!(issued.as_u64() <= least.max(fastest) + slack, "{issued}");
         self.floor = *issued;
@@ -273,15 +238,9 @@ fn delta(hlc: Hlc, sequence: u64) -> Message {
 fn no_short_life_of_a_device_writes_back_in_time() {
     let steps = steps();
     assert_eq!(steps.len(), 12);
-    let mut lives = 0;
-    for life in 0..steps.len().pow(4) {
+    let lives = each_life(&steps, LENGTH, |life| {
         let mut device = Device::new();
-        let mut rest = life;
-        for _ in 0..LENGTH {
-            device.step(steps[rest % steps.len()]);
-            rest /= steps.len();
-        }
-        lives += 1;
-    }
+        life.iter().for_each(|step| device.step(*step));
+    });
     assert_eq!(lives, 20_736);
 }

@@ -7,6 +7,7 @@
 
 mod clocks;
 mod device_clocks;
+mod lives;
 mod order;
 mod server_clocks;
 mod versions;

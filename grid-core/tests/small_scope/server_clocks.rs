@@ -12,6 +12,7 @@ use grid_core::{
     DigestKey, History, Hlc, MapAddress, MapName, Namespace, OpId, PartitionId, RunId, Sequence,
 };
 
+use crate::lives::each_life;
 use crate::versions::key;
 
 /// How far a client's stamp may lie ahead, in milliseconds.
@@ -19,7 +20,7 @@ const DRIFT_MS: u64 = 10;
 /// Wall times, in milliseconds: back by more than the drift, back, and forward.
 const WALL_MS: [u64; 3] = [100, 995, 1_000];
 /// Things that happen in one life; all of 12 ^ 4 lives are lived.
-const LENGTH: usize = 4;
+const LENGTH: u32 = 4;
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
@@ -48,7 +49,7 @@ fn steps() -> Vec<Step> {
     steps
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Owner {
     partition: Partition,
     journal: Vec<Bytes>,
@@ -144,7 +145,7 @@ impl Owner {
                 (self.own, self.highest) = (issued, issued);
                 self.latest_ms = self.latest_ms.max(now_ms);
                 let bound = Hlc::new(self.latest_ms + DRIFT_MS, u16::MAX);
-                let steps = u64::try_from(LENGTH).unwrap();
+                let steps = u64::from(LENGTH);
                 let most = bound.as_u64() + steps;
                 assert!(issued.as_u64() <= most, "{issued} is ahead of any clock");
             }
@@ -205,21 +206,11 @@ impl Owner {
     }
 }
 
-fn live(owner: &Owner, left: usize, lives: &mut usize) {
-    if left == 0 {
-        *lives += 1;
-        return;
-    }
-    for step in steps() {
-        let mut next = owner.clone();
-        next.step(step);
-        live(&next, left - 1, lives);
-    }
-}
-
 #[test]
 fn no_short_life_of_a_partition_stamps_back_or_ahead() {
-    let mut lives = 0;
-    live(&Owner::new(), LENGTH, &mut lives);
+    let lives = each_life(&steps(), LENGTH, |life| {
+        let mut owner = Owner::new();
+        life.iter().for_each(|step| owner.step(*step));
+    });
     assert_eq!(lives, 12_usize.pow(4));
 }
