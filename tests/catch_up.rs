@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use grid_core::protocol::{DeltaMode, Message, RepairStep};
 use grid_server::Server;
+use grid_testkit::hooks::HookedPersistence;
 use grid_testkit::proxy::{LinkState, Proxy};
 use hybrid_grid::{Grid, Map};
 use world::{Customer, Direction, Horizons, Seen, Site, Tap, agree, customer, flushed, offline};
@@ -44,7 +45,7 @@ async fn change(map: &Map<Customer>, edition: u32) {
 /// A server with all entries, one device that wrote them, and one that has them.
 struct Stage {
     site: Site,
-    horizons: Arc<Horizons>,
+    horizons: Arc<HookedPersistence<Horizons>>,
     tap: Tap,
     writer: Grid,
     reader: Grid,
@@ -55,7 +56,7 @@ struct Stage {
 impl Stage {
     async fn new() -> Self {
         let mut site = Site::new().await;
-        let horizons = Arc::new(Horizons::new(site.persistence.clone()));
+        let horizons = Horizons::of(site.persistence.clone());
         site.persistence = horizons.clone();
         // A device that is away for longer cannot be told what it missed.
         site.settings.retention_ms = 1_000;
@@ -98,7 +99,7 @@ impl Stage {
         flushed(&self.writer).await;
         if let Some(later_ms) = later_ms {
             self.site.clock.set_ms(later_ms);
-            self.horizons.passed(&missed_from).await;
+            self.horizons.hooks().passed(&missed_from).await;
         }
         self.tap.take();
         let before = self.site.proxy.bytes();

@@ -1,6 +1,5 @@
 //! What users plug into a simulation takes part in it, and what is wrong with it is found.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
@@ -11,13 +10,13 @@ use grid_core::codec::CborCodec;
 use grid_core::partition::Veto;
 use grid_core::protocol::{Message, RejectReason};
 use grid_core::traits::{
-    AddressedRecord, Codec, CodecLimits, Connection, Listener, Persistence,
-    PersistenceCapabilities, RecordCursor, RecordPage, Resolution, Resolver, StateRecord,
-    Transport, TransportCapabilities,
+    AddressedRecord, Codec, CodecLimits, Connection, Listener, Persistence, Resolution, Resolver,
+    StateRecord, Transport, TransportCapabilities,
 };
-use grid_core::{PartitionId, Record, Result, Sequence};
+use grid_core::{PartitionId, Record, Result};
 use grid_server::{GatewayService, Request};
 use grid_storage_memory::MemoryPersistence;
+use grid_testkit::hooks::{HookedPersistence, PersistenceHooks};
 use grid_testkit::scenario::{Check, Database, Device, FinalState, Simulation, Turn, Workload};
 
 const SEEDS: std::ops::Range<u64> = 0..12;
@@ -282,53 +281,24 @@ fn a_transport_of_ones_own_may_lose_frames() {
 }
 
 /// Says that it has stored everything, and forgets some of it.
-struct Forgetful(Arc<MemoryPersistence>);
-
-impl fmt::Debug for Forgetful {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Forgetful")
-    }
-}
+#[derive(Debug)]
+struct Forgetful;
 
 #[async_trait]
-impl Persistence for Forgetful {
-    fn capabilities(&self) -> PersistenceCapabilities {
-        self.0.capabilities()
-    }
-
-    async fn load(
-        &self,
-        partition: PartitionId,
-        after: Option<&RecordCursor>,
-        limit: usize,
-    ) -> Result<RecordPage> {
-        self.0.load(partition, after, limit).await
-    }
-
-    async fn load_state(&self, partition: PartitionId) -> Result<Option<StateRecord>> {
-        self.0.load_state(partition).await
-    }
-
+impl PersistenceHooks for Forgetful {
     async fn store(
         &self,
+        inner: &dyn Persistence,
         partition: PartitionId,
         records: &[AddressedRecord],
         state: &StateRecord,
     ) -> Result<()> {
         let kept: Vec<AddressedRecord> = records
             .iter()
-            .filter(|stored| stored.record.sequence.0 % 5 != Sequence(3).0)
+            .filter(|stored| stored.record.sequence.0 % 5 != 3)
             .cloned()
             .collect();
-        self.0.store(partition, &kept, state).await
-    }
-
-    async fn collect(&self, partition: PartitionId, horizon: Sequence) -> Result<()> {
-        self.0.collect(partition, horizon).await
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.0.close().await
+        inner.store(partition, &kept, state).await
     }
 }
 
@@ -338,7 +308,7 @@ struct ForgetfulDatabase(Arc<MemoryPersistence>);
 impl Database for ForgetfulDatabase {
     fn connect(&mut self) -> std::result::Result<Arc<dyn Persistence>, String> {
         self.0 = Arc::new(self.0.take_over());
-        Ok(Arc::new(Forgetful(self.0.clone())))
+        Ok(Arc::new(HookedPersistence::new(self.0.clone(), Forgetful)))
     }
 }
 

@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use grid_core::traits::{
-    AddressedRecord, Persistence, PersistenceCapabilities, RecordCursor, RecordPage, StateRecord,
-};
-use grid_core::{Error, ErrorKind, PartitionId, Result, Sequence};
+use grid_core::traits::{AddressedRecord, Persistence, StateRecord};
+use grid_core::{Error, ErrorKind, PartitionId, Result};
+use grid_testkit::hooks::{HookedPersistence, PersistenceHooks};
 use hybrid_grid::Fate;
 use tokio::sync::watch;
 
@@ -16,19 +15,17 @@ use crate::world::{Site, agree, soon, verdict};
 const BAD: &str = "bad-map";
 const GOOD: [&str; 6] = ["good-map", "other", "a/b", "ключ", "o'neil", "m"];
 
-/// A database that takes nothing of one map while told so.
+/// Takes nothing of one map while told so.
 #[derive(Debug)]
-struct Faulty {
-    inner: Arc<dyn Persistence>,
+struct Faults {
     fails: AtomicBool,
     failures: watch::Sender<usize>,
     stored: watch::Sender<usize>,
 }
 
-impl Faulty {
-    fn new(inner: Arc<dyn Persistence>) -> Self {
+impl Faults {
+    fn new() -> Self {
         Self {
-            inner,
             fails: AtomicBool::new(true),
             failures: watch::Sender::new(0),
             stored: watch::Sender::new(0),
@@ -43,26 +40,10 @@ impl Faulty {
 }
 
 #[async_trait]
-impl Persistence for Faulty {
-    fn capabilities(&self) -> PersistenceCapabilities {
-        self.inner.capabilities()
-    }
-
-    async fn load(
-        &self,
-        partition: PartitionId,
-        after: Option<&RecordCursor>,
-        limit: usize,
-    ) -> Result<RecordPage> {
-        self.inner.load(partition, after, limit).await
-    }
-
-    async fn load_state(&self, partition: PartitionId) -> Result<Option<StateRecord>> {
-        self.inner.load_state(partition).await
-    }
-
+impl PersistenceHooks for Faults {
     async fn store(
         &self,
+        inner: &dyn Persistence,
         partition: PartitionId,
         records: &[AddressedRecord],
         state: &StateRecord,
@@ -76,17 +57,9 @@ impl Persistence for Faulty {
                 "a name that it cannot take",
             ));
         }
-        self.inner.store(partition, records, state).await?;
+        inner.store(partition, records, state).await?;
         self.stored.send_modify(|stored| *stored += records.len());
         Ok(())
-    }
-
-    async fn collect(&self, partition: PartitionId, horizon: Sequence) -> Result<()> {
-        self.inner.collect(partition, horizon).await
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.inner.close().await
     }
 }
 
@@ -99,8 +72,10 @@ async fn pitfall_08_a_storage_error_in_one_map_leaves_the_others_served() {
     let database = format!("sqlite://{}", folder.path().join("grid.db").display());
     let mut site = Site::new().await;
     site.database(&database).await;
-    let faulty = Arc::new(Faulty::new(site.persistence.clone()));
+    let faulty = HookedPersistence::new(site.persistence.clone(), Faults::new());
+    let faulty = Arc::new(faulty);
     site.persistence = faulty.clone();
+    let faults = faulty.hooks();
     // One worker and one partition for each map: nobody else is to help.
     site.settings.workers = 1;
     site.settings.map_spread = 1;
@@ -110,7 +85,7 @@ async fn pitfall_08_a_storage_error_in_one_map_leaves_the_others_served() {
     let bad = device.map::<u32>(BAD).unwrap();
     let put = bad.put("k", &0).await.unwrap();
     assert_eq!(verdict(put).await.unwrap(), Fate::Acked);
-    Faulty::wait(&faulty.failures, 1, "the first failure").await;
+    Faults::wait(&faults.failures, 1, "the first failure").await;
     for (round, name) in (1..).zip(GOOD) {
         let map = device.map::<u32>(name).unwrap();
         for key in ["k", "with-hyphen"] {
@@ -123,10 +98,10 @@ async fn pitfall_08_a_storage_error_in_one_map_leaves_the_others_served() {
         assert_eq!(agree::<u32>(&[&device, &other], BAD).await["k"], round);
     }
     // It went on trying, and kept nobody else's records back.
-    Faulty::wait(&faulty.failures, 3, "more failures").await;
-    Faulty::wait(&faulty.stored, 2 * GOOD.len(), "the others' records").await;
-    faulty.fails.store(false, Ordering::SeqCst);
-    Faulty::wait(&faulty.stored, 2 * GOOD.len() + 1, "the bad map's record").await;
+    Faults::wait(&faults.failures, 3, "more failures").await;
+    Faults::wait(&faults.stored, 2 * GOOD.len(), "the others' records").await;
+    faults.fails.store(false, Ordering::SeqCst);
+    Faults::wait(&faults.stored, 2 * GOOD.len() + 1, "the bad map's record").await;
     server.shutdown().await.unwrap();
 
     site.database(&database).await;

@@ -141,7 +141,7 @@ async fn pitfall_02_a_deleted_entry_stays_deleted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pitfall_02_an_edit_of_what_was_deleted_long_ago_is_refused() {
     let mut site = Site::new().await;
-    let horizons = Arc::new(Horizons::new(site.persistence.clone()));
+    let horizons = Horizons::of(site.persistence.clone());
     site.persistence = horizons.clone();
     site.settings.retention_ms = 1_000;
     let server = site.start().await;
@@ -166,7 +166,7 @@ async fn pitfall_02_an_edit_of_what_was_deleted_long_ago_is_refused() {
         .filter(|at| !after.contains(at))
         .collect();
     site.clock.set_ms(2 * HOUR_MS);
-    horizons.passed(&moved).await;
+    horizons.hooks().passed(&moved).await;
     line.set(LinkState::Up);
     away.connect_now();
     let refused = match verdict(edit).await {

@@ -4,25 +4,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use grid_core::traits::{
-    AddressedRecord, Persistence, PersistenceCapabilities, RecordCursor, RecordPage, StateRecord,
-};
+use grid_core::traits::Persistence;
 use grid_core::{PartitionId, Result, Sequence};
+use grid_testkit::hooks::{HookedPersistence, PersistenceHooks};
 use tokio::sync::watch;
 
-/// Passes everything on, and remembers the horizon of each partition.
+/// Remembers the horizon of each partition.
 #[derive(Debug)]
 pub(crate) struct Horizons {
-    inner: Arc<dyn Persistence>,
     collected: watch::Sender<BTreeMap<PartitionId, Sequence>>,
 }
 
 impl Horizons {
-    pub(crate) fn new(inner: Arc<dyn Persistence>) -> Self {
-        Self {
-            inner,
-            collected: watch::Sender::new(BTreeMap::new()),
-        }
+    /// `inner`, with a look at its horizons.
+    pub(crate) fn of(inner: Arc<dyn Persistence>) -> Arc<HookedPersistence<Self>> {
+        let collected = watch::Sender::new(BTreeMap::new());
+        Arc::new(HookedPersistence::new(inner, Self { collected }))
     }
 
     /// Waits until the server has forgotten the tombstones up to more than these sequences, so
@@ -40,42 +37,17 @@ impl Horizons {
 }
 
 #[async_trait]
-impl Persistence for Horizons {
-    fn capabilities(&self) -> PersistenceCapabilities {
-        self.inner.capabilities()
-    }
-
-    async fn load(
+impl PersistenceHooks for Horizons {
+    async fn collect(
         &self,
+        inner: &dyn Persistence,
         partition: PartitionId,
-        after: Option<&RecordCursor>,
-        limit: usize,
-    ) -> Result<RecordPage> {
-        self.inner.load(partition, after, limit).await
-    }
-
-    async fn load_state(&self, partition: PartitionId) -> Result<Option<StateRecord>> {
-        self.inner.load_state(partition).await
-    }
-
-    async fn store(
-        &self,
-        partition: PartitionId,
-        records: &[AddressedRecord],
-        state: &StateRecord,
+        horizon: Sequence,
     ) -> Result<()> {
-        self.inner.store(partition, records, state).await
-    }
-
-    async fn collect(&self, partition: PartitionId, horizon: Sequence) -> Result<()> {
-        self.inner.collect(partition, horizon).await?;
+        inner.collect(partition, horizon).await?;
         self.collected.send_modify(|collected| {
             collected.insert(partition, horizon);
         });
         Ok(())
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.inner.close().await
     }
 }
