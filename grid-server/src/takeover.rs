@@ -343,10 +343,10 @@ mod tests {
 
     fn worker(
         takeover: &Takeover,
+        shard: &Arc<Shard>,
         mailbox: mpsc::Receiver<WorkerMessage>,
         lifecycle: &Lifecycle,
     ) -> Worker {
-        let shard = Arc::new(Shard::default());
         let service = PartitionService::new(
             shard.clone(),
             takeover.journal.clone(),
@@ -359,7 +359,7 @@ mod tests {
             runtime: takeover.runtime.clone(),
             settings: Arc::new(Settings::default()),
             codecs: Arc::new([Arc::new(CborCodec) as Arc<dyn Codec>]),
-            shard,
+            shard: shard.clone(),
             journal: takeover.journal.clone(),
             table: takeover.table.clone(),
             flush: Arc::new(Notify::new()),
@@ -415,18 +415,23 @@ mod tests {
         let (sender, mailbox) = mpsc::channel(4);
         let mailboxes = Mailboxes::new(vec![sender]);
         let (_alive, lifecycle) = LifecycleOwner::new();
-        let worker = worker(&takeover, mailbox, &lifecycle);
+        let shard = Arc::new(Shard::default());
+        let worker = worker(&takeover, &shard, mailbox, &lifecycle);
         takeover.table.changed(ID, &owner("here", 1));
         let owned = takeover.load(ID, Epoch(1)).await.unwrap().unwrap();
         let handed = takeover.hand_over(owned, Epoch(1), &mailboxes).await;
         handed.unwrap();
-        // All three wait for the worker's first turn.
+        // All of it waits for the worker's first turn.
         let (reply, answer) = oneshot::channel();
         mailboxes.push(0, put(reply)).await.unwrap();
+        // What is to cease was before.
+        let cease = mailboxes.send(0, WorkerMessage::Cease(ID, Epoch(0))).await;
+        cease.unwrap();
         let (stopped, _) = oneshot::channel();
         let stop = mailboxes.send(0, WorkerMessage::Stop(stopped)).await;
         stop.unwrap();
         worker.run().await;
         answer.await.unwrap().unwrap();
+        assert!(shard.lock().contains_key(&ID), "it is run on");
     }
 }

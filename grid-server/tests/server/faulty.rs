@@ -102,12 +102,12 @@ pub(crate) struct PersistenceFaults {
 }
 
 pub(crate) fn faulty_persistence() -> Arc<FaultyPersistence> {
-    faulty(MemoryPersistence::new())
+    faulty(Arc::new(MemoryPersistence::new()))
 }
 
-fn faulty(memory: MemoryPersistence) -> Arc<FaultyPersistence> {
+fn faulty(memory: Arc<MemoryPersistence>) -> Arc<FaultyPersistence> {
     let faults = PersistenceFaults {
-        memory: Arc::new(memory),
+        memory,
         ..PersistenceFaults::default()
     };
     Arc::new(HookedPersistence::new(faults.memory.clone(), faults))
@@ -116,7 +116,12 @@ fn faulty(memory: MemoryPersistence) -> Arc<FaultyPersistence> {
 impl PersistenceFaults {
     /// A backup, which does not fail.
     pub(crate) fn copy(&self) -> Arc<FaultyPersistence> {
-        faulty(self.memory.copy())
+        faulty(Arc::new(self.memory.copy()))
+    }
+
+    /// Another way to the same database, with faults of its own.
+    pub(crate) fn another_way(&self) -> Arc<FaultyPersistence> {
+        faulty(self.memory.clone())
     }
 }
 

@@ -19,6 +19,8 @@ mod heartbeat;
 #[cfg(test)]
 mod logging;
 #[cfg(test)]
+mod meanwhile;
+#[cfg(test)]
 mod owners;
 #[cfg(test)]
 mod pushing;
@@ -36,5 +38,7 @@ mod slow;
 mod stopping;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod takeovers;
 #[cfg(test)]
 mod writing_behind;

@@ -17,9 +17,10 @@ use grid_testkit::hooks::{HookedJournal, JournalHooks};
 use tokio::sync::watch;
 
 use super::faulty::{FaultyPersistence, faulty_persistence};
+use super::meanwhile::Meanwhile;
 use super::support::{World, address, cbor, run, welcome_of};
 
-const PARTITIONS: u16 = 13;
+pub(crate) const PARTITIONS: u16 = 13;
 
 /// A table of which its holder hears nothing new.
 #[derive(Debug)]
@@ -118,7 +119,7 @@ impl OwnershipWatch for RemoteWatch {
 }
 
 /// Starts `first`, which has the listener, and then `second`, which has none.
-async fn two(world: &World, owners: &LocalOwnership, is_deaf: bool) -> (Server, Server) {
+pub(crate) async fn two(world: &World, owners: &LocalOwnership, is_deaf: bool) -> (Server, Server) {
     let ownership: Arc<dyn Ownership> = if is_deaf {
         Arc::new(Deaf(owners.clone()))
     } else {
@@ -150,20 +151,20 @@ pub(crate) async fn give_to(owners: &LocalOwnership, partition: PartitionId, nod
     changed.await.unwrap();
 }
 
-async fn give_all_to(owners: &LocalOwnership, node: &str) {
+pub(crate) async fn give_all_to(owners: &LocalOwnership, node: &str) {
     for partition in (0..PARTITIONS).map(PartitionId) {
         give_to(owners, partition, node).await;
     }
 }
 
-async fn value(server: &Server, key: &str) -> Result<Option<bytes::Bytes>> {
+pub(crate) async fn value(server: &Server, key: &str) -> Result<Option<bytes::Bytes>> {
     let key = Key::new(key).unwrap();
     let record = server.handle().get(&address("m"), &key).await?;
     Ok(record.and_then(|record| record.value))
 }
 
 /// The epoch and the effects of every batch in a partition's journal.
-async fn batches(world: &World, partition: PartitionId) -> Vec<(Epoch, Effects)> {
+pub(crate) async fn batches(world: &World, partition: PartitionId) -> Vec<(Epoch, Effects)> {
     let entries = world.journal.read(partition, Position(0), usize::MAX).await;
     let entries = entries.unwrap().into_iter();
     entries
@@ -404,18 +405,14 @@ fn a_server_hears_of_owners_again_after_its_line_to_their_table_was_cut() {
     });
 }
 
-/// Has a former owner store and truncate whenever somebody looks how far the journal reaches.
+/// Something happens when somebody looks how far the journal reaches.
 #[derive(Debug, Default)]
-struct Racing {
-    former: tokio::sync::Mutex<Option<Server>>,
-}
+struct AtExtent(Meanwhile);
 
 #[async_trait]
-impl JournalHooks for Racing {
+impl JournalHooks for AtExtent {
     async fn extent(&self, inner: &dyn Journal, partition: PartitionId) -> Result<JournalExtent> {
-        if let Some(former) = self.former.lock().await.take() {
-            former.shutdown().await?;
-        }
+        self.0.happens().await;
         inner.extent(partition).await
     }
 }
@@ -430,14 +427,15 @@ fn a_takeover_while_the_former_owner_stores_and_truncates_loads_again() {
         let owners = LocalOwnership::new();
         let builder = world.builder().ownership(Arc::new(Deaf(owners.clone())));
         let first = world.start_with(builder.node("first")).await;
-        let racing = Arc::new(HookedJournal::new(Arc::new(journal), Racing::default()));
+        let racing = Arc::new(HookedJournal::new(Arc::new(journal), AtExtent::default()));
         let builder = world.builder().ownership(Arc::new(owners.clone()));
         let builder = builder.journal(racing.clone());
         let second = builder.node("second").start().await.unwrap();
         let (map, key) = (address("m"), Key::new("k").unwrap());
         let put = first.handle().put(&map, &key, cbor(b"1")).await.unwrap();
         // Its last flush comes after the state record was loaded, and before the journal is read.
-        *racing.hooks().former.lock().await = Some(first);
+        let last = async move { first.shutdown().await.unwrap() };
+        racing.hooks().0.prepare(last).await;
         give_to(&owners, put.partition, "second").await;
         // At once: it does not take the journal for that of another database.
         world.sleep(Duration::from_millis(40)).await;
