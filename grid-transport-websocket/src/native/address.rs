@@ -1,6 +1,7 @@
 //! Host and port in a `ws://` URL.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 
 use grid_core::{Error, ErrorKind, Result};
 use tokio_tungstenite::tungstenite::http::Uri;
@@ -56,7 +57,7 @@ impl Address {
             None if behind.is_empty() => DEFAULT_PORT,
             None => return Err(invalid()),
         };
-        if uri.scheme_str() != Some("ws") || host.is_empty() {
+        if uri.scheme_str() != Some("ws") || !is_host(host) {
             return Err(invalid());
         }
         Ok(Self {
@@ -69,6 +70,17 @@ impl Address {
     pub(super) fn endpoint(&self) -> (&str, u16) {
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
         (host, self.port)
+    }
+}
+
+/// Brackets stand around an IPv6 address and nowhere else; the library lets others pass behind an
+/// `@`.
+fn is_host(host: &str) -> bool {
+    match host.strip_prefix('[') {
+        Some(rest) => rest
+            .strip_suffix(']')
+            .is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
+        None => !host.is_empty() && !host.contains(['[', ']']),
     }
 }
 
@@ -109,6 +121,11 @@ mod tests {
             "ws://a:b",
             "ws://a[::1]:9",
             "ws://[::1]9",
+            "ws://h[@(]",
+            "ws://[::1@]",
+            "ws://me@]:9",
+            "ws://[h]:9",
+            "ws://[]:9",
             "ws://a b",
         ] {
             let error = Address::parse("test", url).unwrap_err();
