@@ -62,9 +62,23 @@ fn compare(data: &[u8], length: Option<usize>) {
             let kind = error.expect_err("it was refused before").kind();
             assert_eq!(kind, ErrorKind::TooLarge, "ciborium reads it");
         }
+        // Of a negative number below -2^127 ciborium makes nothing.
+        (Some(ours), None) if is_very_negative(&data[..ours]) => {}
         (Some(ours), None) => panic!("ciborium does not read the item of {ours} bytes"),
         (None, None) => {}
     }
+}
+
+/// Whether the tag 3 may stand there before sixteen bytes whose first bit is set. Both heads end in a
+/// byte that tells, however long they are.
+fn is_very_negative(item: &[u8]) -> bool {
+    /// The longest head.
+    const HEAD_BYTES: usize = 9;
+    item.windows(2).enumerate().any(|(at, bytes)| {
+        let before = &item[at.saturating_sub(HEAD_BYTES)..at];
+        matches!(bytes, [0x50 | 0x10, 0x80..=0xff])
+            && before.iter().any(|b| matches!(b, 0xc3 | 0x03))
+    })
 }
 
 /// Items of every type, after RFC 8949, appendix A.
