@@ -51,7 +51,7 @@ mod memory_journal;
 mod new_history;
 mod ownership_table;
 mod partition_service;
-mod recovery;
+pub mod recovery;
 mod server;
 mod sessions;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use grid_core::{History, PartitionId, Result};
 
 use crate::config::Settings;
 use crate::data_set::{DataSet, Found};
-use crate::recovery::load;
+use crate::recovery::load_records;
 
 /// Begins a new history on what the database has, and lets go of everything in the journal.
 ///
@@ -79,7 +79,7 @@ async fn begin_one(
         }
         None => (Partition::new(config), Position(0)),
     };
-    load(&mut partition, persistence).await?;
+    load_records(&mut partition, &**persistence).await?;
     partition.begin_history(config.history);
     let extent = journal.extent(id).await?;
     // A journal that may keep batches longer has none after this position.

@@ -50,14 +50,14 @@ async fn try_recover(
         None => (Partition::new(config), Position(0)),
     };
     let stored = partition.save(position);
-    load(&mut partition, persistence).await?;
+    load_records(&mut partition, &**persistence).await?;
     let extent = journal.extent(id).await?;
     if position < extent.truncated || position > extent.tail {
         let misfit = misfit(id, position, extent.truncated, extent.tail);
         return Ok((position, Err(misfit)));
     }
     let mut tail = position;
-    match replay(&mut partition, &mut tail, journal).await {
+    match replay_journal(&mut partition, &mut tail, &**journal).await {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok((position, Err(error))),
         replayed => replayed?,
     };
@@ -88,10 +88,10 @@ async fn try_recover(
 /// # Errors
 /// As the journal's; `Corrupt` when a batch is damaged, `Diverged` when it does not follow on the
 /// state before it.
-pub(crate) async fn replay(
+pub async fn replay_journal(
     partition: &mut Partition,
     tail: &mut Position,
-    journal: &Arc<dyn Journal>,
+    journal: &dyn Journal,
 ) -> Result<Option<Epoch>> {
     let mut epoch = None;
     loop {
@@ -108,14 +108,12 @@ pub(crate) async fn replay(
     }
 }
 
-/// Loads everything that the database has of a partition.
+/// Loads every record that the database has of a partition, page by page, into one that is new or
+/// restored from its state record.
 ///
 /// # Errors
 /// As the persistence's.
-pub(crate) async fn load(
-    partition: &mut Partition,
-    persistence: &Arc<dyn Persistence>,
-) -> Result<()> {
+pub async fn load_records(partition: &mut Partition, persistence: &dyn Persistence) -> Result<()> {
     let mut after: Option<RecordCursor> = None;
     loop {
         let page = persistence

@@ -11,7 +11,7 @@ use crate::data_set::DataSet;
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::ownership_table::OwnershipTable;
 use crate::partition_service::Owned;
-use crate::recovery::{recover, replay};
+use crate::recovery::{recover, replay_journal};
 use crate::worker::{Mailboxes, WorkerMessage};
 use crate::write_behind::Backoff;
 
@@ -162,7 +162,7 @@ async fn fence(
             return Ok(Some(written));
         }
         // A record of which was not known whether it was written may be there.
-        let last = replay(&mut owned.partition, &mut owned.tail, journal).await?;
+        let last = replay_journal(&mut owned.partition, &mut owned.tail, &**journal).await?;
         if last == Some(epoch) {
             return Ok(None);
         }

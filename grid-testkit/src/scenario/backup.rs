@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use grid_core::partition::{Effects, Partition, PartitionConfig, TableSeed};
-use grid_core::traits::{Journal, Persistence, Position, RecordCursor};
-use grid_core::{DigestKey, History, OpId, PartitionId, Result, Sequence};
+use grid_core::partition::{Partition, PartitionConfig, TableSeed};
+use grid_core::traits::{Journal, Persistence, Position};
+use grid_core::{DigestKey, ErrorKind, History, OpId, PartitionId, Result, Sequence};
 use grid_server::Server;
 use grid_server::journal::LocalJournal;
+use grid_server::recovery::{load_records, replay_journal};
 
 use super::database::Database;
 use super::event::Event;
@@ -18,8 +19,6 @@ use crate::ModelDisk;
 
 /// The pseudo partition under which a data set keeps its history.
 const IDENTITY: PartitionId = PartitionId(u16::MAX);
-const LOAD_RECORDS: usize = 1000;
-const READ_BYTES: usize = 1 << 20;
 
 /// A server's database and disk as they were at one instant.
 #[derive(Debug)]
@@ -206,28 +205,14 @@ async fn load(persistence: &dyn Persistence, id: PartitionId) -> Result<(Partiti
         Some(state) => Partition::restore(config, state)?,
         None => (Partition::new(config), Position::default()),
     };
-    let mut after: Option<RecordCursor> = None;
-    loop {
-        let page = persistence.load(id, after.as_ref(), LOAD_RECORDS).await?;
-        for record in &page.records {
-            partition.load(record);
-        }
-        after = page.records.last().map(|last| RecordCursor {
-            address: last.address.clone(),
-            key: last.record.key.clone(),
-        });
-        if !page.more || after.is_none() {
-            break;
-        }
-    }
-    partition.finish_load();
+    load_records(&mut partition, persistence).await?;
     Ok((partition, position))
 }
 
 /// The partition with what the journal has after `position`; none if the two do not fit.
 async fn replay(
     mut partition: Partition,
-    position: Position,
+    mut position: Position,
     journal: &LocalJournal,
 ) -> Result<Option<Partition>> {
     let id = partition.id();
@@ -235,19 +220,10 @@ async fn replay(
     if position < extent.truncated || position > extent.tail {
         return Ok(None);
     }
-    let mut at = position;
-    loop {
-        let entries = journal.read(id, at, READ_BYTES).await?;
-        if entries.is_empty() {
-            break;
-        }
-        for entry in entries {
-            if partition.apply(&Effects::decode(&entry.batch)?).is_err() {
-                return Ok(None);
-            }
-            at = entry.position;
-        }
-    }
+    match replay_journal(&mut partition, &mut position, journal).await {
+        Err(error) if error.kind() == ErrorKind::Diverged => return Ok(None),
+        replayed => replayed?,
+    };
     partition.finish_replay();
     Ok((partition.newest() <= partition.sequence()).then_some(partition))
 }
