@@ -3,6 +3,7 @@
 
 use grid_core::mutation::Mutation;
 use grid_sim::mutations::look_for;
+use grid_sim::scenarios;
 
 fn is_found(mutation: Mutation) {
     let finding = look_for(mutation, 1);
@@ -12,9 +13,28 @@ fn is_found(mutation: Mutation) {
     assert!(finding.found(), "{mutation:?} was not found");
     let (before, after) = finding.sizes[0];
     assert!(
-        after * 2 < before,
+        after * 5 < before,
         "made small: {after} of {before} parts are left"
     );
+}
+
+/// Leaving out one piece after another got stuck at a third of this run: each piece that goes
+/// changes what happens after it.
+#[test]
+fn a_run_is_made_small_though_its_bug_hangs_on_what_happens_when() {
+    let planted = scenarios::named("mixed").expect("there is one");
+    let planted = planted.mutation(Mutation::SkipDedup);
+    let failing = planted.run(0);
+    assert!(failing.failure.is_some(), "the seed shows the bug");
+    let shrunk = planted.shrink(&failing, 500);
+    let (plan, runs) = (&shrunk.outcome.plan, shrunk.runs);
+    assert!(shrunk.outcome.failure.is_some(), "what is left fails");
+    assert!(
+        plan.len() * 10 < shrunk.size_before && runs <= 500,
+        "{runs} runs left\n{plan}"
+    );
+    let again = planted.shrink(&failing, 500);
+    assert_eq!(*plan, again.outcome.plan, "it is made small in one way");
 }
 
 #[test]

@@ -14,8 +14,8 @@
 //! assert!(outcome.counts.steps > 100);
 //! ```
 //!
-//! Of a failure [`Simulation::sweep`] keeps the smallest plan that still fails, with the line that
-//! replays it.
+//! [`Simulation::shrink`] makes the plan of a failure as small as it can while it still fails, and
+//! [`report`] gives the line that replays it.
 
 mod agree;
 mod audit;
@@ -49,6 +49,7 @@ mod recording;
 mod server_side;
 mod shared_journal;
 mod shrink;
+mod simpler;
 mod simulation;
 mod storage;
 mod sweep;
