@@ -24,7 +24,7 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 #[command(name = "cargo xtask sim")]
 struct Arguments {
     /// How many runs, over all scenarios.
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
     runs: u64,
     /// The first seed.
     #[arg(long, default_value_t = 0)]
@@ -33,25 +33,25 @@ struct Arguments {
     #[arg(long)]
     scenario: Option<String>,
     /// Only this seed of the scenario, with all that happens in it.
-    #[arg(long, requires = "scenario", env = "GRID_SIM_SEED")]
+    #[arg(long, requires = "scenario", group = "single", env = "GRID_SIM_SEED")]
     seed: Option<u64>,
     /// What is left of the seed's plan: JSON, or a file with it.
     #[arg(long, requires = "seed", env = "GRID_SIM_PLAN")]
     plan: Option<String>,
     /// Replays a run that a failure wrote, or one of `sim/plans`.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "seed", "plan"])]
+    #[arg(long, value_name = "FILE", group = "single", conflicts_with_all = ["scenario", "plan"])]
     replay: Option<PathBuf>,
     /// Draws the run of `--seed` or `--replay` as a sequence diagram, a page for a browser.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "single")]
     html: Option<PathBuf>,
     /// Plants each deliberate bug and looks how many runs find it.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["single", "scenario", "plan", "plant"])]
     mutations: bool,
     /// Plants one deliberate bug in all that runs, by its name in the table of `--mutations`.
     #[arg(long, value_name = "MUTATION")]
     plant: Option<String>,
     /// How often each bug is looked for, from other seeds.
-    #[arg(long, default_value_t = mutations::TRIALS)]
+    #[arg(long, default_value_t = mutations::TRIALS, value_parser = clap::value_parser!(u64).range(1..))]
     trials: u64,
     /// How many runs a failure may be made small with.
     #[arg(long, default_value_t = 1000)]
@@ -88,10 +88,9 @@ fn run(arguments: &Arguments) -> Result<bool, String> {
     let chosen = chosen.into_iter().map(|one| planted(arguments, one));
     let chosen = chosen.collect::<Result<Vec<Simulation>, String>>()?;
     if let (Some(seed), Some(simulation)) = (arguments.seed, chosen.first()) {
-        let plan = match &arguments.plan {
-            None => simulation.plan(seed),
-            Some(text) => Plan::from_text_or_file(text)?,
-        };
+        let plan = arguments.plan.as_deref();
+        let (seed, plan) =
+            scenario::asked_for(simulation, Some(seed), plan)?.ok_or("a seed asks for a run")?;
         return replay(arguments, simulation, seed, &plan);
     }
     sweep(arguments, &chosen)
@@ -199,4 +198,67 @@ fn look_for_mutations(trials: u64) -> Result<bool, String> {
         Mutation::ALL.len()
     );
     Ok(found == Mutation::ALL.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(["sim"].into_iter().chain(line.split_whitespace()))
+    }
+
+    #[test]
+    fn what_would_be_ignored_is_refused() {
+        for (line, kind) in [
+            ("--html run.html", ErrorKind::MissingRequiredArgument),
+            (
+                "--html run.html --runs 5",
+                ErrorKind::MissingRequiredArgument,
+            ),
+            (
+                "--scenario mixed --html a",
+                ErrorKind::MissingRequiredArgument,
+            ),
+            ("--runs 0", ErrorKind::ValueValidation),
+            ("--mutations --trials 0", ErrorKind::ValueValidation),
+            ("--mutations --scenario mixed", ErrorKind::ArgumentConflict),
+            (
+                "--replay a.json --scenario mixed --seed 1",
+                ErrorKind::ArgumentConflict,
+            ),
+        ] {
+            let refused = parsed(line).expect_err(line);
+            assert_eq!(refused.kind(), kind, "{line}: {refused}");
+        }
+        for line in [
+            "--scenario mixed --seed 1 --html a",
+            "--replay a.json --html a",
+            "--runs 1",
+        ] {
+            assert!(parsed(line).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_kept_plan_of_another_run_is_refused() {
+        let plan = r#"{"scenario":"mixed","seed":7,"broke":"","plan":{"ops":{},"faults":[]}}"#;
+        let told = |scenario: &str, seed: &str| {
+            let line = [
+                "sim",
+                "--scenario",
+                scenario,
+                "--seed",
+                seed,
+                "--plan",
+                plan,
+            ];
+            run(&Arguments::parse_from(line)).expect_err("another run")
+        };
+        let seed = told("mixed", "8");
+        assert!(seed.contains("a run of seed 7"), "{seed}");
+        assert_eq!(told("ties", "7"), "it is of the scenario `mixed`");
+    }
 }

@@ -70,8 +70,12 @@ fn number(name: &str) -> Result<Option<u64>, String> {
         .map_err(|_| format!("{name} is `{text}`; it must be a whole number"))
 }
 
-/// The seed and the plan of the one run that is asked for, if one is.
-fn asked_for(
+/// The seed and the plan of the one run that is asked for, if one is: `plan` is JSON, or a file with
+/// it, of a plan or of a [`KeptRun`].
+///
+/// # Errors
+/// When the plan cannot be read, is of another simulation or seed, or has no seed.
+pub fn asked_for(
     simulation: &Simulation,
     seed: Option<u64>,
     plan: Option<&str>,
@@ -88,11 +92,10 @@ fn asked_for(
     let kept = kept.map(|kept| kept.seed);
     match (seed, kept) {
         (Some(seed), Some(kept)) if seed != kept => Err(format!(
-            "GRID_SIM_SEED is {seed}, and GRID_SIM_PLAN is a run of seed {kept}"
+            "the seed is {seed}, and the plan is a run of seed {kept}"
         )),
         (None, None) => Err(
-            "GRID_SIM_PLAN needs GRID_SIM_SEED beside it: what operations do \
-                             follows from the seed"
+            "GRID_SIM_PLAN needs GRID_SIM_SEED beside it: what operations do follows from the seed"
                 .to_owned(),
         ),
         (seed, kept) => Ok(seed.or(kept).map(|seed| (seed, plan))),
@@ -222,9 +225,26 @@ mod tests {
 
     #[test]
     fn nobody_to_play_is_no_success() {
-        for empty in [small().devices(0), small().servers(0), small().servers(17)] {
+        for empty in [small().devices(0), small().servers(0), small().servers(5)] {
             let told = check(&empty, "cargo test").unwrap_err();
             assert!(told.starts_with("the simulation has"), "{told}");
         }
+    }
+
+    #[test]
+    fn an_absence_that_no_run_can_play_is_told() {
+        let away = [crate::scenario::FaultKind::LongAbsence];
+        let for_a_month = small().always(away);
+        let drawn = small().faults(1, away.map(|kind| (kind, 1)));
+        for long in [&for_a_month, &drawn] {
+            let told = check(long, "cargo test").unwrap_err();
+            assert!(
+                told.contains("`retention_ms`, which is 2592000000"),
+                "{told}"
+            );
+            assert_eq!(long.run(1).failure, Some(told));
+        }
+        let for_a_minute = for_a_month.settings(|settings| settings.retention_ms = 60_000);
+        assert_eq!(for_a_minute.run(1).failure, None);
     }
 }

@@ -119,10 +119,13 @@ pub enum Fault {
         /// The device.
         device: usize,
         /// How long the token is good, in milliseconds.
+        #[serde(default)]
         lives_ms: u64,
         /// When the app gets the next one, in milliseconds after it got this one.
+        #[serde(default)]
         renewed_after_ms: u64,
         /// How long the servers refuse the next one, in milliseconds from then on.
+        #[serde(default)]
         refused_ms: u64,
     },
     /// A backup is taken of a server's database and disk, as they are at this instant, in place of
@@ -216,6 +219,16 @@ impl Fault {
         }
     }
 
+    /// How long a party is down, in milliseconds; 0 if none is.
+    pub(super) fn down_ms(&self) -> u64 {
+        match self {
+            Self::CrashServer { down_ms, .. }
+            | Self::CrashDevice { down_ms, .. }
+            | Self::RestoreBackup { down_ms, .. } => *down_ms,
+            _ => 0,
+        }
+    }
+
     /// Whether a party loses its power.
     #[must_use]
     pub fn is_crash(&self) -> bool {
@@ -240,7 +253,8 @@ pub enum FaultKind {
     CrashServer,
     /// [`Fault::CrashDevice`]
     CrashDevice,
-    /// A [`Fault::CrashDevice`] longer than tombstones are kept.
+    /// A [`Fault::CrashDevice`] longer than tombstones are kept, which
+    /// [`Simulation::settings`](super::Simulation::settings) has to make an hour at most.
     LongAbsence,
     /// [`Fault::Clock`]
     Clock,

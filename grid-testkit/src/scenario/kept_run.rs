@@ -175,7 +175,8 @@ mod tests {
         "plan": {"order": 1, "ops": {"0": "3,7-9"}, "faults": [
             {"at_ms": 12, "fault": {"crash_server": {"server": 0, "silent": true, "down_ms": 5,
                 "after_io": 2}}},
-            {"at_ms": 13, "fault": "heal"}
+            {"at_ms": 13, "fault": "heal"},
+            {"at_ms": 14, "fault": {"expire_token": {"device": 0}}}
         ]}
     }"#;
 
@@ -187,7 +188,7 @@ mod tests {
     fn a_file_of_the_first_version_is_readable() {
         let kept = old();
         assert_eq!(kept.plan.ops[&0], [3, 7, 8, 9]);
-        assert_eq!(kept.plan.faults.len(), 2);
+        assert_eq!(kept.plan.faults.len(), 3);
         assert!(kept.writes.is_empty());
     }
 

@@ -61,7 +61,7 @@ mod workload;
 mod world;
 
 pub use backup::Remains;
-pub use check::{check, report};
+pub use check::{asked_for, check, report};
 pub use database::{Database, MemoryDatabase};
 pub use device::{Device, Turn};
 pub use device_store::{DeviceStore, MemoryDeviceStore};

@@ -31,7 +31,8 @@ pub struct Written {
     pub diagram: PathBuf,
 }
 
-/// Writes a recorded run to `folder`, as files named after its simulation and seed.
+/// Writes a recorded run to `folder`, as files named after its simulation, its seed and
+/// what happened.
 ///
 /// # Errors
 /// What cannot be written, in words.
@@ -50,7 +51,8 @@ pub fn write(outcome: &Outcome, folder: &Path) -> Result<Written, String> {
     })
 }
 
-/// `shopping-list-629`.
+/// `shopping-list-629-6f0c1a52`: whatever happened in another way has another name, also where two
+/// simulations are called the same.
 fn name_of(outcome: &Outcome) -> String {
     let plain = |letter: char| {
         if letter.is_alphanumeric() {
@@ -60,5 +62,31 @@ fn name_of(outcome: &Outcome) -> String {
         }
     };
     let name: String = outcome.simulation.chars().map(plain).collect();
-    format!("{name}-{}", outcome.seed)
+    let trace = outcome.trace_hash >> 32;
+    format!("{name}-{}-{trace:08x}", outcome.seed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Simulation;
+
+    #[test]
+    fn two_simulations_of_one_name_leave_files_of_their_own() {
+        let few = Simulation::new("The same").devices(2).ops_per_device(2);
+        let more = Simulation::new("The same").devices(2).ops_per_device(4);
+        let folder = std::env::temp_dir().join(format!("grid-output-{}", std::process::id()));
+        let write = |simulation: &Simulation| {
+            let outcome = simulation.record(7, &simulation.plan(7));
+            write(&outcome, &folder).unwrap()
+        };
+        let (one, again, other) = (write(&few), write(&few), write(&more));
+        assert_eq!(one, again, "the same run is the same file");
+        let name = one.run.file_name().unwrap_or_default().to_string_lossy();
+        assert!(name.starts_with("the-same-7-"), "{name}");
+        assert_eq!(KeptRun::read(&one.run).unwrap().plan, few.plan(7));
+        assert_eq!(KeptRun::read(&other.run).unwrap().plan, more.plan(7));
+        assert_ne!(one.diagram, other.diagram);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::{Cast, Fault, FaultKind};
 use super::kept_run::KeptRun;
-use super::simulation::Simulation;
+use super::simulation::{LONGEST_DOWN_MS, Simulation};
 use crate::sim::{Executor, Stream};
 
 /// A fault and when it happens.
@@ -158,6 +158,12 @@ impl Plan {
         if let Some(device) = devices.find(|device| *device >= simulation.devices) {
             return Err(format!("there is no device {device}"));
         }
+        let mut down = faults.clone().map(Fault::down_ms);
+        if let Some(down_ms) = down.find(|down_ms| *down_ms > LONGEST_DOWN_MS) {
+            return Err(format!(
+                "somebody is down for {down_ms} ms; a run plays {LONGEST_DOWN_MS} at most"
+            ));
+        }
         let mut servers = faults.filter_map(Fault::server);
         if let Some(server) = servers.find(|server| *server >= simulation.servers) {
             return Err(format!("there is no server {server}"));
@@ -292,6 +298,11 @@ mod tests {
             (
                 r#"{"ops":{},"faults":[{"at_ms":12001,"fault":"heal"}]}"#,
                 "something happens at 12001 ms, and everything heals at 12000 ms",
+            ),
+            (
+                r#"{"ops":{},"faults":[{"at_ms":1,"fault":{"crash_device":{"device":0,
+                    "silent":true,"down_ms":7200001,"after_io":0}}}]}"#,
+                "somebody is down for 7200001 ms; a run plays 7200000 at most",
             ),
             (
                 r#"{"ops":{},"faults":[],"audits":[99999]}"#,

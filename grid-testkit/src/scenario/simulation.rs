@@ -17,7 +17,6 @@ use super::mixed_writes::{MixedWrites, NoForbiddenKeys};
 use super::outcome::Outcome;
 use super::plan::{Draw, Plan};
 use super::workload::Workload;
-use super::world::FIRST_DEVICE;
 use crate::CountingAllocator;
 
 type Make<T> = Arc<dyn Fn() -> Box<T> + Send + Sync>;
@@ -27,6 +26,14 @@ type Layer = Arc<dyn Fn(GatewayService) -> GatewayService + Send + Sync>;
 
 /// The most devices of a run.
 const MOST_DEVICES: usize = 1000;
+/// The most servers of a run. Where there are more, a device that tries them by turns may not have
+/// come to the owner of its partitions when everybody has to agree.
+const MOST_SERVERS: usize = 4;
+/// The longest time that tombstones may be kept if devices shall be away for longer, in
+/// milliseconds: a run plays every heartbeat until they are back.
+const LONGEST_RETENTION_MS: u64 = 3_600_000;
+/// The longest time that a party may be down, in milliseconds.
+pub(super) const LONGEST_DOWN_MS: u64 = 2 * LONGEST_RETENTION_MS;
 /// How often a run's server is asked for an entry, beside the devices.
 const AUDITS: usize = 24;
 
@@ -147,7 +154,7 @@ impl Simulation {
         self
     }
 
-    /// How many servers there are: 1 to 16. Several share a journal, a table of owners and a
+    /// How many servers there are: 1 to 4. Several share a journal, a table of owners and a
     /// database; the devices are spread over them.
     #[must_use]
     pub fn servers(mut self, servers: usize) -> Self {
@@ -310,7 +317,25 @@ impl Simulation {
             ))
         };
         told(self.devices, "devices", MOST_DEVICES)?;
-        told(self.servers, "servers", FIRST_DEVICE.into())
+        told(self.servers, "servers", MOST_SERVERS)?;
+        let drawn = self.kinds.iter().map(|(kind, _)| kind);
+        let mut drawn = self.always.iter().chain(drawn);
+        if drawn.any(|kind| *kind == FaultKind::LongAbsence) {
+            self.plays_absences()?;
+        }
+        Ok(())
+    }
+
+    /// Whether a device can be away for longer than tombstones are kept.
+    fn plays_absences(&self) -> Result<(), String> {
+        let retention_ms = self.settings.retention_ms;
+        if retention_ms <= LONGEST_RETENTION_MS {
+            return Ok(());
+        }
+        Err(format!(
+            "LongAbsence outlasts `retention_ms`, which is {retention_ms}: with `settings`, set it to \
+             {LONGEST_RETENTION_MS} at most, so that a run can play it"
+        ))
     }
 
     /// The plan of a seed.
