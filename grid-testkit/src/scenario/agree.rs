@@ -81,7 +81,7 @@ pub(super) async fn agree(cast: &Cast) -> Result<(), String> {
     };
     // The checkers know of no time that is taken back; the ledger does.
     if !cast.restores_backups() {
-        lock(&world.recording).check(world.executor.now(), promises)?;
+        lock(&world.recording).check(world.executor.now(), promises, &world.ledger)?;
     }
     world.simulation.workload.check(&state)
 }

@@ -1,15 +1,16 @@
 //! What every device was told about every write, and what must follow from it in the end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use grid_core::protocol::{Ack, Push, Verdict};
-use grid_core::{Hlc, Key, OpId, PartitionId, Record, Sequence, Stamp};
+use grid_core::protocol::{Ack, Push};
+use grid_core::{Key, OpId, Record, Sequence, Stamp};
 
 use super::backup::Remains;
 use super::event::Told;
-use super::forgotten::Forgotten;
+use super::rulings::Rulings;
+use crate::history::Outcome;
 
 /// One write of one device.
 #[derive(Debug, Clone)]
@@ -35,34 +36,32 @@ impl Entry {
     /// The version under which a server took it, as far as one said so.
     fn taken_at(&self, book: &Book) -> Option<Stamp> {
         let op = self.op?;
-        let hlc = *book.times.get(&op)?;
-        let taken = book.ruling(op) == Some(Ruling::Taken);
-        taken.then_some(Stamp { hlc, op })
+        let taken = matches!(book.rulings.of(op), Some(Outcome::Acked { .. }));
+        book.rulings.version(op).filter(|_| taken)
+    }
+
+    /// What is there after it.
+    fn left(&self) -> Left {
+        (
+            self.device,
+            self.map.clone(),
+            self.key.clone(),
+            self.value.clone(),
+        )
     }
 }
+
+/// What a device's write leaves: the device, map, key and value.
+pub(super) type Left = (usize, String, String, Option<Bytes>);
 
 /// All writes, in the order in which they were begun, and the servers' verdicts.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ledger(Arc<Mutex<Book>>);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ruling {
-    Taken,
-    Superseded,
-    Refused,
-}
-
 #[derive(Debug, Default)]
 struct Book {
     entries: Vec<Entry>,
-    /// What servers ruled, as far as they said it.
-    ruled: BTreeMap<OpId, (Ruling, PartitionId)>,
-    /// Ops whose verdict a server forgot.
-    forgotten: Forgotten,
-    /// Ops whose device had never seen their key.
-    creations: BTreeSet<OpId>,
-    /// The times of ops, as their devices pushed them or as a server stamped them anew.
-    times: BTreeMap<OpId, Hlc>,
+    rulings: Rulings,
 }
 
 /// A value and its version.
@@ -102,50 +101,44 @@ impl Ledger {
 
     /// Notes what a device pushes.
     pub(super) fn pushed(&self, push: &Push) {
-        let creations = push.ops.iter().filter(|op| op.base == Hlc::ZERO);
-        let mut book = self.lock();
-        book.creations.extend(creations.map(|op| op.id));
-        for op in &push.ops {
-            book.times.entry(op.id).or_insert(op.hlc);
-            book.forgotten.pushed(op.id);
-        }
+        self.lock().rulings.pushed(push);
     }
 
     /// Notes the verdicts that a server sends.
     pub(super) fn verdicts(&self, ack: &Ack) {
-        let book = &mut *self.lock();
-        let op = |number| OpId {
-            run: ack.run,
-            number,
-        };
-        for range in &ack.accepted {
-            let numbers = range.first..range.first.saturating_add(range.count);
-            for number in numbers {
-                book.rule(op(number), Ruling::Taken, ack.partition);
-            }
-        }
-        for exception in &ack.exceptions {
-            let ruling = match exception.verdict {
-                Verdict::Rejected { .. } => Ruling::Refused,
-                Verdict::Superseded(_) => Ruling::Superseded,
-                Verdict::Accepted | Verdict::Restamped(_) => Ruling::Taken,
-            };
-            book.rule(op(exception.number), ruling, ack.partition);
-            if let Verdict::Restamped(hlc) = &exception.verdict {
-                book.times.insert(op(exception.number), *hlc);
-            }
-        }
+        self.lock().rulings.acked(ack);
     }
 
-    /// Notes that a server was put back to a backup: of what it does not know any more nothing is
-    /// certain, but that devices bring again what they still have pending.
+    /// Notes that a server was put back to a backup.
     pub(super) fn put_back(&self, remains: &Remains) {
-        let book = &mut *self.lock();
-        let lost = |op: OpId, partition| !remains.has_decided(partition, op);
-        let ops = book.ruled.extract_if(.., |op, (_, of)| lost(*op, *of));
-        let ops: Vec<OpId> = ops.map(|(op, _)| op).collect();
-        book.times.retain(|op, _| !ops.contains(op));
-        book.forgotten.add(ops);
+        self.lock().rulings.put_back(remains);
+    }
+
+    /// What a write left on its device.
+    pub(super) fn left(&self, number: usize) -> Option<Left> {
+        self.lock().entries.get(number).map(Entry::left)
+    }
+
+    /// The versions of the writes that left just this; none where it is not known yet.
+    pub(super) fn versions_of(&self, left: &Left) -> Vec<Option<Stamp>> {
+        let book = self.lock();
+        let own = book.entries.iter().filter(|entry| entry.left() == *left);
+        own.map(|entry| book.rulings.version(entry.op?)).collect()
+    }
+
+    /// What servers said of an op, as far as they said it.
+    pub(super) fn said(&self, op: OpId) -> Option<Outcome> {
+        self.lock().rulings.of(op).cloned()
+    }
+
+    /// What servers said of all ops of which devices know, each with its device.
+    pub(super) fn said_of_all(&self) -> BTreeMap<OpId, (usize, Outcome)> {
+        let book = self.lock();
+        let said = book.entries.iter().filter_map(|entry| {
+            let op = entry.op?;
+            Some((op, (entry.device, book.rulings.of(op)?.clone())))
+        });
+        said.collect()
     }
 
     /// The keys that were written, by map.
@@ -165,17 +158,15 @@ impl Ledger {
     pub(super) fn decided(&self) -> Vec<(String, Record)> {
         let book = self.lock();
         let record = |entry: &Entry| {
-            let op = entry.op?;
-            let ruling = book.ruling(op)?;
-            let hlc = *book.times.get(&op)?;
+            let op = entry.op.filter(|op| book.rulings.is_taken(*op))?;
             let record = Record {
                 key: Key::new(&entry.key).ok()?,
                 value: entry.value.clone(),
-                stamp: Stamp { hlc, op },
+                stamp: book.rulings.version(op)?,
                 sequence: Sequence::ZERO,
                 expires_at_ms: None,
             };
-            (ruling != Ruling::Refused).then(|| (entry.map.clone(), record))
+            Some((entry.map.clone(), record))
         };
         book.entries.iter().filter_map(record).collect()
     }
@@ -184,7 +175,7 @@ impl Ledger {
     pub(super) fn check_refused(&self, state: &FinalState) -> Result<(), String> {
         let book = self.lock();
         for entry in &book.entries {
-            let ruling = entry.op.and_then(|op| book.ruling(op));
+            let ruling = entry.op.and_then(|op| book.rulings.of(op));
             let told = if book.was_forgotten(entry) {
                 &Told::Unknown
             } else {
@@ -194,7 +185,7 @@ impl Ledger {
                 (Told::Durable, None) => {
                     return Err(format!("never decided: {}", describe(entry)));
                 }
-                (Told::Rejected(_), _) | (_, Some(Ruling::Refused)) => {
+                (Told::Rejected(_), _) | (_, Some(Outcome::Rejected { .. })) => {
                     check_no_trace(entry, state)?;
                 }
                 _ => {}
@@ -220,9 +211,9 @@ impl Ledger {
             }
         }
         for entry in entries {
-            let ruling = entry.op.and_then(|op| book.ruling(op));
+            let ruling = entry.op.and_then(|op| book.rulings.of(op));
             if book.was_forgotten(entry) {
-                if ruling.is_some_and(|ruling| ruling != Ruling::Refused) {
+                if book.is_taken(entry) {
                     check_not_lost(&book, entry, state, forgets)?;
                 }
                 continue;
@@ -230,7 +221,7 @@ impl Ledger {
             match (&entry.told, ruling) {
                 (Told::Rejected(_) | Told::Unknown | Told::Failed(_), _) => {}
                 // Its device lost its power before it was told; what the server said stands.
-                (Told::Durable, None | Some(Ruling::Refused)) => {}
+                (Told::Durable, None | Some(Outcome::Rejected { .. })) => {}
                 _ => check_not_lost(&book, entry, state, forgets)?,
             }
         }
@@ -240,21 +231,14 @@ impl Ledger {
 }
 
 impl Book {
-    /// What a server ruled, as far as it was not forgotten since.
-    fn ruling(&self, op: OpId) -> Option<Ruling> {
-        self.ruled.get(&op).map(|(ruling, _)| *ruling)
+    /// Whether a server decided it, and did not refuse it.
+    fn is_taken(&self, entry: &Entry) -> bool {
+        entry.op.is_some_and(|op| self.rulings.is_taken(op))
     }
 
-    fn rule(&mut self, op: OpId, ruling: Ruling, partition: PartitionId) {
-        if self.forgotten.is_of_the_op(op) {
-            self.ruled.insert(op, (ruling, partition));
-        }
-    }
-
-    /// Whether a server was put back to a time before it ruled: then what the device was told is not
-    /// what counts.
+    /// Whether a server was put back to a time before it ruled.
     fn was_forgotten(&self, entry: &Entry) -> bool {
-        entry.op.is_some_and(|op| self.forgotten.contains(op))
+        entry.op.is_some_and(|op| self.rulings.was_forgotten(op))
     }
 
     /// Nothing that a device wrote loses to what the same device wrote before it.
@@ -270,14 +254,10 @@ impl Book {
         let Some(won) = earlier.last() else {
             return Ok(());
         };
-        let is_taken = |entry: &Entry| {
-            let ruled = entry.op.and_then(|op| self.ruling(op));
-            ruled.is_some_and(|ruling| ruling != Ruling::Refused)
-        };
         let counts = |entry: &&Entry| match &entry.told {
-            _ if self.was_forgotten(entry) => is_taken(entry),
+            _ if self.was_forgotten(entry) => self.is_taken(entry),
             Told::Acked | Told::Superseded => true,
-            Told::Durable => is_taken(entry),
+            Told::Durable => self.is_taken(entry),
             _ => false,
         };
         let mut own = later.iter().filter(|entry| {
@@ -392,7 +372,7 @@ fn check_not_lost(
         Some(found) => {
             let creates = |other: &Entry| {
                 let here = other.map == entry.map && other.key == entry.key;
-                here && other.op.is_some_and(|op| book.creations.contains(&op))
+                here && other.op.is_some_and(|op| book.rulings.is_creation(op))
             };
             let created_anew = forgets
                 && entries.iter().any(removes)

@@ -46,6 +46,7 @@ mod owners;
 mod panics;
 mod plan;
 mod recording;
+mod rulings;
 mod server_side;
 mod shared_journal;
 mod shrink;

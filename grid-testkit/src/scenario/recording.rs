@@ -5,20 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
-use grid_core::protocol::{Ack, Delta, Message, Push, Verdict};
-use grid_core::{Hlc, OpId, Stamp};
+use grid_core::protocol::{Delta, Message};
+use grid_core::{OpId, Stamp};
 
 use super::event::{Event, Told};
-use super::ledger::FinalState;
+use super::ledger::{FinalState, Ledger, Left};
 use super::world::World;
 use crate::history::{
     self, Action, Call, FinalState as Ending, History, Outcome, Recorder, Seen, Source, Value,
     Violation, check_convergence, check_linearizable, check_outcomes, check_sessions,
 };
 use crate::sim::FrameFate;
-
-/// What a device's write leaves: the device, map, key and value.
-type Left = (usize, String, String, Option<Bytes>);
 
 /// How many of a hundred frames that arrive make a user look at an entry.
 const LOOKS_PERCENT: u8 = 15;
@@ -43,17 +40,10 @@ pub(super) struct Recording {
     /// The calls of writes and audits, by their numbers.
     writes: BTreeMap<usize, Call>,
     audits: BTreeMap<usize, Call>,
-    /// The ops of each device, by device.
-    ops: BTreeMap<OpId, usize>,
-    /// What became of ops whose device was never told, by what servers sent.
-    untold: BTreeMap<OpId, Outcome>,
-    /// The times of ops, as their devices pushed them or as a server stamped them anew.
-    times: BTreeMap<OpId, Hlc>,
+    /// What devices were told of ops, as it was taken down.
+    told: BTreeMap<OpId, Outcome>,
     /// What versions hold, by what servers sent.
     versions: BTreeMap<Stamp, Option<Bytes>>,
-    /// What each write of each device left, by its number; and its op, once it is durable.
-    left: BTreeMap<usize, Left>,
-    named: BTreeMap<usize, OpId>,
     /// What was told to be refused since its device came up; and before.
     refused: BTreeSet<Left>,
     /// A device that lost its power may not have stored yet what it had told: until it is told
@@ -74,12 +64,8 @@ impl Recording {
             chance: fastrand::Rng::with_seed(seed),
             writes: BTreeMap::new(),
             audits: BTreeMap::new(),
-            ops: BTreeMap::new(),
-            untold: BTreeMap::new(),
-            times: BTreeMap::new(),
+            told: BTreeMap::new(),
             versions: BTreeMap::new(),
-            left: BTreeMap::new(),
-            named: BTreeMap::new(),
             refused: BTreeSet::new(),
             may_return: BTreeSet::new(),
             lives: BTreeMap::new(),
@@ -95,11 +81,8 @@ impl Recording {
         match event {
             Event::Write { .. } => self.write(at_ns, event, world),
             Event::Told {
-                device,
-                number,
-                op,
-                told,
-            } => self.told(at_ns, *device, *number, *op, told),
+                number, op, told, ..
+            } => self.told(at_ns, *number, *op, told, &world.ledger),
             Event::Audit { number, map, key } => {
                 let get = Action::get(Source::Server, map.as_str(), key.as_str());
                 let call = self.recorder.call(at_ns, "auditor", get);
@@ -118,7 +101,11 @@ impl Recording {
                 fate: FrameFate::Sent,
                 message: Some(message),
                 ..
-            } => self.sent(message),
+            } => {
+                if let Message::Delta(delta) = &**message {
+                    self.shown(delta);
+                }
+            }
             Event::Down(party) => {
                 let device = world.device_of(*party);
                 let of = |left: &Left| Some(left.0) == device;
@@ -157,9 +144,6 @@ impl Recording {
                 Action::remove(entry.0.as_str(), entry.1.as_str())
             }
         };
-        let (map, key) = entry.clone();
-        self.left
-            .insert(*number, (*device, map, key, value.clone()));
         self.entries.insert(entry);
         let right = !world.clock_was_off(*device);
         let clock_ms = right.then(|| world.device_ms(*device));
@@ -168,21 +152,20 @@ impl Recording {
         self.writes.insert(*number, call);
     }
 
-    fn told(&mut self, at_ns: u64, device: usize, number: usize, op: Option<OpId>, told: &Told) {
+    fn told(&mut self, at_ns: u64, number: usize, op: Option<OpId>, told: &Told, ledger: &Ledger) {
         let Some(call) = self.writes.get(&number) else {
             return;
         };
-        if let (Told::Durable, Some(op)) = (told, op) {
-            self.ops.insert(op, device);
-            self.named.insert(number, op);
-            self.recorder.durable(at_ns, call, op);
-            return;
-        }
+        let Some(op) = op else { return };
         let by_word = match told {
+            Told::Durable => {
+                self.recorder.durable(at_ns, call, op);
+                return;
+            }
             Told::Acked => Outcome::acked(),
             Told::Superseded => Outcome::Superseded { by: None },
             Told::Rejected(reason) => {
-                self.refused.extend(self.left.get(&number).cloned());
+                self.refused.extend(ledger.left(number));
                 Outcome::rejected(reason)
             }
             // Nobody has been promised anything.
@@ -190,72 +173,16 @@ impl Recording {
         };
         // What the server said in full, if the app was told the same. If not, the server's word
         // stands beside it in the end, and contradicts it.
-        let full = op.and_then(|op| self.untold.get(&op));
-        let outcome = match full {
-            Some(full) if same_kind(full, &by_word) => full.clone(),
-            _ => by_word.clone(),
-        };
-        if let Some(op) = op.filter(|_| same_kind(&outcome, full.unwrap_or(&by_word))) {
-            self.untold.remove(&op);
-        }
+        let full = ledger.said(op).filter(|full| same_kind(full, &by_word));
+        let outcome = full.unwrap_or(by_word);
+        self.told.insert(op, outcome.clone());
         self.recorder.returned(at_ns, call, outcome);
-    }
-
-    fn sent(&mut self, message: &Message) {
-        match message {
-            Message::Push(push) => self.pushed(push),
-            Message::Ack(ack) => self.acked(ack),
-            Message::Delta(delta) => self.shown(delta),
-            _ => {}
-        }
-    }
-
-    fn pushed(&mut self, push: &Push) {
-        for op in &push.ops {
-            self.times.entry(op.id).or_insert(op.hlc);
-        }
     }
 
     fn shown(&mut self, delta: &Delta) {
         for record in &delta.records {
             self.versions.insert(record.stamp, record.value.clone());
         }
-    }
-
-    fn acked(&mut self, ack: &Ack) {
-        let id = |number| OpId {
-            run: ack.run,
-            number,
-        };
-        for range in &ack.accepted {
-            for number in range.first..range.first.saturating_add(range.count) {
-                let version = self.version(id(number));
-                self.untold.insert(id(number), Outcome::Acked { version });
-            }
-        }
-        for exception in &ack.exceptions {
-            let op = id(exception.number);
-            let outcome = match &exception.verdict {
-                Verdict::Accepted => Outcome::Acked {
-                    version: self.version(op),
-                },
-                Verdict::Restamped(hlc) => {
-                    self.times.insert(op, *hlc);
-                    Outcome::acked_at(Stamp { hlc: *hlc, op })
-                }
-                Verdict::Superseded(by) => Outcome::Superseded {
-                    // The server may have forgotten what it lost against.
-                    by: Some(*by).filter(|by| by.op != OpId::default()),
-                },
-                Verdict::Rejected { reason, .. } => Outcome::rejected(reason),
-            };
-            self.untold.insert(op, outcome);
-        }
-    }
-
-    fn version(&self, op: OpId) -> Option<Stamp> {
-        let hlc = *self.times.get(&op)?;
-        Some(Stamp { hlc, op })
     }
 
     /// Lets users look at what their devices show, now and then: a look takes no time and changes
@@ -279,6 +206,7 @@ impl Recording {
             return;
         };
         let whole = self.chance.u8(..100) < SCANS_PERCENT;
+        let ledger = &world.ledger;
         let looked = world.with_map(device, &map, |opened| {
             if !opened.is_loaded() {
                 return None;
@@ -292,7 +220,7 @@ impl Recording {
                 let entries = entries.map(|(key, value)| {
                     let version = version(key.as_str());
                     let shown = left(key.as_str(), Some(&value));
-                    (key.to_string(), self.displayed(&shown, version))
+                    (key.to_string(), self.displayed(&shown, version, ledger))
                 });
                 let action = Action::scan(Source::Local, map.as_str());
                 (action, Outcome::Scanned(entries.collect()))
@@ -301,7 +229,7 @@ impl Recording {
                 if self.may_return.contains(&shown) {
                     return None;
                 }
-                let seen = self.displayed(&shown, version(&key));
+                let seen = self.displayed(&shown, version(&key), ledger);
                 let action = Action::get(Source::Local, map.as_str(), key.as_str());
                 (action, Outcome::Read(seen))
             })
@@ -316,20 +244,15 @@ impl Recording {
 
     /// What a device displays. Its version is that of the confirmed value; what lies over that has
     /// none yet, though it may be the same value.
-    fn displayed(&self, shown: &Left, version: Stamp) -> Seen {
+    fn displayed(&self, shown: &Left, version: Stamp, ledger: &Ledger) -> Seen {
         let value = shown.3.as_ref();
         let confirmed = self.versions.get(&version).map(Option::as_ref) == Some(value);
-        if value.is_some() && confirmed && !self.may_lie_over(shown, version) {
+        // A write of the device may have left just this, and be later.
+        let later = |stamp: &Option<Stamp>| stamp.is_none_or(|stamp| stamp > version);
+        if value.is_some() && confirmed && !ledger.versions_of(shown).iter().any(later) {
             return seen(value).at(version);
         }
         seen(value)
-    }
-
-    /// Whether a write of the device left just this, and may be later than `version`.
-    fn may_lie_over(&self, shown: &Left, version: Stamp) -> bool {
-        let own = self.left.iter().filter(|(_, left)| *left == shown);
-        let mut stamps = own.map(|(number, _)| self.version(*self.named.get(number)?));
-        stamps.any(|stamp| stamp.is_none_or(|stamp| stamp > version))
     }
 
     /// The history with the looks of one life of each device. A device shows what servers tell it
@@ -378,11 +301,17 @@ impl Recording {
     ///
     /// # Errors
     /// The first promise that was not kept, with the calls that show it.
-    pub(super) fn check(&mut self, at: Duration, promises: Promises) -> Result<(), String> {
-        for (op, outcome) in std::mem::take(&mut self.untold) {
-            // Its device lost its power before it was told; what the server said stands.
-            if let Some(device) = self.ops.get(&op) {
-                let session = session(*device);
+    pub(super) fn check(
+        &self,
+        at: Duration,
+        promises: Promises,
+        ledger: &Ledger,
+    ) -> Result<(), String> {
+        for (op, (device, outcome)) in ledger.said_of_all() {
+            // Its device lost its power before it was told, or was told something else; what the
+            // server said stands.
+            if self.told.get(&op) != Some(&outcome) {
+                let session = session(device);
                 self.recorder.learned(nanos(at), &session, op, outcome);
             }
         }
