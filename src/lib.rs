@@ -42,7 +42,7 @@ pub use grid_client::{
     MapStatus, NotAcked, Platform, Rejected, Rejections, Status, WriteHandle,
 };
 pub use grid_core as core;
-pub use grid_core::{Driver, DriverKind, Error, ErrorKind, Key, Registry, Result, Stamp};
+pub use grid_core::{AckLevel, Driver, DriverKind, Error, ErrorKind, Key, Registry, Result, Stamp};
 pub use native::Native;
 
 /// The server as a library.

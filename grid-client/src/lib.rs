@@ -28,6 +28,7 @@ pub use builder::GridBuilder;
 pub use connection_state::{ConnectionState, ConnectionWatch};
 pub use fate::{Fate, NotAcked, Rejected};
 pub use grid::Grid;
+pub use grid_core::AckLevel;
 pub use grid_core::replica::{FateCounts, MapStatus, Status};
 pub use map::Map;
 pub use platform::{Bare, Platform};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use grid_core::op::Action;
 use grid_core::replica::LocalWrite;
-use grid_core::{Error, ErrorKind, Key, MapName, Result, Stamp};
+use grid_core::{AckLevel, Error, ErrorKind, Key, MapName, Result, Stamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -56,12 +56,17 @@ use crate::write_handle::{BatchHandle, WriteHandle};
 pub struct Map<T> {
     handle: Arc<Handle>,
     name: MapName,
+    /// The ack level of writes through this view.
+    ack: Option<AckLevel>,
     values: PhantomData<fn() -> T>,
 }
 
 impl<T> Clone for Map<T> {
     fn clone(&self) -> Self {
-        Self::new(self.handle.clone(), self.name.clone())
+        Self {
+            ack: self.ack,
+            ..Self::new(self.handle.clone(), self.name.clone())
+        }
     }
 }
 
@@ -78,8 +83,26 @@ impl<T> Map<T> {
         Self {
             handle,
             name,
+            ack: None,
             values: PhantomData,
         }
+    }
+
+    /// The same map, of which writes are acknowledged at `level`: how safe they are at the server
+    /// when [`WriteHandle::acked`] returns. Unless asked for, the server's settings say.
+    ///
+    /// ```
+    /// # use grid_client::{Grid, AckLevel};
+    /// # async fn pay(grid: &Grid) -> Result<(), grid_core::Error> {
+    /// let payments = grid.map::<u64>("payments")?.acks(AckLevel::Stored);
+    /// payments.put("p1", &100).await?.acked().await?; // the system of record has it
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn acks(mut self, level: AckLevel) -> Self {
+        self.ack = Some(level);
+        self
     }
 
     fn engine(&self) -> &Engine {
@@ -180,6 +203,7 @@ impl<T> Map<T> {
             action,
             if_version,
             schema: 0,
+            ack: self.ack,
         }
     }
 

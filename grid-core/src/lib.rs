@@ -33,7 +33,7 @@ pub use hlc::Hlc;
 pub use lww_map::LwwMap;
 pub use maybe_send::{BoxFuture, MaybeSend, MaybeSync};
 pub use merkle::MerkleTree;
-pub use op::{OpId, RunId, Stamp};
+pub use op::{AckLevel, OpId, RunId, Stamp};
 pub use record::{History, Record, Sequence};
 
 /// The crates whose types appear in the traits, so that a backend uses the same versions.

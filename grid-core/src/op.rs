@@ -75,6 +75,51 @@ pub enum Action {
     Remove,
 }
 
+/// How safe an op is when the server tells what became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum AckLevel {
+    /// It is decided. It survives nothing: not even the end of the server's process.
+    Memory,
+    /// It is in the server's journal, which survives the end of the process and a power cut.
+    #[default]
+    Journaled,
+    /// The system of record has it, or keeps it as a dead letter: it survives the loss of the
+    /// journal too.
+    Stored,
+}
+
+impl AckLevel {
+    /// The name, as settings have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Journaled => "journaled",
+            Self::Stored => "stored",
+        }
+    }
+
+    /// The level of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Memory, Self::Journaled, Self::Stored]
+            .into_iter()
+            .find(|level| level.name() == name)
+    }
+
+    /// The number that stands for it in frames and rows.
+    #[must_use]
+    pub(crate) fn code(self) -> u64 {
+        self as u64
+    }
+
+    pub(crate) fn from_code(code: u64) -> Option<Self> {
+        [Self::Memory, Self::Journaled, Self::Stored]
+            .into_iter()
+            .find(|level| level.code() == code)
+    }
+}
+
 /// One operation on one entry, as it waits in an outbox and travels to the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Op {
@@ -94,6 +139,8 @@ pub struct Op {
     pub if_version: Option<Stamp>,
     /// The version of the value's schema, counted from 0.
     pub schema: u32,
+    /// When the server is to tell what became of it; none leaves that to the server's settings.
+    pub ack: Option<AckLevel>,
 }
 
 impl Op {

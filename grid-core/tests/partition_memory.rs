@@ -81,6 +81,7 @@ impl World {
                     base: Hlc::ZERO,
                     if_version: None,
                     schema: 0,
+                    ack: None,
                 },
                 veto: None,
             }

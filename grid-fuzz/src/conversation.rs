@@ -96,6 +96,7 @@ pub(crate) fn op(script: &mut Script<'_>, run: RunId, number: u64) -> Op {
         },
         if_version: script.rarely(4).then(|| stamp(script)),
         schema: u32::from(script.rarely(8)),
+        ack: None,
     }
 }
 

@@ -79,6 +79,7 @@ impl Store {
             },
             if_version: None,
             schema: 0,
+            ack: None,
         });
         let save = replica.begin_save(writes.to_vec(), NOW_MS);
         let save = save.expect("good writes").expect("something to save");

@@ -15,6 +15,7 @@ use crate::config::Settings;
 use crate::layer::GatewayService;
 use crate::local_ownership::LocalOwnership;
 use crate::server::Server;
+use crate::write_behind::ENVELOPE_BYTES;
 
 /// A layer of the program's own around the gateway's pipeline.
 pub(crate) type Wrap = Box<dyn FnOnce(GatewayService) -> GatewayService + Send + Sync>;
@@ -192,6 +193,8 @@ impl ServerBuilder {
     fn parts(self) -> Result<Parts> {
         self.settings.check()?;
         let runtime = self.runtime.ok_or_else(|| missing("a runtime"))?;
+        let persistence = self.persistence.ok_or_else(|| missing("a persistence"))?;
+        check_values(&self.settings, &*persistence)?;
         let node = self
             .node
             .unwrap_or_else(|| format!("node-{:016x}", runtime.random()));
@@ -202,7 +205,7 @@ impl ServerBuilder {
         };
         Ok(Parts {
             journal: self.journal.ok_or_else(|| missing("a journal"))?,
-            persistence: self.persistence.ok_or_else(|| missing("a persistence"))?,
+            persistence,
             has_peers: self.ownership.is_some(),
             ownership: self
                 .ownership
@@ -223,6 +226,25 @@ impl ServerBuilder {
             runtime,
         })
     }
+}
+
+/// Checks that every value that is let in can be stored, as a dead letter too.
+fn check_values(settings: &Settings, persistence: &dyn Persistence) -> Result<()> {
+    let largest = persistence.capabilities().max_value_bytes;
+    let needed = (settings.max_value_bytes as usize).saturating_add(ENVELOPE_BYTES);
+    if needed <= largest {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Invalid,
+        "start server",
+        format!(
+            "`max_value_bytes` is {}, and the system of record takes values of {largest} bytes, of \
+             which {ENVELOPE_BYTES} may be the server's own: lower the setting to {}",
+            settings.max_value_bytes,
+            largest.saturating_sub(ENVELOPE_BYTES)
+        ),
+    ))
 }
 
 fn missing(what: &str) -> Error {

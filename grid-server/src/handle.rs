@@ -133,6 +133,7 @@ impl Handle {
                 base: Hlc::ZERO,
                 if_version,
                 schema: 0,
+                ack: None,
             };
             let push = PushWork {
                 origin: Origin::Program {

@@ -35,6 +35,7 @@
 //! ```
 
 mod access;
+mod admin;
 mod builder;
 pub mod config;
 mod data_set;
@@ -64,6 +65,7 @@ mod worker;
 mod write_behind;
 
 pub use access::{OpenDoor, OpenPolicy, SharedToken};
+pub use admin::{Admin, Lag};
 pub use builder::ServerBuilder;
 pub use config::Settings;
 pub use handle::{Handle, Written};
@@ -73,3 +75,4 @@ pub use local_ownership::LocalOwnership;
 pub use memory_journal::MemoryJournal;
 pub use server::Server;
 pub use sessions::Session;
+pub use write_behind::DeadLetter;

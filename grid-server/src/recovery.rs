@@ -1,13 +1,16 @@
 //! Bringing a partition back: what the database has, and the journal's tail after it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use grid_core::partition::{Effects, Partition, PartitionConfig};
-use grid_core::traits::{Epoch, Journal, Persistence, Position, RecordCursor};
+use grid_core::traits::{AddressedRecord, Epoch, Journal, Persistence, Position, RecordCursor};
 use grid_core::{Error, ErrorKind, PartitionId, Result, Sequence};
 
 use crate::data_set::WHAT_TO_DO;
 use crate::partition_service::Owned;
+use crate::write_behind::{Backing, DeadLetters};
 
 /// Records that are loaded at once.
 const LOAD_RECORDS: usize = 4096;
@@ -15,7 +18,7 @@ const LOAD_RECORDS: usize = 4096;
 const READ_BYTES: usize = 4 * 1024 * 1024;
 
 /// A partition as it was when the last acknowledged batch was written. Its epoch is that of its
-/// last writer.
+/// last writer. `now` is by the monotonic clock.
 ///
 /// # Errors
 /// `Diverged` when database and journal do not follow on each other, `Corrupt` when one of them is
@@ -24,10 +27,11 @@ pub(crate) async fn recover(
     config: PartitionConfig,
     journal: &Arc<dyn Journal>,
     persistence: &Arc<dyn Persistence>,
+    now: Duration,
 ) -> Result<Owned> {
     let mut before = None;
     loop {
-        let (position, recovered) = try_recover(config, journal, persistence).await?;
+        let (position, recovered) = try_recover(config, journal, persistence, now).await?;
         match recovered {
             Ok(owned) => return Ok(owned),
             // A former owner that does not know it yet may have stored and truncated meanwhile.
@@ -43,6 +47,7 @@ async fn try_recover(
     config: PartitionConfig,
     journal: &Arc<dyn Journal>,
     persistence: &Arc<dyn Persistence>,
+    now: Duration,
 ) -> Result<(Position, Result<Owned>)> {
     let id = config.id;
     let (mut partition, position) = match persistence.load_state(id).await? {
@@ -50,14 +55,17 @@ async fn try_recover(
         None => (Partition::new(config), Position(0)),
     };
     let stored = partition.save(position);
-    load_records(&mut partition, &**persistence).await?;
+    let loaded = load_records(&mut partition, &**persistence).await?;
+    // They are left by a crash between two calls.
+    let letters = DeadLetters::new(&**persistence, partition.history());
+    letters.remove(id, &loaded.settled).await?;
     let extent = journal.extent(id).await?;
     if position < extent.truncated || position > extent.tail {
         let misfit = misfit(id, position, extent.truncated, extent.tail);
         return Ok((position, Err(misfit)));
     }
     let mut tail = position;
-    match replay_journal(&mut partition, &mut tail, &**journal).await {
+    let replayed = match replay_journal(&mut partition, &mut tail, &**journal).await {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok((position, Err(error))),
         replayed => replayed?,
     };
@@ -69,21 +77,31 @@ async fn try_recover(
             .with("journal leads to", partition.sequence());
         return Ok((position, Err(misfit)));
     }
+    let mut backing = Backing::new(stored, position, loaded.buried);
+    if tail > position {
+        backing.journalled(replayed.bytes, now);
+    }
     let owned = Owned {
         partition,
         epoch: extent.epoch,
         tail,
         unknown: None,
         fenced: false,
-        stored,
-        stored_position: position,
-        collected: Sequence::ZERO,
+        backing,
     };
     Ok((position, Ok(owned)))
 }
 
-/// Applies the batches after `tail`, to the end of the journal; returns the epoch of the last one,
-/// if there was any.
+/// Batches that were applied.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Replayed {
+    /// The epoch of the last one, if there was any.
+    pub epoch: Option<Epoch>,
+    /// The bytes of all of them.
+    pub bytes: usize,
+}
+
+/// Applies the batches after `tail`, to the end of the journal.
 ///
 /// # Errors
 /// As the journal's; `Corrupt` when a batch is damaged, `Diverged` when it does not follow on the
@@ -92,46 +110,81 @@ pub async fn replay_journal(
     partition: &mut Partition,
     tail: &mut Position,
     journal: &dyn Journal,
-) -> Result<Option<Epoch>> {
-    let mut epoch = None;
+) -> Result<Replayed> {
+    let mut replayed = Replayed::default();
     loop {
         let entries = journal.read(partition.id(), *tail, READ_BYTES).await?;
         if entries.is_empty() {
-            return Ok(epoch);
+            return Ok(replayed);
         }
         for entry in entries {
             let effects = Effects::decode(&entry.batch)?;
             partition.apply(&effects).map_err(unfollowed)?;
             *tail = entry.position;
-            epoch = Some(entry.epoch);
+            replayed.epoch = Some(entry.epoch);
+            replayed.bytes += entry.batch.len();
         }
     }
 }
 
-/// Loads every record that the database has of a partition, page by page, into one that is new or
-/// restored from its state record.
+/// What was found beside a partition's records.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LoadedLetters {
+    /// Entries of which a dead letter is the version that counts, and its sequence.
+    pub buried: BTreeMap<RecordCursor, Sequence>,
+    /// Entries of which a later version than the letter's was stored.
+    pub settled: BTreeMap<RecordCursor, Sequence>,
+}
+
+/// Loads every record that the database has of a partition, page by page, and its dead letters, into
+/// one that is new or restored from its state record.
 ///
 /// # Errors
-/// As the persistence's.
-pub async fn load_records(partition: &mut Partition, persistence: &dyn Persistence) -> Result<()> {
+/// As the persistence's; `Corrupt` when a letter is damaged.
+pub async fn load_records(
+    partition: &mut Partition,
+    persistence: &dyn Persistence,
+) -> Result<LoadedLetters> {
+    let letters = DeadLetters::new(persistence, partition.history());
+    let mut refused: BTreeMap<RecordCursor, AddressedRecord> = letters
+        .of(partition.id())
+        .await?
+        .into_iter()
+        .map(|letter| (letter.cursor(), letter.addressed()))
+        .collect();
+    let mut settled = BTreeMap::new();
     let mut after: Option<RecordCursor> = None;
     loop {
         let page = persistence
             .load(partition.id(), after.as_ref(), LOAD_RECORDS)
             .await?;
-        for record in &page.records {
-            partition.load(record);
+        for stored in &page.records {
+            let cursor = RecordCursor::of(stored);
+            match refused.get(&cursor).map(|letter| letter.record.sequence) {
+                // The letter is loaded in its stead.
+                Some(sequence) if sequence > stored.record.sequence => continue,
+                // A later version was stored, and a crash came before the letter was gone.
+                Some(sequence) => {
+                    refused.remove(&cursor);
+                    settled.insert(cursor, sequence);
+                }
+                None => {}
+            }
+            partition.load(stored);
         }
-        after = page.records.last().map(|last| RecordCursor {
-            address: last.address.clone(),
-            key: last.record.key.clone(),
-        });
+        after = page.records.last().map(RecordCursor::of);
         if !page.more || after.is_none() {
             break;
         }
     }
+    refused.values().for_each(|letter| partition.load(letter));
     partition.finish_load();
-    Ok(())
+    let versions = refused.into_iter();
+    let buried = versions.map(|(cursor, letter)| (cursor, letter.record.sequence));
+    Ok(LoadedLetters {
+        buried: buried.collect(),
+        settled,
+    })
 }
 
 /// Says what to do about a state record or a batch that does not follow on what was before.

@@ -10,25 +10,24 @@ use grid_core::op::RunId;
 use grid_core::partition::TableSeed;
 use grid_core::traits::{Journal, Listener, OwnershipWatch, Persistence, Runtime};
 use grid_core::{Error, ErrorKind, History, PartitionId, Result};
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use crate::admin::Admin;
 use crate::builder::{Parts, ServerBuilder};
 use crate::config::Settings;
-use crate::data_set::{DataSet, Found};
+use crate::data_set::Found;
 use crate::following::Following;
 use crate::gateway::{Dispatch, GatewayContext, Views, accept, gateway_pipeline};
 use crate::handle::Handle;
-use crate::identity::Identity;
 use crate::layer::route::Router;
 use crate::layer::validate::Limits;
 use crate::lifecycle::{Lifecycle, LifecycleOwner, Phase};
 use crate::new_history;
 use crate::ownership_table::OwnershipTable;
-use crate::partition_service::{PartitionService, Partitions, Shard};
+use crate::partition_service::Partitions;
 use crate::takeover::Takeover;
 use crate::vital_journal::VitalJournal;
-use crate::worker::{Mailboxes, Worker, WorkerContext, WorkerMessage, partition_pipeline};
-use crate::write_behind::Flusher;
+use crate::worker::{Mailboxes, WorkerMessage, start_workers};
 
 /// A running server.
 ///
@@ -36,6 +35,7 @@ use crate::write_behind::Flusher;
 /// crash would: nothing that was acknowledged is lost.
 pub struct Server {
     handle: Handle,
+    admin: Admin,
     history: History,
     listeners: Vec<Arc<dyn Listener>>,
     mailboxes: Mailboxes,
@@ -83,6 +83,12 @@ impl Server {
         self.handle.clone()
     }
 
+    /// An operator's way in.
+    #[must_use]
+    pub fn admin(&self) -> Admin {
+        self.admin.clone()
+    }
+
     pub(crate) async fn start(mut parts: Parts) -> Result<Self> {
         let (lifecycle, life) = LifecycleOwner::new();
         parts.journal = Arc::new(VitalJournal::new(parts.journal, life.clone()));
@@ -93,7 +99,8 @@ impl Server {
         let watch = parts.ownership.watch().await?;
         let (takeover, shards) = open(&parts, &table).await?;
         let data_set = takeover.data_set;
-        let (mailboxes, flushers) = start_workers(&parts, data_set, shards, &table, &life);
+        let workers = start_workers(&parts, data_set, shards, &table, &life);
+        let mailboxes = workers.mailboxes.clone();
         follow_owners(&parts, takeover, watch, &mailboxes, &life);
         let router = Router::new(table, settings.map_spread, settings.partition_count);
         let views = Arc::new(Views::default());
@@ -110,6 +117,7 @@ impl Server {
             RunId(parts.runtime.random() | 1),
             settings.max_value_bytes as usize,
         );
+        let admin = Admin::new(workers.desks, data_set.history, &parts, handle.clone());
         let pipeline = gateway_pipeline(dispatch, router, parts.policy, Limits::new(&settings));
         let pipeline = parts
             .wraps
@@ -133,6 +141,7 @@ impl Server {
         let connections = accept_all(&context, &parts.listeners);
         Ok(Self {
             handle,
+            admin,
             history: data_set.history,
             listeners: parts.listeners,
             mailboxes,
@@ -142,7 +151,7 @@ impl Server {
             settings,
             lifecycle,
             connections,
-            flushers,
+            flushers: workers.flushers,
         })
     }
 
@@ -281,7 +290,7 @@ async fn open_as_it_is(
 /// Lets the journal forget what the database has: a flush tells it only of partitions that change.
 async fn forget_stored(journal: &Arc<dyn Journal>, shards: &[Partitions]) -> Result<()> {
     for (id, owned) in shards.iter().flatten() {
-        journal.truncate(*id, owned.stored_position).await?;
+        journal.truncate(*id, owned.backing.position()).await?;
     }
     Ok(())
 }
@@ -302,69 +311,4 @@ async fn recover_all(parts: &Parts, takeover: &Takeover) -> Result<Vec<Partition
         }
     }
     Ok(shards)
-}
-
-/// Starts one worker and one flusher for each shard.
-fn start_workers(
-    parts: &Parts,
-    data_set: DataSet,
-    shards: Vec<Partitions>,
-    table: &Arc<OwnershipTable>,
-    life: &Lifecycle,
-) -> (Mailboxes, mpsc::Receiver<()>) {
-    let (flushing, flushers) = mpsc::channel(1);
-    let (journal, runtime) = (parts.journal.clone(), parts.runtime.clone());
-    let identity = Arc::new(Identity::new(data_set, journal, runtime));
-    let mut senders = Vec::with_capacity(shards.len());
-    for (number, partitions) in shards.into_iter().enumerate() {
-        let (sender, mailbox) = mpsc::channel(parts.settings.mailbox_messages);
-        senders.push(sender);
-        let shard = Arc::new(Shard::new(partitions));
-        let wake = Arc::new(Notify::new());
-        let service = PartitionService::new(
-            shard.clone(),
-            parts.journal.clone(),
-            parts.runtime.clone(),
-            parts.rules.clone(),
-            parts.settings.backlog_records as u64,
-        );
-        let context = WorkerContext {
-            number,
-            runtime: parts.runtime.clone(),
-            settings: parts.settings.clone(),
-            codecs: parts.codecs.clone(),
-            shard: shard.clone(),
-            journal: parts.journal.clone(),
-            table: table.clone(),
-            flush: wake.clone(),
-            lifecycle: life.clone(),
-        };
-        let pipeline = partition_pipeline(service, parts.policy.clone(), table.clone());
-        let worker = Worker::new(context, mailbox, pipeline);
-        let vital = life.depends_on("worker");
-        let work = async move {
-            worker.run().await;
-            vital.done();
-        };
-        parts.runtime.spawn("worker", Box::pin(work));
-        let flusher = Flusher {
-            shard,
-            journal: parts.journal.clone(),
-            persistence: parts.persistence.clone(),
-            identity: identity.clone(),
-            runtime: parts.runtime.clone(),
-            settings: parts.settings.clone(),
-            wake,
-            lifecycle: life.clone(),
-        };
-        let flushing = flushing.clone();
-        let vital = life.depends_on("flusher");
-        let flush = async move {
-            flusher.run().await;
-            vital.done();
-            drop(flushing);
-        };
-        parts.runtime.spawn("flusher", Box::pin(flush));
-    }
-    (Mailboxes::new(senders), flushers)
 }

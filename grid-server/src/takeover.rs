@@ -47,8 +47,9 @@ impl Takeover {
             digest_key: self.data_set.digest_key,
             seed: self.seed,
         };
+        let now = self.runtime.monotonic();
         for _ in 0..MAX_LOADS {
-            let mut owned = recover(config, &self.journal, &self.persistence).await?;
+            let mut owned = recover(config, &self.journal, &self.persistence, now).await?;
             let fenced = match owned.epoch {
                 written if written > epoch => Ok(Some(written)),
                 _ if self.has_peers => fence(&mut owned, &self.journal, epoch).await,
@@ -162,8 +163,8 @@ async fn fence(
             return Ok(Some(written));
         }
         // A record of which was not known whether it was written may be there.
-        let last = replay_journal(&mut owned.partition, &mut owned.tail, &**journal).await?;
-        if last == Some(epoch) {
+        let replayed = replay_journal(&mut owned.partition, &mut owned.tail, &**journal).await?;
+        if replayed.epoch == Some(epoch) {
             return Ok(None);
         }
         let record = owned.partition.begin_epoch();
@@ -229,6 +230,7 @@ mod tests {
     use crate::partition_service::{PartitionService, Shard};
     use crate::support::owner;
     use crate::worker::{Origin, PushWork, Worker, WorkerContext, partition_pipeline};
+    use crate::write_behind::BacklogBound;
 
     const ID: PartitionId = PartitionId(1);
 
@@ -338,7 +340,7 @@ mod tests {
         };
         let owned = takeover.load(ID, Epoch(2)).await.unwrap().unwrap();
         assert_eq!((owned.epoch, owned.tail), (Epoch(2), Position(2)));
-        assert_eq!(owned.stored_position, Position(1), "it was loaded again");
+        assert_eq!(owned.backing.position(), Position(1), "it was loaded again");
     }
 
     fn worker(
@@ -352,7 +354,7 @@ mod tests {
             takeover.journal.clone(),
             takeover.runtime.clone(),
             Rules::default(),
-            1000,
+            BacklogBound::new(&Settings::default()),
         );
         let context = WorkerContext {
             number: 0,
@@ -363,6 +365,7 @@ mod tests {
             journal: takeover.journal.clone(),
             table: takeover.table.clone(),
             flush: Arc::new(Notify::new()),
+            stored: Arc::new(Notify::new()),
             lifecycle: lifecycle.clone(),
         };
         let table = takeover.table.clone();
@@ -394,6 +397,7 @@ mod tests {
             base: Hlc::ZERO,
             if_version: None,
             schema: 0,
+            ack: None,
         };
         PushWork {
             origin: Origin::Program {

@@ -59,6 +59,7 @@ pub(super) fn push(previous: u64, entries: impl IntoIterator<Item = u32>) -> Res
                 base: Hlc::new(START_MS - 1_000, 0),
                 if_version: None,
                 schema: 0,
+                ack: None,
             })
         })
         .collect::<Result<_>>()?;

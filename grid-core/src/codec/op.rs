@@ -10,7 +10,7 @@ use super::writer::Writer;
 use crate::address::MapName;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hlc::Hlc;
-use crate::op::{Action, Op, OpId, RunId};
+use crate::op::{AckLevel, Action, Op, OpId, RunId};
 
 /// The version of the format of an outbox row.
 const ROW_VERSION: u8 = 1;
@@ -67,7 +67,8 @@ impl<'a> MapTable<'a> {
 
 impl Writer<'_> {
     /// Writes ops of `run` as two fields: the names of their maps, and the ops as `[number, hlc,
-    /// map, key, value, base, schema, ttl, if_version]`, number and time relative to the op before.
+    /// map, key, value, base, schema, ttl, if_version]`, number and time relative to the op before;
+    /// where an ack level is asked for, it follows.
     pub(super) fn ops(&mut self, run: RunId, ops: &[Op]) -> Result<()> {
         let mut table = MapTable::of(ops);
         self.items(&table.names, |writer, name| writer.map_name(name));
@@ -86,7 +87,7 @@ impl Writer<'_> {
 
     #[inline]
     fn op(&mut self, op: &Op, map: usize, number: u64, hlc: Hlc) {
-        self.tuple(FIELDS);
+        self.tuple(FIELDS + usize::from(op.ack.is_some()));
         self.u64(number);
         self.distance(hlc.as_u64(), op.hlc.as_u64());
         self.u64(map as u64);
@@ -105,6 +106,9 @@ impl Writer<'_> {
         self.u64(op.schema.into());
         self.option(ttl, Self::u64);
         self.option(op.if_version.as_ref(), Self::stamp);
+        if let Some(level) = op.ack {
+            self.u64(level.code());
+        }
     }
 }
 
@@ -122,7 +126,7 @@ impl Reader<'_> {
 
     #[inline]
     fn op(&mut self, run: RunId, maps: &[MapName], number: u64, hlc: Hlc) -> Result<Op> {
-        let tuple = self.tuple(FIELDS)?;
+        let mut tuple = self.tuple(FIELDS)?;
         let number = match number.checked_add(self.u64()?) {
             Some(next) if next > number => next,
             _ => return Err(self.error("op numbers do not ascend")),
@@ -139,6 +143,10 @@ impl Reader<'_> {
         let schema = self.u32()?;
         let ttl_ms = self.option(Self::u64)?;
         let if_version = self.option(Self::stamp)?;
+        // One of a later version than this asks for what every level up to it promises.
+        let level = |reader: &mut Self| reader.option(Self::u64);
+        let level = self.trailing(&mut tuple, level)?.flatten();
+        let ack = level.map(|code| AckLevel::from_code(code).unwrap_or(AckLevel::Stored));
         self.end(tuple)?;
         let action = match (value, ttl_ms) {
             (Some(value), ttl_ms) => Action::Put { value, ttl_ms },
@@ -154,6 +162,7 @@ impl Reader<'_> {
             base,
             if_version,
             schema,
+            ack,
         })
     }
 }

@@ -131,6 +131,23 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// A field that earlier versions do not write, if it is there.
+    ///
+    /// # Errors
+    /// As `read`.
+    #[inline]
+    pub fn trailing<T>(
+        &mut self,
+        tuple: &mut Tuple,
+        read: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<Option<T>> {
+        if tuple.left == 0 {
+            return Ok(None);
+        }
+        tuple.left -= 1;
+        read(self).map(Some)
+    }
+
     /// Skips the fields of `tuple` that nobody asked for: those of later versions.
     ///
     /// # Errors

@@ -4,6 +4,8 @@ use std::collections::{BTreeSet, BinaryHeap};
 
 use super::delta_log::Place;
 use super::machine::Partition;
+use super::map_state::MapState;
+use super::slot::Slot;
 use crate::address::{Key, MapAddress};
 use crate::digest::EntryDigest;
 use crate::error::Result;
@@ -20,6 +22,14 @@ pub struct Budget {
     pub records: usize,
     /// Bytes of keys and values at which the piece is full.
     pub bytes: usize,
+}
+
+impl Budget {
+    /// Everything.
+    pub const ALL: Self = Self {
+        records: usize::MAX,
+        bytes: usize::MAX,
+    };
 }
 
 /// How a subscriber gets level with a partition.
@@ -51,6 +61,8 @@ pub struct Unstored {
     pub records: Vec<AddressedRecord>,
     /// Everything at or below this sequence has been looked at.
     pub through: Sequence,
+    /// Whether there was nothing left after it.
+    pub last: bool,
 }
 
 /// Live records in the order of their keys.
@@ -127,34 +139,50 @@ impl Partition {
         changes
     }
 
-    /// Up to `limit` records of all maps that changed after `after`, and not after `until`.
+    /// What a system of record lacks that has everything up to `after`: the first of it that fits
+    /// into `budget`, as it is now.
     ///
-    /// Keys that change again meanwhile move beyond `until` and are left out: the journal after
-    /// `until` has them.
+    /// A key that changes after its piece was taken moves behind the rest. So what was stored is
+    /// level with the partition once a piece was the last, and not before.
     #[must_use]
-    pub fn unstored(&self, after: Sequence, until: Sequence, limit: usize) -> Unstored {
-        let mut records: Vec<AddressedRecord> = self
+    pub fn unstored(&self, after: Sequence, budget: Budget) -> Unstored {
+        let mut found: Vec<(&MapState, &Slot)> = self
             .maps
             .iter()
             .flat_map(|map| {
-                map.current_after(after)
-                    .take_while(|(place, _)| place.sequence <= until)
-                    .take(limit)
-                    .map(|(_, slot)| AddressedRecord {
-                        address: map.address().clone(),
-                        record: slot.record(),
-                    })
+                let changed = map.current_after(after);
+                // One more than fit, to see that it is not the last piece.
+                let looked_at = changed.take(budget.records.saturating_add(1));
+                looked_at.map(move |(_, slot)| (map, slot))
             })
             .collect();
-        records.sort_unstable_by_key(|each| each.record.sequence);
-        let through = match records.get(limit) {
-            Some(_) => records[limit - 1].record.sequence,
-            // Every map may have stopped at the limit: then its last one is where to go on.
-            None if records.len() == limit => records[limit - 1].record.sequence,
-            None => until,
-        };
-        records.truncate(limit);
-        Unstored { records, through }
+        found.sort_unstable_by_key(|(_, slot)| slot.sequence);
+        let mut bytes = 0;
+        let fitting = found
+            .iter()
+            .take(budget.records.max(1))
+            .take_while(|(_, slot)| {
+                let is_first = bytes == 0;
+                bytes += slot.size();
+                is_first || bytes <= budget.bytes
+            });
+        let count = fitting.count();
+        let last = count == found.len();
+        found.truncate(count);
+        Unstored {
+            through: match found.last() {
+                Some((_, slot)) if !last => slot.sequence,
+                _ => self.sequence,
+            },
+            last,
+            records: found
+                .into_iter()
+                .map(|(map, slot)| AddressedRecord {
+                    address: map.address().clone(),
+                    record: slot.record(),
+                })
+                .collect(),
+        }
     }
 
     /// The record at `place`, unless the key has changed since.

@@ -363,6 +363,7 @@ mod tests {
             base: Hlc::ZERO,
             if_version: None,
             schema: 0,
+            ack: None,
         }
     }
 

@@ -142,6 +142,7 @@ mod tests {
             base: Hlc::ZERO,
             if_version: None,
             schema: 0,
+            ack: None,
         };
         Overlaid::new(position(number), &op)
     }

@@ -13,7 +13,7 @@ use crate::address::{Key, MapName};
 use crate::codec::{encode_ops, op_bound};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hlc::Hlc;
-use crate::op::{Action, Op, OpId, RunId, Stamp};
+use crate::op::{AckLevel, Action, Op, OpId, RunId, Stamp};
 use crate::protocol::Stored;
 use crate::traits::{Batch, Table, Write};
 
@@ -38,6 +38,8 @@ pub struct LocalWrite {
     pub if_version: Option<Stamp>,
     /// The version of the value's schema.
     pub schema: u32,
+    /// When the server is to tell what became of it; none leaves that to the server's settings.
+    pub ack: Option<AckLevel>,
 }
 
 /// One batch on its way to the store. Hand `batch` to [`crate::traits::Storage::apply`], then the
@@ -210,6 +212,7 @@ impl Replica {
                 base,
                 if_version: write.if_version,
                 schema: write.schema,
+                ack: write.ack,
             });
             self.next_number += 1;
         }

@@ -28,6 +28,17 @@ pub struct RecordCursor {
     pub key: Key,
 }
 
+impl RecordCursor {
+    /// The place of `record`.
+    #[must_use]
+    pub fn of(record: &AddressedRecord) -> Self {
+        Self {
+            address: record.address.clone(),
+            key: record.record.key.clone(),
+        }
+    }
+}
+
 /// Part of a partition, ordered by namespace, map and key, each by bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RecordPage {

@@ -163,5 +163,6 @@ pub(crate) fn remove(name: &str) -> LocalWrite {
         action: Action::Remove,
         if_version: None,
         schema: 0,
+        ack: None,
     }
 }

@@ -384,6 +384,7 @@ fn again(map: &MapAddress, record: Record) -> Proposal {
             base: Hlc::ZERO,
             if_version: None,
             schema: 0,
+            ack: None,
         },
         veto: None,
     }

@@ -33,6 +33,7 @@ pub(crate) fn put(map: &MapName, key: &Key, value: u64) -> LocalWrite {
         },
         if_version: None,
         schema: 0,
+        ack: None,
     }
 }
 

@@ -138,6 +138,7 @@ impl Server {
             base: Hlc::ZERO,
             if_version: None,
             schema: 0,
+            ack: None,
         };
         let stamp = op.stamp();
         self.commit(None, vec![op], Timing::Server);

@@ -208,6 +208,7 @@ fn write() -> LocalWrite {
         action: Action::Remove,
         if_version: None,
         schema: 0,
+        ack: None,
     }
 }
 

@@ -112,6 +112,7 @@ fn op_of(version: &Record) -> Op {
         base: Hlc::ZERO,
         if_version: None,
         schema: 0,
+        ack: None,
     }
 }
 
@@ -135,7 +136,7 @@ fn propose(partition: &mut Partition, ops: impl IntoIterator<Item = Op>) -> Vec<
 
 /// What the partition holds of the key, tombstones too, without its sequence.
 fn held(partition: &Partition) -> Option<Record> {
-    let all = partition.unstored(Sequence::ZERO, partition.sequence(), usize::MAX);
+    let all = partition.unstored(Sequence::ZERO, Budget::ALL);
     assert!(all.records.len() <= 1);
     all.records.into_iter().next().map(|found| Record {
         sequence: Sequence::ZERO,

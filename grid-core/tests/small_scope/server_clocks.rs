@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use grid_core::op::{Action, Op};
 use grid_core::partition::{
-    Effects, Partition, PartitionConfig, Proposal, ProposalBatch, Rules, TableSeed, Timing,
+    Budget, Effects, Partition, PartitionConfig, Proposal, ProposalBatch, Rules, TableSeed, Timing,
 };
 use grid_core::protocol::Verdict;
 use grid_core::traits::{AddressedRecord, Position, StateRecord};
@@ -85,10 +85,7 @@ impl Owner {
     }
 
     fn records(&self) -> Vec<AddressedRecord> {
-        let newest = self.partition.sequence();
-        self.partition
-            .unstored(Sequence::ZERO, newest, usize::MAX)
-            .records
+        self.partition.unstored(Sequence::ZERO, Budget::ALL).records
     }
 
     /// The verdict of one op, and the time of the version that stands after it.
@@ -117,6 +114,7 @@ impl Owner {
                 base: Hlc::ZERO,
                 if_version: None,
                 schema: 0,
+                ack: None,
             },
             veto: None,
         };

@@ -38,6 +38,7 @@ fn op(number: u64, name: &str, text: &str, action: Action) -> Op {
         base: Hlc::ZERO,
         if_version: None,
         schema: 0,
+        ack: None,
     }
 }
 

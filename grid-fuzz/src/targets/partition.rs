@@ -192,8 +192,7 @@ impl World {
     }
 
     fn records(&self) -> Vec<AddressedRecord> {
-        let newest = self.partition.sequence();
-        let all = self.partition.unstored(Sequence::ZERO, newest, usize::MAX);
+        let all = self.partition.unstored(Sequence::ZERO, Budget::ALL);
         all.records
     }
 

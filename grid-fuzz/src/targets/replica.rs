@@ -239,6 +239,7 @@ fn write(script: &mut Script<'_>) -> LocalWrite {
         action: conversation::action(script),
         if_version: script.rarely(4).then(|| conversation::stamp(script)),
         schema: 0,
+        ack: None,
     }
 }
 

@@ -5,6 +5,8 @@ use std::fmt;
 use grid_core::limits::MAX_PARTITION_COUNT;
 use grid_core::{Error, ErrorKind, Result};
 
+use super::ack_levels::AckLevels;
+
 /// A text that is not shown.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Secret(pub String);
@@ -62,8 +64,16 @@ pub struct Settings {
     pub flush_interval_ms: u64,
     /// Records of one write-behind batch.
     pub flush_records: usize,
+    /// Bytes of keys and values of one write-behind batch.
+    pub flush_bytes: usize,
     /// Changes of one partition not yet in the system of record at which pushes are deferred.
     pub backlog_records: usize,
+    /// Bytes of such changes at which pushes are deferred.
+    pub backlog_bytes: u64,
+    /// Versions of one partition that the system of record may refuse for good.
+    pub dead_letters: usize,
+    /// When clients are told what became of their writes.
+    pub ack_levels: AckLevels,
     /// How long a client whose write was put off waits, in milliseconds.
     pub retry_after_ms: u32,
     /// How often what is due by time is done, in milliseconds.
@@ -108,7 +118,9 @@ impl Settings {
             ("heartbeat_ms", self.heartbeat_ms == 0),
             ("flush_interval_ms", self.flush_interval_ms == 0),
             ("flush_records", self.flush_records == 0),
+            ("flush_bytes", self.flush_bytes == 0),
             ("backlog_records", self.backlog_records == 0),
+            ("backlog_bytes", self.backlog_bytes == 0),
             ("housekeeping_ms", self.housekeeping_ms == 0),
         ];
         if let Some((name, _)) = zero.iter().find(|(_, is_zero)| *is_zero) {
@@ -147,7 +159,11 @@ impl Settings {
             journal_segment_bytes: 0,
             flush_interval_ms: 0,
             flush_records: 0,
+            flush_bytes: 0,
             backlog_records: 0,
+            backlog_bytes: 0,
+            dead_letters: 0,
+            ack_levels: AckLevels::default(),
             retry_after_ms: 0,
             housekeeping_ms: 0,
             drain_ms: 0,

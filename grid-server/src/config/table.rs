@@ -7,6 +7,7 @@ use std::str::FromStr;
 use grid_core::limits;
 use grid_core::{Error, ErrorKind, Result};
 
+use super::ack_levels::AckLevels;
 use super::settings::{Secret, Settings};
 
 /// One setting: what it is called everywhere, what it means, and what it may be.
@@ -75,6 +76,11 @@ impl Setting {
     )]
     fn secret(&self, text: &str) -> Result<Secret> {
         Ok(Secret(text.trim().to_owned()))
+    }
+
+    fn levels(&self, text: &str) -> Result<AckLevels> {
+        AckLevels::parse(text)
+            .map_err(|error| self.refuse(text, "a list of levels").with_source(error))
     }
 
     fn refuse(&self, text: &str, expected: impl Display) -> Error {
@@ -150,11 +156,19 @@ pub const SETTINGS: &[Setting] = &[
     setting!(journal_segment_bytes: number, "bytes", "67108864", Some((65_536, 1_073_741_824)),
         "Size at which the journal starts a new file."),
     setting!(flush_interval_ms: number, "milliseconds", "1000", Some((10, 3_600_000)),
-        "Time between batches to the system of record."),
+        "Over how long changes of one entry are gathered, to be stored in the system of record as one."),
     setting!(flush_records: number, "records", "5000", Some((1, 100_000)),
         "Records in one batch to the system of record."),
+    setting!(flush_bytes: number, "bytes", "8388608", Some((65_536, 268_435_456)),
+        "Bytes of keys and values at which such a batch is full."),
     setting!(backlog_records: number, "records", "1000000", Some((1000, 1_000_000_000)),
         "Changes of one partition not yet in the system of record at which its clients are told to wait."),
+    setting!(backlog_bytes: number, "bytes", "1073741824", Some((1_048_576, 1_099_511_627_776)),
+        "Bytes of such changes, as they stand in the journal, at which its clients are told to wait."),
+    setting!(dead_letters: number, "versions", "10000", Some((0, 1_000_000)),
+        "Versions of one partition that the system of record may refuse for good and that are put aside; beyond that the partition is not stored any further."),
+    setting!(ack_levels: levels, "levels", "journaled", None,
+        "When a client is told that a write is safe, unless the write asks for a level itself: `memory` (decided, survives nothing), `journaled` (survives a crash and a power cut), `stored` (the system of record has it too). By map, as in `journaled, orders=stored, presence=memory`."),
     setting!(retry_after_ms: number, "milliseconds", "250", Some((1, 60_000)),
         "How long a client waits before it pushes again what was put off."),
     setting!(housekeeping_ms: number, "milliseconds", "1000", Some((10, 3_600_000)),

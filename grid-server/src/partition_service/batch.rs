@@ -1,5 +1,6 @@
 //! What the service is asked, and what it answers.
 
+use std::fmt;
 use std::sync::Arc;
 
 use grid_core::partition::{Applied, Effects, Outcome, ProposalBatch};
@@ -11,6 +12,14 @@ use grid_core::{Error, PartitionId, Result};
 pub(crate) struct WorkBatch {
     /// Each partition at most once.
     pub(crate) parts: Vec<PartWork>,
+    /// Who is told what was decided, before it is durable.
+    pub(crate) early: Option<Box<dyn Early>>,
+}
+
+/// Is told what was decided, before it is durable.
+pub(crate) trait Early: Send + fmt::Debug {
+    /// The outcomes of a partition's proposals, in their order.
+    fn decided(&mut self, partition: PartitionId, outcomes: &[Outcome]);
 }
 
 /// Work of one partition.
@@ -44,6 +53,8 @@ pub(crate) struct PartResult {
     /// An earlier batch that turned out to be durable only now. Its clients were told to try
     /// again, and so are those of this one.
     pub(crate) late: Option<Committed>,
+    /// Whether [`Early`] was told the outcomes.
+    pub(crate) told_early: bool,
     /// An error means that nothing was done, and that trying again may help.
     pub(crate) result: Result<Committed>,
 }

@@ -1,6 +1,7 @@
 //! Finding out what the journal holds, after an append whose outcome is not known.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use grid_core::partition::Effects;
 use grid_core::traits::Journal;
@@ -21,6 +22,7 @@ pub(super) async fn reconcile(
     shard: &Shard,
     journal: &Arc<dyn Journal>,
     partition: PartitionId,
+    now: Duration,
 ) -> Result<Option<Committed>> {
     let Some(tail) = shard.lock().get(&partition).map(|owned| owned.tail) else {
         return Ok(None);
@@ -44,6 +46,7 @@ pub(super) async fn reconcile(
     let effects = Effects::decode(&entry.batch)?;
     let applied = owned.partition.apply(&effects)?;
     owned.tail = entry.position;
+    owned.backing.journalled(entry.batch.len(), now);
     Ok(Some(Committed {
         effects,
         applied,

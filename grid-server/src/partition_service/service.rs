@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use grid_core::mutation::{Mutation, planted};
@@ -12,9 +13,10 @@ use grid_core::traits::{Append, Journal, Position, Runtime};
 use grid_core::{BoxFuture, Error, ErrorKind, PartitionId, Result};
 use tower::Service;
 
-use super::batch::{Committed, PartResult, PartWork, Work, WorkBatch};
+use super::batch::{Committed, Early, PartResult, PartWork, Work, WorkBatch};
 use super::reconcile::{fenced, reconcile};
 use super::shard::{Owned, Shard};
+use crate::write_behind::BacklogBound;
 
 /// Decides a batch, makes its effects durable in one append, and applies them.
 #[derive(Debug, Clone)]
@@ -23,8 +25,7 @@ pub(crate) struct PartitionService {
     journal: Arc<dyn Journal>,
     runtime: Arc<dyn Runtime>,
     rules: Rules,
-    /// Changes of one partition that may wait for the database.
-    backlog_bound: u64,
+    backlog: BacklogBound,
 }
 
 impl PartitionService {
@@ -33,21 +34,25 @@ impl PartitionService {
         journal: Arc<dyn Journal>,
         runtime: Arc<dyn Runtime>,
         rules: Rules,
-        backlog_bound: u64,
+        backlog: BacklogBound,
     ) -> Self {
         Self {
             shard,
             journal,
             runtime,
             rules,
-            backlog_bound,
+            backlog,
         }
     }
 
     async fn serve(self, batch: WorkBatch) -> Vec<PartResult> {
         let mut batch = batch;
         let late = self.reconcile(&mut batch).await;
+        let early = batch.early.take();
         let (mut drafts, appends) = self.decide(batch);
+        if let Some(early) = early {
+            tell_early(early, &mut drafts);
+        }
         if !appends.is_empty() {
             let written = self.append(appends).await;
             let journalled = drafts.iter_mut().filter(|draft| draft.batch.is_some());
@@ -76,6 +81,7 @@ impl PartitionService {
 
     /// Settles what the journal holds of partitions where that is not known.
     async fn reconcile(&self, batch: &mut WorkBatch) -> BTreeMap<PartitionId, Committed> {
+        let now = self.runtime.monotonic();
         let mut late = BTreeMap::new();
         for part in &mut batch.parts {
             let partition = part.partition;
@@ -83,7 +89,7 @@ impl PartitionService {
             if !self.shard.lock().get(&partition).is_some_and(is_unknown) {
                 continue;
             }
-            match reconcile(&self.shard, &self.journal, partition).await {
+            match reconcile(&self.shard, &self.journal, partition, now).await {
                 Ok(None) => {}
                 Ok(Some(committed)) => {
                     late.insert(partition, committed);
@@ -115,6 +121,7 @@ impl PartitionService {
                 partition,
                 batch: None,
                 written: None,
+                told_early: false,
                 decided: Err(not_here(partition)),
             };
             draft.decided = decided.map(|(owned, decided)| {
@@ -147,22 +154,15 @@ impl PartitionService {
         }
         match part.work {
             Work::Housekeeping => Ok(Decided {
-                effects: owned
-                    .partition
-                    .housekeeping(now_ms, &self.rules, owned.stored.sequence),
+                effects: owned.partition.housekeeping(
+                    now_ms,
+                    &self.rules,
+                    owned.backing.sequence(),
+                ),
                 outcomes: Vec::new(),
             }),
             Work::Decide { batch, .. } => {
-                if owned.backlog() >= self.backlog_bound {
-                    return Err(Error::new(
-                        ErrorKind::Overloaded,
-                        "decide",
-                        format!(
-                            "{} changes wait for the database; try again",
-                            owned.backlog()
-                        ),
-                    ));
-                }
+                self.backlog.check(owned)?;
                 Ok(owned.partition.decide(&batch, now_ms, &self.rules))
             }
         }
@@ -173,18 +173,20 @@ impl PartitionService {
         drafts: Vec<Draft>,
         mut late: BTreeMap<PartitionId, Committed>,
     ) -> Vec<PartResult> {
+        let now = self.runtime.monotonic();
         let mut partitions = self.shard.lock();
         drafts
             .into_iter()
             .map(|draft| {
-                let partition = draft.partition;
+                let (partition, told_early) = (draft.partition, draft.told_early);
                 let result = match partitions.get_mut(&partition) {
-                    Some(owned) => draft.apply(owned),
+                    Some(owned) => draft.apply(owned, now),
                     None => Err(not_here(partition)),
                 };
                 PartResult {
                     partition,
                     late: late.remove(&partition),
+                    told_early,
                     result,
                 }
             })
@@ -210,10 +212,20 @@ fn unsettled(partition: PartitionId) -> Error {
     .with("partition", partition)
 }
 
+fn tell_early(mut early: Box<dyn Early>, drafts: &mut [Draft]) {
+    for draft in drafts {
+        if let Ok(decided) = &draft.decided {
+            early.decided(draft.partition, &decided.outcomes);
+            draft.told_early = true;
+        }
+    }
+}
+
 /// A partition's work between deciding and applying.
 struct Draft {
     partition: PartitionId,
     decided: Result<Decided>,
+    told_early: bool,
     /// The journal batch; none when there is nothing to journal.
     batch: Option<Bytes>,
     /// What the journal said.
@@ -221,7 +233,7 @@ struct Draft {
 }
 
 impl Draft {
-    fn apply(self, owned: &mut Owned) -> Result<Committed> {
+    fn apply(self, owned: &mut Owned, now: Duration) -> Result<Committed> {
         let Decided { effects, outcomes } = self.decided?;
         let Some(batch) = self.batch else {
             return Ok(unchanged(effects, outcomes));
@@ -249,6 +261,7 @@ impl Draft {
         };
         let applied = owned.partition.apply(&effects)?;
         owned.tail = position;
+        owned.backing.journalled(batch.len(), now);
         Ok(Committed {
             effects,
             applied,

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
+use grid_core::PartitionId;
 use grid_core::partition::Partition;
-use grid_core::traits::{Epoch, Position, StateRecord};
-use grid_core::{PartitionId, Sequence};
+use grid_core::traits::{Epoch, Position};
+
+use crate::write_behind::Backing;
 
 /// A partition and what its writer knows about it.
 #[derive(Debug)]
@@ -19,17 +21,14 @@ pub(crate) struct Owned {
     pub(crate) unknown: Option<Bytes>,
     /// Another owner has written: nothing is decided here any more.
     pub(crate) fenced: bool,
-    /// What the database has, as it was stored last.
-    pub(crate) stored: StateRecord,
-    pub(crate) stored_position: Position,
-    /// Tombstones up to here were collected in the database.
-    pub(crate) collected: Sequence,
+    /// What the database has of it.
+    pub(crate) backing: Backing,
 }
 
 impl Owned {
     /// Changes that the database does not have.
     pub(crate) fn backlog(&self) -> u64 {
-        self.partition.sequence().0 - self.stored.sequence.0
+        self.partition.sequence().0 - self.backing.sequence().0
     }
 }
 

@@ -182,10 +182,14 @@ impl Session {
 
     /// The same, with room for events of so many bytes.
     pub(crate) fn with_room(bytes: usize) -> Arc<Self> {
+        use std::sync::atomic::{AtomicU64, Ordering};
+
         use grid_core::codec::CborCodec;
 
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+
         let introduction = Introduction {
-            id: 1,
+            id: NEXT.fetch_add(1, Ordering::SeqCst),
             peer: "test".to_owned(),
             authenticated: Authenticated::from(Principal {
                 name: "ada".to_owned(),

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use grid_core::codec::{exception_bound, fitting};
 use grid_core::limits::MAX_ITEMS_PER_MESSAGE;
-use grid_core::op::RunId;
+use grid_core::op::{AckLevel, RunId};
 use grid_core::partition::Outcome;
 use grid_core::protocol::{Ack, Deferred, Exception, Message, NumberRange, Verdict};
 use grid_core::{PartitionId, Sequence};
 
-use super::batch::Pushed;
+use super::batch::{Pushed, Sources};
+use super::held::{Recipient, Telling};
 use super::message::Origin;
+use crate::partition_service::Early;
 use crate::sessions::{Session, SessionId};
 
 /// Acks of one partition, one for each connection and run.
@@ -57,6 +59,24 @@ impl Acks {
         }
     }
 
+    /// Tells a program, or takes note for a client.
+    pub(super) fn tell(&mut self, partition: PartitionId, telling: Telling) {
+        let Telling {
+            to,
+            number,
+            outcome,
+        } = telling;
+        match to {
+            Recipient::Session(session, run) => {
+                self.add(&session, run, partition, number, outcome);
+            }
+            Recipient::Program(reply) => {
+                // Nobody listening means that the caller lost interest.
+                let _ = reply.send(Ok(outcome));
+            }
+        }
+    }
+
     /// The acks, each fit for a frame, with the connections that they go to.
     pub(super) fn finish(self) -> impl Iterator<Item = (Arc<Session>, Ack)> {
         self.acks.into_values().flat_map(|(session, ack)| {
@@ -83,6 +103,69 @@ fn split(mut ack: Ack) -> Vec<Ack> {
         });
     }
     parts
+}
+
+/// Sends an ack, and counts its ops as answered.
+pub(super) fn send_ack(session: &Session, ack: Ack) {
+    let ops =
+        ack.exceptions.len() as u64 + ack.accepted.iter().map(|range| range.count).sum::<u64>();
+    session.ops_answered(usize::try_from(ops).unwrap_or(usize::MAX));
+    session.answer(&Message::Ack(ack));
+}
+
+/// Clients that are told as soon as their ops are decided.
+#[derive(Debug, Default)]
+pub(super) struct EarlyAcks {
+    recipients: BTreeMap<PartitionId, Vec<EarlyRecipient>>,
+}
+
+#[derive(Debug)]
+struct EarlyRecipient {
+    /// The place of its op among the partition's proposals.
+    place: usize,
+    session: Arc<Session>,
+    run: RunId,
+    /// The op's number.
+    number: u64,
+}
+
+impl EarlyAcks {
+    /// Those who want to be told early, if there are any.
+    pub(super) fn of(sources: &Sources, pushes: &[Pushed]) -> Option<Self> {
+        let mut recipients: BTreeMap<PartitionId, Vec<_>> = BTreeMap::new();
+        for (partition, sources) in sources {
+            for (place, source) in sources.iter().enumerate() {
+                let pushed = &pushes[source.push];
+                if source.level == AckLevel::Memory
+                    && let Some(session) = session_of(pushed)
+                {
+                    let recipient = EarlyRecipient {
+                        place,
+                        session: session.clone(),
+                        run: pushed.run,
+                        number: source.number,
+                    };
+                    recipients.entry(*partition).or_default().push(recipient);
+                }
+            }
+        }
+        (!recipients.is_empty()).then_some(Self { recipients })
+    }
+}
+
+impl Early for EarlyAcks {
+    fn decided(&mut self, partition: PartitionId, outcomes: &[Outcome]) {
+        let mut acks = Acks::default();
+        for recipient in self.recipients.remove(&partition).unwrap_or_default() {
+            if let Some(outcome) = outcomes.get(recipient.place) {
+                let EarlyRecipient { run, number, .. } = recipient;
+                acks.add(&recipient.session, run, partition, number, outcome.clone());
+            }
+        }
+        for (session, ack) in acks.finish() {
+            send_ack(&session, ack);
+        }
+    }
 }
 
 /// Ops that could not be taken, by connection and run, from the lowest number on.

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use grid_core::PartitionId;
-use grid_core::op::RunId;
+use grid_core::op::{AckLevel, RunId};
 use grid_core::partition::{Confirmation, Farewell, Proposal, ProposalBatch, Timing};
 use grid_core::protocol::Stored;
 use grid_core::traits::{Epoch, Principal};
 
 use super::message::{Origin, PushWork, op_bytes};
+use crate::config::AckLevels;
 use crate::partition_service::{PartWork, Work, WorkBatch};
 use crate::sessions::Session;
 
@@ -27,8 +28,8 @@ pub(super) struct Batch {
 struct Part {
     batch: ProposalBatch,
     authors: Vec<Option<Arc<Principal>>>,
-    /// The push that each proposal came with.
-    pushes: Vec<usize>,
+    /// Where each proposal came from.
+    sources: Vec<Source>,
 }
 
 /// A push, without its ops.
@@ -38,22 +39,37 @@ pub(super) struct Pushed {
     pub(super) run: RunId,
 }
 
-/// What a batch's outcomes are to be matched with: for each partition, the push and the op number
-/// of each proposal.
-pub(super) type Sources = BTreeMap<PartitionId, Vec<(usize, u64)>>;
+/// What an outcome is to be matched with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Source {
+    /// The push that the op came with.
+    pub(super) push: usize,
+    /// The op's number.
+    pub(super) number: u64,
+    /// When the outcome is told.
+    pub(super) level: AckLevel,
+}
+
+/// The sources of a batch's proposals, by partition.
+pub(super) type Sources = BTreeMap<PartitionId, Vec<Source>>;
 
 impl Batch {
     pub(super) fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
 
-    pub(super) fn push(&mut self, push: PushWork) {
+    pub(super) fn push(&mut self, push: PushWork, levels: &AckLevels) {
         let index = self.pushes.len();
         let (name, author, timing) = identity(&push.origin);
         for (partition, address, op, veto) in push.ops {
             self.items += 1;
             self.bytes += op_bytes(&op);
             let part = self.parts.entry(partition).or_default();
+            part.sources.push(Source {
+                push: index,
+                number: op.id.number,
+                level: op.ack.unwrap_or_else(|| levels.of(&op.map)),
+            });
             part.batch.proposals.push(Proposal {
                 principal: name.clone(),
                 timing,
@@ -62,7 +78,6 @@ impl Batch {
                 veto,
             });
             part.authors.push(author.clone());
-            part.pushes.push(index);
         }
         self.pushes.push(Pushed {
             origin: push.origin,
@@ -108,9 +123,7 @@ impl Batch {
             .parts
             .into_iter()
             .map(|(partition, part)| {
-                let numbers = part.batch.proposals.iter().map(|p| p.op.id.number);
-                let list = part.pushes.iter().copied().zip(numbers).collect();
-                sources.insert(partition, list);
+                sources.insert(partition, part.sources);
                 PartWork {
                     partition,
                     epoch: epoch(partition),
@@ -122,7 +135,8 @@ impl Batch {
                 }
             })
             .collect();
-        (WorkBatch { parts }, sources, self.pushes)
+        let work = WorkBatch { parts, early: None };
+        (work, sources, self.pushes)
     }
 }
 

@@ -215,6 +215,7 @@ mod tests {
             base: Hlc::ZERO,
             if_version: None,
             schema: 0,
+            ack: None,
         };
         PushWork {
             origin: Origin::Session(session.clone()),

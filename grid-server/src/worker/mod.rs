@@ -3,11 +3,13 @@
 mod acks;
 mod batch;
 mod fan_out;
+mod held;
 mod jobs;
 mod message;
 mod ownership;
 mod pipeline;
 mod reading;
+mod start;
 mod subscribers;
 mod task;
 mod telling;
@@ -18,6 +20,10 @@ mod turns;
 pub(crate) use message::{
     Mailboxes, Origin, PushWork, ReadWork, SubscribeWork, WorkerMessage, closed,
 };
-pub(crate) use pipeline::partition_pipeline;
 pub(crate) use reading::merge_pages;
-pub(crate) use task::{Worker, WorkerContext};
+pub(crate) use start::start as start_workers;
+#[cfg(test)]
+pub(crate) use {
+    pipeline::partition_pipeline,
+    task::{Worker, WorkerContext},
+};

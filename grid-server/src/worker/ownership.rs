@@ -28,6 +28,7 @@ impl Worker {
                 _ => return,
             };
         }
+        self.give_up_held(partition);
         let last = goodbye(&fenced(partition));
         for session in self.subscribers.forget(partition) {
             session.outgoing().end(Some(&last));

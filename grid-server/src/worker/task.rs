@@ -12,8 +12,9 @@ use grid_core::{PartitionId, Result};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tower::{Service, ServiceExt};
 
-use super::acks::Deferrals;
+use super::acks::{Deferrals, EarlyAcks};
 use super::batch::Batch;
+use super::held::Held;
 use super::jobs::Scene;
 use super::message::{Origin, PushWork, ReadWork, SubscribeWork, WorkerMessage};
 use super::pipeline::PartitionPipeline;
@@ -38,8 +39,10 @@ pub(crate) struct WorkerContext {
     pub(crate) shard: Arc<Shard>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) table: Arc<OwnershipTable>,
-    /// Wakes the task that writes to the database, when much has gathered.
+    /// Wakes the task that writes to the database, when much has gathered or somebody waits.
     pub(crate) flush: Arc<Notify>,
+    /// Woken when a partition was stored.
+    pub(crate) stored: Arc<Notify>,
     pub(crate) lifecycle: Lifecycle,
 }
 
@@ -54,6 +57,8 @@ pub(crate) struct Worker {
     unfinished: Turns,
     /// Whether ops are put off since the last that were taken.
     pub(super) puts_off: bool,
+    /// What is told once the database has it.
+    pub(super) held: Held,
     /// Partitions of which a client has seen more than there is; each is told once.
     overtaken: BTreeSet<PartitionId>,
 }
@@ -62,6 +67,8 @@ pub(crate) struct Worker {
 enum Event {
     Due,
     Message(WorkerMessage),
+    /// The database has more.
+    Stored,
     /// Those with more to get may go on.
     OthersRan,
 }
@@ -85,6 +92,7 @@ impl Worker {
             subscribers: Subscribers::default(),
             unfinished: Turns::default(),
             puts_off: false,
+            held: Held::default(),
             overtaken: BTreeSet::new(),
         }
     }
@@ -111,6 +119,7 @@ impl Worker {
                     Some(message) => Event::Message(message),
                     None => return,
                 },
+                () = Box::pin(self.context.stored.notified()).fuse() => Event::Stored,
                 () = Box::pin(others_ran).fuse() => Event::OthersRan,
             };
             match event {
@@ -127,6 +136,7 @@ impl Worker {
                         return;
                     }
                 }
+                Event::Stored => self.tell_stored(),
                 Event::OthersRan => {}
             }
             if let Some((session, partition, view)) = self.unfinished.next() {
@@ -177,7 +187,7 @@ impl Worker {
         match message {
             WorkerMessage::Push(push, _room) => {
                 if self.admits(&push, deferrals) {
-                    batch.push(push);
+                    batch.push(push, &self.context.settings.ack_levels);
                 }
             }
             WorkerMessage::Stored(session, stored) => batch.stored(&session, stored),
@@ -228,10 +238,13 @@ impl Worker {
         if batch.is_empty() {
             return;
         }
-        let (work, sources, pushes) = {
+        let (mut work, sources, pushes) = {
             let partitions = self.context.shard.lock();
             batch.split(|id| partitions.get(&id).map_or(Epoch(0), |owned| owned.epoch))
         };
+        if let Some(early) = EarlyAcks::of(&sources, &pushes) {
+            work.early = Some(Box::new(early));
+        }
         let results = self.serve(work).await;
         self.tell(results, &sources, pushes);
     }
@@ -257,7 +270,7 @@ impl Worker {
                 })
                 .collect()
         };
-        let results = self.serve(WorkBatch { parts }).await;
+        let results = self.serve(WorkBatch { parts, early: None }).await;
         let more = results
             .iter()
             .filter_map(|part| part.result.as_ref().ok())
@@ -274,7 +287,10 @@ impl Worker {
             WorkerMessage::Repair(session, repair, owed) => self.repair(&session, repair, owed),
             WorkerMessage::Read(work) => self.read(work),
             WorkerMessage::Drained(session) => self.drained(session),
-            WorkerMessage::Leave(session) => self.subscribers.leave(session),
+            WorkerMessage::Leave(session) => {
+                self.subscribers.leave(session);
+                self.held.leave(session);
+            }
             WorkerMessage::Cease(partition, epoch) => self.cease(partition, epoch),
             WorkerMessage::Stop(stopped) => return Some(stopped),
             // These were gathered.

@@ -2,18 +2,21 @@
 
 use std::sync::Arc;
 
+use grid_core::op::AckLevel;
 use grid_core::partition::Outcome;
-use grid_core::protocol::{Ack, Message};
+use grid_core::protocol::{Ack, Verdict};
 use grid_core::{Error, PartitionId};
 
-use super::acks::{Acks, Deferrals, session_of};
-use super::batch::{Pushed, Sources};
+use super::acks::{Acks, Deferrals, send_ack, session_of};
+use super::batch::{Pushed, Source, Sources};
 use super::fan_out::{DeltaHead, fan_out, send};
+use super::held::{Recipient, Telling};
 use super::message::Origin;
 use super::subscribers::Followed;
 use super::task::Worker;
-use crate::partition_service::PartResult;
+use crate::partition_service::{PartResult, fenced};
 use crate::sessions::{Encoded, Session};
+use crate::write_behind::gathered_enough;
 
 impl Worker {
     /// Tells subscribers what changed, and those who pushed what became of it.
@@ -38,7 +41,13 @@ impl Worker {
                     self.acknowledge(part.partition, committed.outcomes, sources, &mut pushes);
                 }
                 Err(error) => {
-                    defer(&error, sources, &mut pushes, &mut deferrals);
+                    defer(
+                        &error,
+                        sources,
+                        part.told_early,
+                        &mut pushes,
+                        &mut deferrals,
+                    );
                     refused = refused.or((!sources.is_empty()).then_some(error));
                 }
             }
@@ -98,39 +107,113 @@ impl Worker {
     /// Whether enough has gathered to be written to the database now.
     fn has_backlog(&self, partition: PartitionId) -> bool {
         let partitions = self.context.shard.lock();
-        partitions
-            .get(&partition)
-            .is_some_and(|owned| owned.backlog() >= self.context.settings.flush_records as u64)
+        let owned = partitions.get(&partition);
+        owned.is_some_and(|owned| gathered_enough(&self.context.settings, owned))
     }
 
+    /// Tells who pushed what became of their ops, or holds that back until it is stored.
     fn acknowledge(
         &mut self,
         partition: PartitionId,
         outcomes: Vec<Outcome>,
-        sources: &[(usize, u64)],
+        sources: &[Source],
         pushes: &mut [Pushed],
     ) {
         let mut acks = Acks::default();
-        for ((push, number), outcome) in sources.iter().zip(outcomes) {
-            let pushed = &mut pushes[*push];
-            match &mut pushed.origin {
-                Origin::Session(session) => {
-                    acks.add(session, pushed.run, partition, *number, outcome);
+        let mut told_early = Acks::default();
+        let mut held = false;
+        for (source, outcome) in sources.iter().zip(outcomes) {
+            let pushed = &mut pushes[source.push];
+            let to = match &mut pushed.origin {
+                Origin::Session(session) if source.level == AckLevel::Memory => {
+                    told_early.add(session, pushed.run, partition, source.number, outcome);
+                    continue;
                 }
-                Origin::Program { reply, .. } => {
-                    if let Some(reply) = reply.take() {
-                        // Nobody listening means that the caller lost interest.
-                        let _ = reply.send(Ok(outcome));
-                    }
+                Origin::Session(session) => Recipient::Session(session.clone(), pushed.run),
+                Origin::Program { reply, .. } => match reply.take() {
+                    Some(reply) => Recipient::Program(reply),
+                    None => continue,
+                },
+            };
+            let telling = Telling {
+                to,
+                number: source.number,
+                outcome,
+            };
+            if source.level == AckLevel::Stored && self.has_to_be_stored(partition, &telling) {
+                held = true;
+                self.held.add(partition, telling);
+            } else {
+                acks.tell(partition, telling);
+            }
+        }
+        for (session, ack) in told_early.finish() {
+            self.bring_level(&session, &ack);
+        }
+        self.send_acks(acks);
+        if held {
+            self.hurry(partition);
+        }
+    }
+
+    /// Whether what is to be told is of a version that the database does not have yet.
+    fn has_to_be_stored(&self, partition: PartitionId, telling: &Telling) -> bool {
+        let is_rejected = matches!(telling.outcome.verdict, Verdict::Rejected { .. });
+        let partitions = self.context.shard.lock();
+        let owned = partitions.get(&partition);
+        !is_rejected
+            && owned.is_some_and(|owned| owned.backing.sequence() < telling.outcome.sequence)
+    }
+
+    /// Has a partition stored without waiting for more.
+    fn hurry(&self, partition: PartitionId) {
+        if let Some(owned) = self.context.shard.lock().get_mut(&partition) {
+            owned.backing.hurry();
+        }
+        self.context.flush.notify_one();
+    }
+
+    /// Tells what was held back and is stored by now.
+    pub(super) fn tell_stored(&mut self) {
+        for partition in self.held.partitions() {
+            let stored = {
+                let partitions = self.context.shard.lock();
+                partitions
+                    .get(&partition)
+                    .map(|owned| owned.backing.sequence())
+            };
+            let ready = self.held.take(partition, stored.unwrap_or_default());
+            let mut acks = Acks::default();
+            for telling in ready {
+                acks.tell(partition, telling);
+            }
+            self.send_acks(acks);
+        }
+    }
+
+    /// Has what was held back pushed again to the partition's next owner.
+    pub(super) fn give_up_held(&mut self, partition: PartitionId) {
+        let mut deferrals = Deferrals::default();
+        let error = fenced(partition);
+        for telling in self.held.forget(partition) {
+            match telling.to {
+                Recipient::Session(session, run) => {
+                    session.ops_answered(1);
+                    deferrals.add(&session, run, telling.number, error.message());
+                }
+                Recipient::Program(reply) => {
+                    // Nobody listening means that the caller lost interest.
+                    let _ = reply.send(Err(fenced(partition)));
                 }
             }
         }
+        self.put_off(deferrals);
+    }
+
+    fn send_acks(&mut self, acks: Acks) {
         for (session, ack) in acks.finish() {
             self.bring_level(&session, &ack);
-            let ops = ack.exceptions.len() as u64
-                + ack.accepted.iter().map(|range| range.count).sum::<u64>();
-            session.ops_answered(usize::try_from(ops).unwrap_or(usize::MAX));
-            session.answer(&Message::Ack(ack));
+            send_ack(&session, ack);
         }
     }
 
@@ -167,15 +250,20 @@ impl Worker {
 /// Takes note of what has to be pushed again.
 fn defer(
     error: &Error,
-    sources: &[(usize, u64)],
+    sources: &[Source],
+    told_early: bool,
     pushes: &mut [Pushed],
     deferrals: &mut Deferrals,
 ) {
-    for (push, number) in sources {
-        let pushed = &mut pushes[*push];
+    for source in sources {
+        let pushed = &mut pushes[source.push];
         if let Some(session) = session_of(pushed) {
+            if told_early && source.level == AckLevel::Memory {
+                // It is lost, as what survives nothing may be.
+                continue;
+            }
             session.ops_answered(1);
-            deferrals.add(session, pushed.run, *number, error.message());
+            deferrals.add(session, pushed.run, source.number, error.message());
         } else if let Origin::Program { reply, .. } = &mut pushed.origin
             && let Some(reply) = reply.take()
         {

@@ -44,6 +44,7 @@ fn op(number: u64, key: &str, value: Option<usize>) -> Op {
         base: Hlc::ZERO,
         if_version: None,
         schema: 0,
+        ack: None,
     }
 }
 

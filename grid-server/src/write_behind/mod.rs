@@ -1,7 +1,19 @@
 //! Write-behind: what was journalled is written to the database later, coalesced by key.
+//!
+//! What the database refuses for good is kept beside it, as a dead letter, so that the rest goes on.
 
+mod backing;
+mod backlog;
 mod backoff;
-mod flusher;
+mod batch;
+mod dead_letters;
+mod engine;
+mod isolate;
 
+pub(crate) use backing::Backing;
+pub(crate) use backlog::BacklogBound;
 pub(crate) use backoff::Backoff;
-pub(crate) use flusher::Flusher;
+pub(crate) use dead_letters::{DeadLetters, ENVELOPE_BYTES};
+pub(crate) use engine::{Engine, Retry, gathered_enough};
+
+pub use dead_letters::DeadLetter;

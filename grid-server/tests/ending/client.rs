@@ -79,6 +79,7 @@ pub(crate) fn push(run: u64, first: u64) -> Message {
         base: Hlc::ZERO,
         if_version: None,
         schema: 0,
+        ack: None,
     };
     Message::Push(Push {
         run: RunId(run),

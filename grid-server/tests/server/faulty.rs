@@ -1,7 +1,8 @@
 //! A journal and a persistence that fail as they are told to.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use grid_core::traits::{
@@ -99,6 +100,8 @@ pub(crate) struct PersistenceFaults {
     /// Stores wait while somebody holds it.
     pub(crate) gate: tokio::sync::Mutex<()>,
     pub(crate) records: AtomicU64,
+    /// Keys of which no version is taken, as of a table with a constraint that they break.
+    pub(crate) refused: Mutex<BTreeSet<&'static str>>,
 }
 
 pub(crate) fn faulty_persistence() -> Arc<FaultyPersistence> {
@@ -122,6 +125,18 @@ impl PersistenceFaults {
     /// Another way to the same database, with faults of its own.
     pub(crate) fn another_way(&self) -> Arc<FaultyPersistence> {
         faulty(self.memory.clone())
+    }
+
+    fn check(&self, records: &[AddressedRecord]) -> Result<()> {
+        let refused = self.refused.lock().unwrap();
+        let is_refused = |each: &&AddressedRecord| refused.contains(each.record.key.as_str());
+        match records.iter().find(is_refused) {
+            Some(each) => {
+                let message = format!("a constraint forbids {}", each.record.key);
+                Err(Error::new(ErrorKind::Invalid, "store", message))
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -166,6 +181,7 @@ impl PersistenceHooks for PersistenceFaults {
         if self.fails.load(Ordering::SeqCst) {
             return Err(Error::new(ErrorKind::Unavailable, "store", "told to fail"));
         }
+        self.check(records)?;
         self.records
             .fetch_add(records.len() as u64, Ordering::SeqCst);
         inner.store(partition, records, state).await

@@ -1,7 +1,11 @@
 //! The server over a memory transport, driven by hand, in the simulated world's time.
 
 #[cfg(test)]
+mod ack_levels;
+#[cfg(test)]
 mod catching_up;
+#[cfg(test)]
+mod dead_letters;
 #[cfg(test)]
 mod deferring;
 #[cfg(test)]

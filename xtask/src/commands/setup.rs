@@ -19,14 +19,9 @@ impl Setup {
         println!("licences: {}", version_of(&tools::cargo_deny()?)?);
         println!("book: {}", version_of(&tools::mdbook()?)?);
         // Everything but the fuzzing itself works without it.
-        for (what, fuzzer) in [
-            ("in a test run", tools::CargoFuzz::ensure_fixed(&workspace)),
-            ("at random", tools::CargoFuzz::ensure(&workspace)),
-        ] {
-            match fuzzer {
-                Ok(_) => println!("fuzzing {what}: ready"),
-                Err(missing) => println!("fuzzing {what}: {missing}"),
-            }
+        match tools::CargoFuzz::ensure(&workspace) {
+            Ok(_) => println!("fuzzing: ready"),
+            Err(missing) => println!("fuzzing: {missing}"),
         }
         println!("data: {}", tools::airports()?.display());
         println!("tools are kept in {}", cache_dir()?.display());

@@ -3,7 +3,6 @@
 mod demo;
 mod features;
 mod format;
-mod fuzz;
 mod licences;
 mod lint;
 mod tests;
@@ -33,7 +32,6 @@ pub(crate) const STEPS: &[Step] = &[
     lint::STEP,
     licences::STEP,
     tests::STEP,
-    fuzz::STEP,
     demo::STEP,
     features::STEP,
     reference::STEP,

@@ -2,7 +2,7 @@ use bytes::Bytes;
 
 use super::fixture::{World, config, confirm, farewell, proposal, put, remove};
 use crate::op::Action;
-use crate::partition::{Effects, Partition, ProposalBatch};
+use crate::partition::{Budget, Effects, Partition, ProposalBatch};
 use crate::traits::Position;
 use crate::{ErrorKind, Namespace, Stamp};
 
@@ -102,9 +102,7 @@ fn an_epoch_record_takes_up_a_sequence_and_changes_nothing_else() {
     assert_eq!(after.data, before.data);
     // What is decided next follows on it, and the delta log has nothing for the gap.
     world.push([put(1, 2, 1, "k", 2)]);
-    let unstored = world
-        .partition
-        .unstored(before.sequence, world.partition.sequence(), 10);
+    let unstored = world.partition.unstored(before.sequence, Budget::ALL);
     let sequences: Vec<u64> = unstored
         .records
         .iter()

@@ -61,6 +61,7 @@ pub(super) fn remove(run: u64, number: u64, ms: i64, name: &str) -> Op {
         base: Hlc::ZERO,
         if_version: None,
         schema: 0,
+        ack: None,
     }
 }
 

@@ -37,6 +37,7 @@ fn only_work_at_the_epoch_of_this_node_passes() {
         });
         let batch = WorkBatch {
             parts: parts.collect(),
+            early: None,
         };
         let Ok(batch) = service.call(batch).now_or_never().unwrap();
         let refused = batch.parts.iter().map(|part| {

@@ -81,6 +81,7 @@ fn proposal(key: &str) -> Proposal {
             base: Hlc::ZERO,
             if_version: None,
             schema: 0,
+            ack: None,
         },
         veto: None,
     }
@@ -112,6 +113,7 @@ fn denied_writes_go_on_with_a_veto() {
             },
             refusal: None,
         }],
+        early: None,
     };
     let inner = tower::service_fn(|batch: WorkBatch| {
         std::future::ready(Ok::<_, std::convert::Infallible>(batch))

@@ -65,6 +65,7 @@ fn push() -> Request {
         base: Hlc::ZERO,
         if_version: None,
         schema: 0,
+        ack: None,
     };
     let mut request = Request::new(
         Session::for_tests(),

@@ -63,6 +63,7 @@ fn op(number: u64, value: &'static [u8]) -> Op {
         base: Hlc::ZERO,
         if_version: None,
         schema: 0,
+        ack: None,
     }
 }
 

@@ -4,7 +4,7 @@ mod messages;
 
 use bytes::Bytes;
 use grid_core::limits::MAX_KEY_BYTES;
-use grid_core::op::{Action, Op, OpId, RunId, Stamp};
+use grid_core::op::{AckLevel, Action, Op, OpId, RunId, Stamp};
 use grid_core::protocol::{RejectReason, Selector, Verdict, ViewId};
 use grid_core::{Hlc, Key, MapName, PartitionId, Record, Sequence};
 use proptest::collection::vec;
@@ -111,13 +111,14 @@ pub fn any_ops() -> impl Strategy<Value = (RunId, Vec<Op>)> + Clone {
         any_hlc(),
         of(any_stamp()),
         any_small(),
+        of(any_ack_level()),
     );
     let near = prop_oneof![Just(1_u64), 1..300_u64, Just(u64::MAX)];
     let maps = vec(any_map(), 1..4);
     (any_run(), maps, vec((op, near, 0..8_usize), 0..20)).prop_map(|(run, maps, parts)| {
         let mut number = 0;
         let ops = parts.into_iter().map(|(op, near, which)| {
-            let (gap, hlc, map, key, action, base, if_version, schema) = op;
+            let (gap, hlc, map, key, action, base, if_version, schema, ack) = op;
             number += gap.min(near);
             // Mostly one of a few maps, so that the same map comes again.
             let map = maps.get(which).cloned().unwrap_or(map);
@@ -130,10 +131,20 @@ pub fn any_ops() -> impl Strategy<Value = (RunId, Vec<Op>)> + Clone {
                 base,
                 if_version,
                 schema,
+                ack,
             }
         });
         (run, ops.collect())
     })
+}
+
+/// Any ack level.
+pub fn any_ack_level() -> impl Strategy<Value = AckLevel> + Clone {
+    prop_oneof![
+        Just(AckLevel::Memory),
+        Just(AckLevel::Journaled),
+        Just(AckLevel::Stored),
+    ]
 }
 
 /// Any verdict.

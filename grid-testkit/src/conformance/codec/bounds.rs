@@ -26,6 +26,7 @@ fn op(run: RunId, number: u64, value: Bytes) -> Result<Op> {
         base: Hlc::ZERO,
         if_version: None,
         schema: 0,
+        ack: None,
     })
 }
 

@@ -113,6 +113,7 @@ pub fn ops_of_many_maps_come_back(codec: &dyn Codec) -> Result<()> {
             base: Hlc::ZERO,
             if_version: None,
             schema: 0,
+            ack: None,
         })
     };
     let message = Message::Push(Push {

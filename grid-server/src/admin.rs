@@ -1,0 +1,195 @@
+//! What an operator asks of a running server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use grid_core::op::Action;
+use grid_core::traits::{Persistence, RecordCursor, Runtime};
+use grid_core::{Error, ErrorKind, History, PartitionId, Record, Result};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::builder::Parts;
+use crate::handle::Handle;
+use crate::partition_service::{Owned, Shard};
+use crate::worker::closed;
+use crate::write_behind::{DeadLetter, DeadLetters, Retry};
+
+/// Records of the system of record that are looked through at once.
+const LOAD_RECORDS: usize = 4096;
+/// Most letters in one answer.
+const MAX_LETTERS: usize = 1000;
+
+/// An operator's way into a server. Clones share one server.
+///
+/// It asks nobody who they are: a program that offers it to others has to.
+#[derive(Debug, Clone)]
+pub struct Admin(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    desks: Vec<Desk>,
+    history: History,
+    persistence: Arc<dyn Persistence>,
+    runtime: Arc<dyn Runtime>,
+    handle: Handle,
+}
+
+/// What a worker and its write-behind show to an operator.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub(crate) shard: Arc<Shard>,
+    pub(crate) retries: mpsc::Sender<Retry>,
+}
+
+/// How far the system of record is behind, over all partitions of this server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lag {
+    /// Changes that are acknowledged and not stored. A key that changed twice counts twice.
+    pub changes: u64,
+    /// The bytes that they take up in the journal.
+    pub bytes: u64,
+    /// How long the oldest of them has been waiting.
+    pub oldest: Duration,
+    /// Entries whose version the system of record refuses for good.
+    pub dead_letters: u64,
+}
+
+impl Admin {
+    pub(crate) fn new(desks: Vec<Desk>, history: History, parts: &Parts, handle: Handle) -> Self {
+        Self(Arc::new(Inner {
+            desks,
+            history,
+            persistence: parts.persistence.clone(),
+            runtime: parts.runtime.clone(),
+            handle,
+        }))
+    }
+
+    /// How far the system of record is behind now.
+    #[must_use]
+    pub fn lag(&self) -> Lag {
+        let now = self.0.runtime.monotonic();
+        let mut lag = Lag::default();
+        for desk in &self.0.desks {
+            for owned in desk.shard.lock().values() {
+                lag.add(owned, now);
+            }
+        }
+        lag
+    }
+
+    /// Up to `limit` (at most 1,000) dead letters of the whole data set after the one of id
+    /// `after`, in the order of their ids.
+    ///
+    /// # Errors
+    /// `Invalid` when `after` cannot be the id of a letter; as those of the persistence.
+    pub async fn dead_letters(&self, after: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>> {
+        let limit = limit.clamp(1, MAX_LETTERS);
+        self.letters().page(after, limit).await
+    }
+
+    /// Stores what a dead letter holds where it belongs, now that the reason of its refusal is
+    /// mended, and lets go of the letter.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such letter, `Unavailable` when another node owns its partition;
+    /// what the persistence says, when it refuses it again.
+    pub async fn retry_dead_letter(&self, id: &str) -> Result<()> {
+        let letter = self.find(id).await?;
+        let desk = self.desk_of(letter.partition)?;
+        let (reply, answer) = oneshot::channel();
+        let retry = Box::new(letter);
+        let order = Retry {
+            letter: retry,
+            reply,
+        };
+        desk.retries.send(order).await.map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+
+    /// Gives up what a dead letter holds: the entry becomes what the system of record has of it, as
+    /// a new version that every client gets. The letter goes once that version is stored.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such letter, `Conflict` when the entry has changed since,
+    /// `Unavailable` when another node owns its partition; as those of the persistence.
+    pub async fn drop_dead_letter(&self, id: &str) -> Result<()> {
+        let letter = self.find(id).await?;
+        self.desk_of(letter.partition)?;
+        let stored = self.stored(letter.partition, &letter.cursor()).await?;
+        let now_ms = self.0.runtime.now_ms();
+        let action = match stored {
+            Some(record) if record.is_live(now_ms) => Action::Put {
+                ttl_ms: record.expires_at_ms.map(|at| at.saturating_sub(now_ms)),
+                value: record.value.unwrap_or_default(),
+            },
+            _ => Action::Remove,
+        };
+        let version = Some(letter.record.stamp);
+        let key = &letter.record.key;
+        let written = self.0.handle.write(&letter.address, key, action, version);
+        written.await.map(|_| ())
+    }
+
+    fn letters(&self) -> DeadLetters<'_> {
+        DeadLetters::new(&*self.0.persistence, self.0.history)
+    }
+
+    async fn find(&self, id: &str) -> Result<DeadLetter> {
+        self.letters().find(id).await?.ok_or_else(|| {
+            Error::new(
+                ErrorKind::NotFound,
+                "find dead letter",
+                "there is no letter of this id, or it is settled",
+            )
+            .with("id", id)
+        })
+    }
+
+    fn desk_of(&self, partition: PartitionId) -> Result<&Desk> {
+        let owns = |desk: &&Desk| desk.shard.lock().contains_key(&partition);
+        self.0.desks.iter().find(owns).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Unavailable,
+                "find dead letter",
+                "another node owns the letter's partition: ask that one",
+            )
+            .with("partition", partition)
+        })
+    }
+
+    /// What the system of record has of one entry.
+    async fn stored(
+        &self,
+        partition: PartitionId,
+        wanted: &RecordCursor,
+    ) -> Result<Option<Record>> {
+        let mut after: Option<RecordCursor> = None;
+        loop {
+            let load = self
+                .0
+                .persistence
+                .load(partition, after.as_ref(), LOAD_RECORDS);
+            let page = load.await?;
+            after = page.records.last().map(RecordCursor::of);
+            let is_wanted = |each: &_| RecordCursor::of(each) == *wanted;
+            if let Some(found) = page.records.into_iter().find(is_wanted) {
+                return Ok(Some(found.record));
+            }
+            if !page.more || after.as_ref().is_none_or(|after| after > wanted) {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+impl Lag {
+    fn add(&mut self, owned: &Owned, now: Duration) {
+        self.changes += owned.backlog();
+        self.bytes += owned.backing.waiting_bytes();
+        let since = owned.backing.waiting_since();
+        let waiting = since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
+        self.oldest = self.oldest.max(waiting);
+        self.dead_letters += owned.backing.buried.len() as u64;
+    }
+}

@@ -1,0 +1,128 @@
+//! What the database has of one partition, and what waits for it.
+
+use std::time::Duration;
+
+use grid_core::Sequence;
+use grid_core::traits::{Position, StateRecord};
+
+use super::dead_letters::Buried;
+
+/// What the database has of one partition, and what waits for it.
+#[derive(Debug)]
+pub(crate) struct Backing {
+    /// The state record as it was stored last. Everything up to its sequence is stored, in the
+    /// version of then or a later one.
+    state: StateRecord,
+    /// The journal batch of that state.
+    position: Position,
+    /// Where the next batch begins: what is not later was stored since, in its version of then.
+    through: Sequence,
+    /// Tombstones up to here were collected.
+    collected: Sequence,
+    /// Bytes of the journal batches after `position`.
+    waiting_bytes: u64,
+    /// When the first of them was written, by the monotonic clock.
+    waiting_since: Option<Duration>,
+    /// Whether somebody waits for it to be stored.
+    urgent: bool,
+    /// Versions that the database refused for good.
+    pub(crate) buried: Buried,
+}
+
+/// How far a batch brings the database.
+#[derive(Debug, Clone)]
+pub(crate) struct Mark {
+    /// What was looked at.
+    pub(super) through: Sequence,
+    /// The state that goes with it, if it is level with the partition.
+    pub(super) level: Option<Level>,
+    /// Up to where tombstones may be forgotten.
+    pub(super) collect: Option<Sequence>,
+}
+
+/// A state in which nothing is left to store.
+#[derive(Debug, Clone)]
+pub(crate) struct Level {
+    pub(super) state: StateRecord,
+    pub(super) position: Position,
+    /// What waited then.
+    pub(super) bytes: u64,
+    /// When that was.
+    pub(super) at: Duration,
+}
+
+impl Backing {
+    /// Of a partition that was loaded: the database is at `state`, which is that of the journal's
+    /// batch at `position`.
+    pub(crate) fn new(state: StateRecord, position: Position, buried: Buried) -> Self {
+        Self {
+            through: state.sequence,
+            state,
+            position,
+            collected: Sequence::ZERO,
+            waiting_bytes: 0,
+            waiting_since: None,
+            urgent: false,
+            buried,
+        }
+    }
+
+    pub(crate) fn state(&self) -> &StateRecord {
+        &self.state
+    }
+
+    /// Everything up to here survives the loss of the journal.
+    pub(crate) fn sequence(&self) -> Sequence {
+        self.state.sequence
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        self.position
+    }
+
+    pub(crate) fn through(&self) -> Sequence {
+        self.through
+    }
+
+    pub(crate) fn collected(&self) -> Sequence {
+        self.collected
+    }
+
+    pub(crate) fn waiting_bytes(&self) -> u64 {
+        self.waiting_bytes
+    }
+
+    pub(crate) fn waiting_since(&self) -> Option<Duration> {
+        self.waiting_since
+    }
+
+    /// A batch of so many bytes was journalled and applied.
+    pub(crate) fn journalled(&mut self, bytes: usize, now: Duration) {
+        self.waiting_bytes += bytes as u64;
+        self.waiting_since.get_or_insert(now);
+    }
+
+    /// Somebody waits for what was journalled so far to be stored.
+    pub(crate) fn hurry(&mut self) {
+        self.urgent = true;
+    }
+
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.urgent
+    }
+
+    /// A batch was stored.
+    pub(super) fn stored(&mut self, mark: Mark) {
+        self.through = mark.through;
+        self.collected = mark.collect.unwrap_or(self.collected);
+        let Some(level) = mark.level else {
+            return;
+        };
+        self.state = level.state;
+        self.position = level.position;
+        self.waiting_bytes -= level.bytes.min(self.waiting_bytes);
+        self.waiting_since = (self.waiting_bytes > 0).then_some(level.at);
+        // Somebody may wait for what came since.
+        self.urgent &= self.waiting_bytes > 0;
+    }
+}

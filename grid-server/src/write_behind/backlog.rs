@@ -1,0 +1,36 @@
+//! How much of one partition may wait for the database.
+
+use grid_core::{Error, ErrorKind, Result};
+
+use crate::config::Settings;
+use crate::partition_service::Owned;
+
+/// How much of one partition may wait for the database before its clients have to wait.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BacklogBound {
+    /// Changes.
+    records: u64,
+    /// Bytes of journal batches.
+    bytes: u64,
+}
+
+impl BacklogBound {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            records: settings.backlog_records as u64,
+            bytes: settings.backlog_bytes,
+        }
+    }
+
+    /// # Errors
+    /// `Overloaded` when as much waits as may.
+    pub(crate) fn check(&self, owned: &Owned) -> Result<()> {
+        let (records, bytes) = (owned.backlog(), owned.backing.waiting_bytes());
+        if records < self.records && bytes < self.bytes {
+            return Ok(());
+        }
+        let message = format!("{records} changes ({bytes} bytes) wait for the database; try again");
+        let error = Error::new(ErrorKind::Overloaded, "decide", message);
+        Err(error.with("partition", owned.partition.id()))
+    }
+}

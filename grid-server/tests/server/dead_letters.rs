@@ -1,0 +1,278 @@
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use grid_core::op::Action;
+use grid_core::protocol::Selector;
+use grid_core::traits::Persistence;
+use grid_core::{ErrorKind, Key, PartitionId};
+use grid_server::{DeadLetter, Server};
+
+use super::faulty::{FaultyPersistence, faulty_persistence};
+use super::support::{Client, World, address, cbor, run};
+
+/// A server whose database refuses `keys`, with all in one partition.
+async fn start(world: &mut World, keys: &[&'static str]) -> (Arc<FaultyPersistence>, Server) {
+    let persistence = faulty_persistence();
+    *persistence.hooks().refused.lock().unwrap() = keys.iter().copied().collect();
+    world.persistence = persistence.clone();
+    world.settings.map_spread = 1;
+    let server = world.start().await;
+    (persistence, server)
+}
+
+/// Pushes one version of each key, numbered from `first` on, and waits until it is stored.
+async fn push(world: &World, client: &mut Client, first: u64, keys: &[&str]) -> PartitionId {
+    let ops = (first..).zip(keys);
+    let ops =
+        ops.map(|(number, key)| world.put(9, number, "m", key, format!("{number}").as_bytes()));
+    client.push(ops.collect()).await;
+    let partition = client.acks(keys.len() as u64).await[0].partition;
+    let stored = 3 * world.settings.flush_interval_ms;
+    client.answer_pings(Duration::from_millis(stored)).await;
+    partition
+}
+
+async fn letters(server: &Server) -> Vec<DeadLetter> {
+    server.admin().dead_letters(None, 1_000).await.unwrap()
+}
+
+/// The keys that the database has.
+async fn stored(persistence: &FaultyPersistence, partition: PartitionId) -> Vec<String> {
+    let page = persistence.load(partition, None, 1_000).await.unwrap();
+    let live = page
+        .records
+        .into_iter()
+        .filter(|each| !each.record.is_tombstone());
+    live.map(|each| each.record.key.as_str().to_owned())
+        .collect()
+}
+
+async fn get(server: &Server, key: &str) -> Option<Vec<u8>> {
+    let key = Key::new(key).unwrap();
+    let found = server.handle().get(&address("m"), &key).await.unwrap();
+    found
+        .and_then(|record| record.value)
+        .map(|value| value.to_vec())
+}
+
+#[test]
+fn what_the_database_refuses_is_put_aside_and_the_rest_is_stored() {
+    run(|mut world| async move {
+        let (persistence, server) = start(&mut world, &["k05", "k31", "k32"]).await;
+        let mut client = world.client().await;
+        let keys: Vec<String> = (0..40).map(|n| format!("k{n:02}")).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let partition = push(&world, &mut client, 1, &keys).await;
+        let stored = stored(&persistence, partition).await;
+        assert_eq!(stored.len(), 37);
+        let letters = letters(&server).await;
+        let mut refused: Vec<_> = letters.iter().map(|l| l.record.key.as_str()).collect();
+        refused.sort_unstable();
+        assert_eq!(refused, ["k05", "k31", "k32"]);
+        for letter in &letters {
+            assert_eq!(
+                (letter.partition, &letter.address),
+                (partition, &address("m"))
+            );
+            assert!(
+                letter.reason.contains("a constraint forbids"),
+                "{}",
+                letter.reason
+            );
+        }
+        // The journal does not wait for them, and 40 records cost few calls.
+        let extent = world.journal.extent(partition).await.unwrap();
+        assert_eq!(extent.truncated, extent.tail);
+        assert!(persistence.hooks().stores.load(Ordering::SeqCst) < 60);
+        let lag = server.admin().lag();
+        assert_eq!((lag.changes, lag.bytes, lag.dead_letters), (0, 0, 3));
+    });
+}
+
+#[test]
+fn a_restart_keeps_what_was_put_aside_and_serves_it() {
+    run(|mut world| async move {
+        let (persistence, server) = start(&mut world, &[]).await;
+        let mut client = world.client().await;
+        push(&world, &mut client, 1, &["a", "b"]).await;
+        persistence
+            .hooks()
+            .refused
+            .lock()
+            .unwrap()
+            .extend(["a", "c"]);
+        push(&world, &mut client, 3, &["a", "b", "c"]).await;
+        let before = letters(&server).await;
+        assert_eq!(before.len(), 2);
+        world.kill(server);
+
+        let server = world.start().await;
+        assert_eq!(get(&server, "a").await, Some(cbor(b"3").to_vec()));
+        assert_eq!(get(&server, "b").await, Some(cbor(b"4").to_vec()));
+        assert_eq!(get(&server, "c").await, Some(cbor(b"5").to_vec()));
+        assert_eq!(letters(&server).await, before);
+        assert_eq!(server.admin().lag().dead_letters, 2);
+    });
+}
+
+#[test]
+fn a_later_version_that_is_stored_settles_the_letter_and_one_that_is_refused_takes_its_place() {
+    run(|mut world| async move {
+        let (persistence, server) = start(&mut world, &["a", "b"]).await;
+        let mut client = world.client().await;
+        let partition = push(&world, &mut client, 1, &["a", "b"]).await;
+        let first = letters(&server).await;
+        push(&world, &mut client, 3, &["a"]).await;
+        let second = letters(&server).await;
+        assert_eq!(second.len(), 2, "one letter an entry");
+        let of_a = |letters: &[DeadLetter]| {
+            let letter = letters.iter().find(|l| l.record.key.as_str() == "a");
+            letter.map(|l| (l.id.clone(), l.record.value.clone()))
+        };
+        let (before, after) = (of_a(&first).unwrap(), of_a(&second).unwrap());
+        assert_eq!(before.0, after.0);
+        assert_eq!(after.1, Some(cbor(b"3")));
+        persistence.hooks().refused.lock().unwrap().clear();
+        push(&world, &mut client, 4, &["a"]).await;
+        let third = letters(&server).await;
+        assert_eq!(third.len(), 1);
+        assert_eq!(third[0].record.key.as_str(), "b");
+        assert_eq!(stored(&persistence, partition).await, ["a"]);
+    });
+}
+
+#[test]
+fn a_letter_is_stored_once_the_reason_is_mended_and_not_before() {
+    run(|mut world| async move {
+        let (persistence, server) = start(&mut world, &["a"]).await;
+        let mut client = world.client().await;
+        let partition = push(&world, &mut client, 1, &["a"]).await;
+        let id = letters(&server).await.remove(0).id;
+        let error = server.admin().retry_dead_letter(&id).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert_eq!(letters(&server).await.len(), 1);
+        persistence.hooks().refused.lock().unwrap().clear();
+        server.admin().retry_dead_letter(&id).await.unwrap();
+        assert_eq!(letters(&server).await, []);
+        assert_eq!(stored(&persistence, partition).await, ["a"]);
+        let error = server.admin().retry_dead_letter(&id).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        world.kill(server);
+        let server = world.start().await;
+        assert_eq!(get(&server, "a").await, Some(cbor(b"1").to_vec()));
+    });
+}
+
+#[test]
+fn a_letter_that_is_dropped_takes_the_entry_back_to_what_the_database_has_for_every_client() {
+    run(|mut world| async move {
+        let (persistence, server) = start(&mut world, &["new"]).await;
+        let mut client = world.client().await;
+        push(&world, &mut client, 1, &["old"]).await;
+        persistence.hooks().refused.lock().unwrap().insert("old");
+        push(&world, &mut client, 2, &["old", "new"]).await;
+        persistence.hooks().refused.lock().unwrap().clear();
+        for letter in letters(&server).await {
+            server.admin().drop_dead_letter(&letter.id).await.unwrap();
+        }
+        assert_eq!(get(&server, "old").await, Some(cbor(b"1").to_vec()));
+        assert_eq!(get(&server, "new").await, None);
+        client.answer_pings(Duration::from_secs(3)).await;
+        assert_eq!(letters(&server).await, []);
+        world.kill(server);
+        let server = world.start().await;
+        assert_eq!(get(&server, "old").await, Some(cbor(b"1").to_vec()));
+        let (handle, map) = (server.handle(), address("m"));
+        let page = handle.page(&map, &Selector::All, None, 10);
+        assert_eq!(page.await.unwrap().records.len(), 1);
+    });
+}
+
+#[test]
+fn a_letter_of_an_entry_that_has_changed_since_is_not_dropped() {
+    run(|mut world| async move {
+        let (persistence, server) = start(&mut world, &["a"]).await;
+        let mut client = world.client().await;
+        push(&world, &mut client, 1, &["a"]).await;
+        let id = letters(&server).await.remove(0).id;
+        persistence.hooks().fails.store(true, Ordering::SeqCst);
+        client.push(vec![world.put(9, 2, "m", "a", b"2")]).await;
+        client.acks(1).await;
+        let error = server.admin().drop_dead_letter(&id).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert_eq!(get(&server, "a").await, Some(cbor(b"2").to_vec()));
+    });
+}
+
+#[test]
+fn a_removal_that_the_database_refuses_stays_a_removal() {
+    run(|mut world| async move {
+        let (persistence, server) = start(&mut world, &[]).await;
+        let mut client = world.client().await;
+        let partition = push(&world, &mut client, 1, &["a"]).await;
+        persistence.hooks().refused.lock().unwrap().insert("a");
+        let mut remove = world.put(9, 2, "m", "a", b"");
+        remove.action = Action::Remove;
+        client.push(vec![remove]).await;
+        client.acks(1).await;
+        client.answer_pings(Duration::from_secs(3)).await;
+        assert_eq!(stored(&persistence, partition).await, ["a"]);
+        world.kill(server);
+        let server = world.start().await;
+        assert_eq!(get(&server, "a").await, None);
+        assert!(letters(&server).await[0].record.is_tombstone());
+    });
+}
+
+#[test]
+fn beyond_the_bound_nothing_more_is_put_aside_and_nothing_is_lost() {
+    run(|mut world| async move {
+        world.settings.dead_letters = 2;
+        let (persistence, server) = start(&mut world, &["a", "b", "c"]).await;
+        let mut client = world.client().await;
+        let partition = push(&world, &mut client, 1, &["a", "b", "c", "d"]).await;
+        assert_eq!(letters(&server).await, []);
+        assert_eq!(stored(&persistence, partition).await, ["d"]);
+        assert!(server.admin().lag().changes > 0);
+        world.kill(server);
+        let server = world.start().await;
+        for (key, value) in [("a", b"1"), ("b", b"2"), ("c", b"3"), ("d", b"4")] {
+            assert_eq!(get(&server, key).await, Some(cbor(value).to_vec()));
+        }
+        persistence.hooks().refused.lock().unwrap().remove("a");
+        client = world.client().await;
+        client.answer_pings(Duration::from_secs(60)).await;
+        assert_eq!(letters(&server).await.len(), 2);
+        assert_eq!(server.admin().lag().changes, 0);
+    });
+}
+
+#[test]
+fn a_crash_anywhere_between_refusal_and_state_loses_and_doubles_nothing() {
+    for succeeds in 1..=25 {
+        run(move |mut world| async move {
+            let (persistence, server) = start(&mut world, &["k3", "k4"]).await;
+            let mut client = world.client().await;
+            persistence
+                .hooks()
+                .succeeds
+                .store(succeeds, Ordering::SeqCst);
+            let ops = (1..=8).map(|n| world.put(9, n, "m", &format!("k{n}"), b"1"));
+            client.push(ops.collect()).await;
+            client.acks(8).await;
+            client.answer_pings(Duration::from_secs(3)).await;
+            world.kill(server);
+            persistence.hooks().fails.store(false, Ordering::SeqCst);
+            persistence.hooks().succeeds.store(0, Ordering::SeqCst);
+            let server = world.start().await;
+            let mut client = world.client().await;
+            client.answer_pings(Duration::from_secs(3)).await;
+            for n in 1..=8 {
+                let found = get(&server, &format!("k{n}")).await;
+                assert_eq!(found, Some(cbor(b"1").to_vec()), "k{n} after {succeeds}");
+            }
+            assert_eq!(letters(&server).await.len(), 2, "after {succeeds}");
+        });
+    }
+}
