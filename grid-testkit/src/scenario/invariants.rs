@@ -1,5 +1,6 @@
 //! What holds after every step of every run. One file each; adding one is a file and a line here.
 
+mod corrections;
 mod cursors;
 mod once;
 mod order;
@@ -32,5 +33,6 @@ pub(super) fn all() -> Vec<Make> {
         Arc::new(|| Box::new(windows::WindowKept::default())),
         Arc::new(|| Box::new(cursors::CursorsNeverSkip::default())),
         Arc::new(|| Box::new(owners::OneOwnerAcks::default())),
+        Arc::new(|| Box::new(corrections::FastClocksAreCorrected::default())),
     ]
 }
