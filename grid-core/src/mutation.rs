@@ -1,48 +1,57 @@
 //! Deliberate bugs, to see whether a tester finds them. Without the feature `mutations`, which
 //! nothing but a test of the tester turns on, none of this costs or does anything.
 //!
-//! To add one: a variant here, and [`planted`] at the place that it breaks.
+//! To add one: its name in the list here, and [`planted`] at the place that it breaks.
 
-/// A deliberate bug.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Mutation {
-    /// The server decides an op again that it decided before.
-    SkipDedup,
-    /// Versions of one instant are taken for equal.
-    IgnoreTieBreak,
-    /// The journal writes, and does not sync.
-    ForgetFsync,
-    /// Who catches up by cursor misses the first change.
-    OffByOneCursor,
-    /// The server's state changes though the journal has failed.
-    ApplyBeforeJournal,
-    /// A removal leaves nothing behind.
-    DropTombstone,
-    /// A server that is no longer the owner goes on.
-    AcceptStaleEpoch,
-    /// A client that is opened again forgets how late it already was.
-    ForgetHlcHighWater,
-    /// A removed entry stays in the server's Merkle tree.
-    StaleMerkleLeaf,
-    /// The server acknowledges what is on its way to the journal.
-    AckBeforeCommit,
+/// Names each deliberate bug once: in the type, and in the list.
+macro_rules! mutations {
+    (
+        { $($(#[$what:meta])* $name:ident,)* }
+        apart { $($(#[$that:meta])* $other:ident,)* }
+    ) => {
+        /// A deliberate bug.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum Mutation {
+            $($(#[$what])* $name,)*
+            $($(#[$that])* $other,)*
+        }
+
+        impl Mutation {
+            /// Those that any tester should find. What only one kind of check can see stands apart, and
+            /// a test of that check plants it.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+        }
+    };
 }
 
-impl Mutation {
-    /// All of them.
-    pub const ALL: [Self; 10] = [
-        Self::SkipDedup,
-        Self::IgnoreTieBreak,
-        Self::ForgetFsync,
-        Self::OffByOneCursor,
-        Self::ApplyBeforeJournal,
-        Self::DropTombstone,
-        Self::AcceptStaleEpoch,
-        Self::ForgetHlcHighWater,
-        Self::StaleMerkleLeaf,
-        Self::AckBeforeCommit,
-    ];
+mutations! {
+    {
+        /// The server decides an op again that it decided before.
+        SkipDedup,
+        /// Versions of one instant are taken for equal.
+        IgnoreTieBreak,
+        /// The journal writes, and does not sync.
+        ForgetFsync,
+        /// Who catches up by cursor misses the first change.
+        OffByOneCursor,
+        /// The server's state changes though the journal has failed.
+        ApplyBeforeJournal,
+        /// A removal leaves nothing behind.
+        DropTombstone,
+        /// A server that is no longer the owner goes on.
+        AcceptStaleEpoch,
+        /// A client that is opened again forgets how late it already was.
+        ForgetHlcHighWater,
+        /// A removed entry stays in the server's Merkle tree.
+        StaleMerkleLeaf,
+        /// The server acknowledges what is on its way to the journal.
+        AckBeforeCommit,
+    }
+    apart {
+        /// The server answers a read without what its database does not have yet.
+        StaleRead,
+    }
 }
 
 #[cfg(feature = "mutations")]

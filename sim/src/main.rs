@@ -101,7 +101,7 @@ fn planted(arguments: &Arguments, simulation: Simulation) -> Result<Simulation, 
     let Some(name) = &arguments.plant else {
         return Ok(simulation);
     };
-    let mut all = Mutation::ALL.into_iter();
+    let mut all = Mutation::ALL.iter().copied();
     let mutation = all.find(|mutation| format!("{mutation:?}") == *name);
     let mutation = mutation.ok_or_else(|| format!("there is no mutation `{name}`"))?;
     Ok(simulation.mutation(mutation))
@@ -171,7 +171,7 @@ fn look_for_mutations(trials: u64) -> Result<bool, String> {
         "mutation", "median runs", "plan left"
     );
     let mut found = 0;
-    for mutation in Mutation::ALL {
+    for &mutation in Mutation::ALL {
         let finding = mutations::look_for(mutation, trials);
         found += usize::from(finding.found());
         let runs = finding

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt, select_biased};
+use grid_core::mutation::{Mutation, planted};
 use grid_core::partition::MAX_EXPIRIES_PER_BATCH;
 use grid_core::protocol::{Repair, ViewId};
 use grid_core::traits::{Epoch, Journal, Runtime};
@@ -394,7 +395,12 @@ impl Worker {
             let partitions = self.context.shard.lock();
             let pages = work.partitions.iter().map(|id| {
                 let owned = partitions.get(id).ok_or_else(|| not_here(*id))?;
-                Ok(read(&owned.partition, &work.address, &work.target))
+                let mut page = read(&owned.partition, &work.address, &work.target);
+                if planted(Mutation::StaleRead) {
+                    let stored = owned.stored.sequence;
+                    page.records.retain(|record| record.sequence <= stored);
+                }
+                Ok(page)
             });
             pages.collect::<Result<Vec<_>>>()
         };
