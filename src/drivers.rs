@@ -7,6 +7,8 @@ pub static DRIVERS: &[&Driver] = &[
     &grid_core::codec::DRIVER,
     #[cfg(feature = "storage-memory")]
     &grid_storage_memory::DRIVER,
+    #[cfg(feature = "storage-mongodb")]
+    &grid_storage_mongodb::DRIVER,
     #[cfg(feature = "storage-postgres")]
     &grid_storage_postgres::DRIVER,
     #[cfg(feature = "storage-sqlite")]

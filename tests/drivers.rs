@@ -30,6 +30,12 @@ const BUILT_IN: &[(&str, DriverKind, &str, bool)] = &[
         cfg!(feature = "storage-sqlite"),
     ),
     (
+        "mongodb",
+        DriverKind::Persistence,
+        "storage-mongodb",
+        cfg!(feature = "storage-mongodb"),
+    ),
+    (
         "postgres",
         DriverKind::Persistence,
         "storage-postgres",
@@ -106,6 +112,7 @@ async fn urls_open_what_they_name() {
         let url = match *scheme {
             "sqlite" => sqlite.as_str(),
             // Nobody listens there: it opens all the same, and says so when it is used.
+            "mongodb" => "mongodb://127.0.0.1:1/grid?serverSelectionTimeoutMS=1",
             "postgres" => "postgres://grid@127.0.0.1:1/grid",
             "postgresql" => "postgresql://grid@127.0.0.1:1/grid",
             _ => "memory:",

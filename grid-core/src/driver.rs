@@ -154,6 +154,11 @@ const KNOWN: &[Known] = &[
         feature: "storage-sqlite",
     },
     Known {
+        scheme: "mongodb",
+        kind: DriverKind::Persistence,
+        feature: "storage-mongodb",
+    },
+    Known {
         scheme: "postgres",
         kind: DriverKind::Persistence,
         feature: "storage-postgres",

@@ -3,6 +3,7 @@
 mod core;
 mod journal;
 mod partition;
+mod persistence;
 mod sample;
 mod storage;
 
@@ -23,6 +24,8 @@ pub(crate) enum Suite {
     Journal,
     /// Durable writes into SQLite, beside the bare statement.
     Storage,
+    /// Batches into PostgreSQL, SQLite and MongoDB, beside the bare statements.
+    Persistence,
 }
 
 impl Suite {
@@ -36,6 +39,7 @@ impl Suite {
             Self::Partition => partition::measure(),
             Self::Journal => journal::measure(),
             Self::Storage => storage::measure(),
+            Self::Persistence => persistence::measure(),
         }
     }
 }

@@ -20,6 +20,7 @@ use super::start::Start;
 /// The backends that are built in.
 const DRIVERS: &[&Driver] = &[
     &grid_storage_memory::DRIVER,
+    &grid_storage_mongodb::DRIVER,
     &grid_storage_postgres::DRIVER,
     &grid_storage_sqlite::DRIVER,
     &grid_transport_websocket::DRIVER,
@@ -184,6 +185,7 @@ mod tests {
         for (kind, scheme) in [
             (grid_core::DriverKind::Persistence, "sqlite"),
             (grid_core::DriverKind::Persistence, "memory"),
+            (grid_core::DriverKind::Persistence, "mongodb"),
             (grid_core::DriverKind::Persistence, "postgres"),
             (grid_core::DriverKind::Persistence, "postgresql"),
             (grid_core::DriverKind::Transport, "ws"),

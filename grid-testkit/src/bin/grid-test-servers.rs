@@ -6,7 +6,7 @@
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
 
-use grid_testkit::servers::{POSTGRES_URL, PostgresServer};
+use grid_testkit::servers::{MONGODB_URL, MongoServer, POSTGRES_URL, PostgresServer};
 
 fn main() -> ExitCode {
     match serve() {
@@ -26,8 +26,16 @@ fn serve() -> io::Result<()> {
             (server.url(), Some(server))
         }
     };
+    let mongodb = match set(MONGODB_URL) {
+        Some(url) => (url, None),
+        None => {
+            let server = MongoServer::start()?;
+            (server.url(), Some(server))
+        }
+    };
     let mut out = io::stdout();
     writeln!(out, "{POSTGRES_URL}={}", postgres.0)?;
+    writeln!(out, "{MONGODB_URL}={}", mongodb.0)?;
     writeln!(out, "ready")?;
     out.flush()?;
     io::stdin().read_to_end(&mut Vec::new())?;

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 /// Whom servers run as when this process is root's, which most of them refuse to run as.
 const NOBODY: [&str; 4] = [
@@ -15,17 +16,12 @@ const NOBODY: [&str; 4] = [
     "--clear-groups",
 ];
 
+/// How long to wait before the next look at another process.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// A new empty folder whose owner is [`words`]'s user.
 pub(super) fn make(name: &str) -> io::Result<PathBuf> {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let process = std::process::id();
-    let folder = std::env::temp_dir().join(format!("grid-{name}-{process}-{number}"));
-    // Left by a process of the same number that ended with the machine.
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder)?;
-    }
-    std::fs::create_dir_all(&folder)?;
+    let folder = make_own(name)?;
     if is_root()? {
         run(
             &folder,
@@ -36,6 +32,20 @@ pub(super) fn make(name: &str) -> io::Result<PathBuf> {
             ],
         )?;
     }
+    Ok(folder)
+}
+
+/// A new empty folder whose owner is this process's user.
+pub(super) fn make_own(name: &str) -> io::Result<PathBuf> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let process = std::process::id();
+    let folder = std::env::temp_dir().join(format!("grid-{name}-{process}-{number}"));
+    // Left by a process of the same number that ended with the machine.
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    std::fs::create_dir_all(&folder)?;
     Ok(folder)
 }
 
@@ -94,4 +104,12 @@ pub(super) fn free_port() -> io::Result<u16> {
 fn is_root() -> io::Result<bool> {
     let id = Command::new("id").arg("-u").output()?;
     Ok(id.stdout.trim_ascii() == b"0")
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "another process cannot be awaited"
+)]
+pub(super) fn pause() {
+    std::thread::sleep(PAUSE);
 }

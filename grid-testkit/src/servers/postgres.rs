@@ -4,9 +4,8 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::time::Duration;
 
-use super::folder;
+use super::folder::{self, pause};
 use super::watchdog::Watchdog;
 
 /// The variable that names a server for the suites to use.
@@ -19,8 +18,6 @@ const DEBIAN: &str = "/usr/lib/postgresql";
 /// How often a start is tried: another process may take the port, and of one that was killed the
 /// children may still be there.
 const STARTS: u32 = 50;
-/// How long to wait before the next try, and between looks at a process that ends.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// A PostgreSQL server in a folder of its own, which lets everybody on this machine in as
 /// `postgres`. Stopped and removed when dropped, or when this process ends, however it ends.
@@ -231,12 +228,4 @@ pub fn postgres_url() -> String {
             })
             .url(),
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "another process cannot be awaited"
-)]
-fn pause() {
-    std::thread::sleep(PAUSE);
 }

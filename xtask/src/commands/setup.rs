@@ -16,6 +16,7 @@ impl Setup {
         println!("wasm toolchain: {wasm:?}");
         println!("node: {}", version_of(&tools::node()?)?);
         println!("PostgreSQL: {}", version_of(&tools::postgres()?)?);
+        println!("MongoDB's protocol: {}", tools::nx27017()?);
         println!("licences: {}", version_of(&tools::cargo_deny()?)?);
         println!("book: {}", version_of(&tools::mdbook()?)?);
         // Everything but the fuzzing itself works without it.

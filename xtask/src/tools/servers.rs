@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 use std::sync::{Mutex, PoisonError};
 
+use super::nx27017::nx27017;
 use super::postgres::postgres;
 use crate::failure::{Failure, Result};
 use crate::invocation::Invocation;
@@ -62,6 +63,7 @@ pub(crate) fn stop_servers() -> Result<()> {
 
 fn start(workspace: &Workspace) -> Result<Servers> {
     postgres()?;
+    nx27017()?;
     let run = workspace.cargo().args([
         "run",
         "--quiet",

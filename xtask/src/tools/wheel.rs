@@ -9,8 +9,16 @@ use crate::invocation::Invocation;
 /// Makes `folder` a virtual environment that holds exactly this package.
 ///
 /// # Errors
-/// When Python or the package cannot be had.
+/// As [`install_all`].
 pub(super) fn install(folder: &Path, package: &str, version: &str) -> Result<()> {
+    install_all(folder, &[(package, version)])
+}
+
+/// Makes `folder` a virtual environment that holds exactly these packages, in these versions.
+///
+/// # Errors
+/// When Python or a package cannot be had.
+pub(super) fn install_all(folder: &Path, packages: &[(&str, &str)]) -> Result<()> {
     let environment = || {
         Invocation::new("python3")
             .args(["-m", "venv", "--clear"])
@@ -23,6 +31,10 @@ pub(super) fn install(folder: &Path, package: &str, version: &str) -> Result<()>
     Invocation::new(folder.join("bin/python"))
         .args(["-m", "pip", "install", "--quiet"])
         .args(["--disable-pip-version-check", "--no-deps"])
-        .arg(format!("{package}=={version}"))
+        .args(
+            packages
+                .iter()
+                .map(|(name, version)| format!("{name}=={version}")),
+        )
         .run()
 }

@@ -1,0 +1,110 @@
+//! Batches into systems of record: through the trait, and the same rows by the same statements on a
+//! bare connection, in the same run and by turns, so that both meet the same disturbances.
+//!
+//! Each database is one file, with a [`Side`] for the bare connection.
+
+mod mongodb;
+mod postgres;
+mod sqlite;
+mod workload;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use grid_core::traits::{Persistence, Runtime};
+use grid_core::{Error, ErrorKind, PartitionId, Result};
+use grid_runtime_tokio::TokioRuntime;
+
+use self::workload::Batch;
+use super::median;
+use crate::figure::{Better, Figure};
+
+/// The part of the bare rate that is promised.
+const PROMISED: f64 = 0.8;
+/// Rows of one size that each side stores, at most.
+const ROWS: u32 = 40_000;
+/// Batches of one size that each side stores, at most.
+const BATCHES: u32 = 200;
+
+/// A bare connection that stores the rows of batches.
+#[async_trait]
+trait Side: Send {
+    async fn store(&mut self, batch: &Batch) -> Result<()>;
+}
+
+/// What a database calls its figures, by the rows in a batch.
+type Names = [(u32, &'static str); 4];
+
+/// Measures every case.
+pub(super) fn measure() -> Result<Vec<Figure>> {
+    let tokio = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(failed)?;
+    tokio.block_on(async {
+        let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::current()?);
+        let mut figures = postgres::measure(&runtime).await?;
+        figures.extend(sqlite::measure(&runtime).await?);
+        figures.extend(mongodb::measure(&runtime).await?);
+        Ok(figures)
+    })
+}
+
+/// The rates of `ours` for every size of batch, beside those of `bare`, which are their limits.
+async fn rates(
+    names: &Names,
+    runtime: &Arc<dyn Runtime>,
+    ours: &dyn Persistence,
+    bare: &mut dyn Side,
+) -> Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    for (index, (rows, case)) in (0_u16..).zip(names) {
+        let (mut bare_times, mut our_times) = (Vec::new(), Vec::new());
+        for number in 0..(ROWS / rows).min(BATCHES) {
+            // A partition for each size, so that all of them start with an empty one.
+            let batch = Batch::new(PartitionId(index), number, *rows)?;
+            let start = runtime.monotonic();
+            bare.store(&batch).await?;
+            let middle = runtime.monotonic();
+            ours.store(batch.partition, &batch.records, &batch.state)
+                .await?;
+            bare_times.push(middle - start);
+            our_times.push(runtime.monotonic() - middle);
+        }
+        let limit = rate(*rows, median(bare_times));
+        figures.push(Figure {
+            target: Some(PROMISED * limit),
+            limit: Some(limit),
+            ..rows_per_s(case, rate(*rows, median(our_times)))
+        });
+    }
+    Ok(figures)
+}
+
+fn rate(rows: u32, time: Duration) -> f64 {
+    f64::from(rows) / time.as_secs_f64()
+}
+
+fn rows_per_s(case: &'static str, value: f64) -> Figure {
+    Figure {
+        suite: "persistence",
+        case,
+        metric: "rows_per_s",
+        value,
+        unit: "/s",
+        better: Better::Higher,
+        target: None,
+        limit: None,
+    }
+}
+
+fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::new(
+        ErrorKind::Io,
+        "measure persistence",
+        "the bare side or its server failed",
+    )
+    .with_source(error)
+}

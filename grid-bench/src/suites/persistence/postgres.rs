@@ -1,0 +1,212 @@
+//! PostgreSQL: the statement of the backend (UNNEST), and beside it the other way to bring many
+//! rows in, COPY into a temporary table, for both of which the bare side has the columns ready.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use grid_core::Result;
+use grid_core::traits::{Persistence, Runtime};
+use grid_storage_postgres::{PostgresOptions, PostgresPersistence};
+use grid_testkit::servers::{POSTGRES_URL, PostgresServer};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+use super::workload::Batch;
+use super::{Names, Side, failed, rates};
+use crate::figure::Figure;
+
+const UNNEST: Names = [
+    (1, "postgres_1"),
+    (64, "postgres_64"),
+    (1_000, "postgres_1000"),
+    (5_000, "postgres_5000"),
+];
+const COPY: Names = [
+    (1, "postgres_copy_1"),
+    (64, "postgres_copy_64"),
+    (1_000, "postgres_copy_1000"),
+    (5_000, "postgres_copy_5000"),
+];
+
+/// What both ways end with, as in the backend.
+const CONFLICT: &str = "
+    ON CONFLICT (partition, namespace, map, key) DO UPDATE SET
+        history = excluded.history, sequence = excluded.sequence, hlc = excluded.hlc,
+        run = excluded.run, number = excluded.number, expires_at_ms = excluded.expires_at_ms,
+        value = excluded.value, value_cbor = excluded.value_cbor
+    WHERE excluded.history <> stands.history OR excluded.sequence >= stands.sequence";
+const STATE: &str = "
+    INSERT INTO states AS stands (partition, history, sequence, data) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (partition) DO UPDATE SET
+        history = excluded.history, sequence = excluded.sequence, data = excluded.data
+    WHERE excluded.history <> stands.history OR excluded.sequence >= stands.sequence";
+const COLUMNS: &str = "partition, namespace, map, key, history, sequence, hlc, run, number,
+    expires_at_ms, value, value_cbor";
+
+/// Measures the server that the variable names, or one that syncs every commit to the disk.
+pub(super) async fn measure(runtime: &Arc<dyn Runtime>) -> Result<Vec<Figure>> {
+    let (url, _server) = match std::env::var(POSTGRES_URL) {
+        Ok(url) if !url.is_empty() => (url, None),
+        _ => {
+            let server = PostgresServer::start(true).map_err(failed)?;
+            (server.url(), Some(server))
+        }
+    };
+    let mut figures = Vec::new();
+    for copy in [false, true] {
+        let ours = Schema::new(&url, "bench_ours", runtime).await?;
+        let bare = Schema::new(&url, "bench_bare", runtime).await?;
+        let mut side = Bare::new(&url, copy).await?;
+        let names = if copy { &COPY } else { &UNNEST };
+        figures.extend(rates(names, runtime, &ours.backend, &mut side).await?);
+        ours.remove(&url).await?;
+        bare.remove(&url).await?;
+    }
+    Ok(figures)
+}
+
+/// A schema with the backend's tables.
+struct Schema {
+    name: &'static str,
+    backend: PostgresPersistence,
+}
+
+impl Schema {
+    async fn new(url: &str, name: &'static str, runtime: &Arc<dyn Runtime>) -> Result<Self> {
+        let joint = if url.contains('?') { '&' } else { '?' };
+        let options = PostgresOptions::from_url(&format!("{url}{joint}schema={name}"))?;
+        let backend = PostgresPersistence::open(options, Arc::clone(runtime)).await?;
+        Ok(Self { name, backend })
+    }
+
+    async fn remove(self, url: &str) -> Result<()> {
+        self.backend.close().await?;
+        let mut connection = PgConnection::connect(url).await.map_err(failed)?;
+        let drop = AssertSqlSafe(format!("DROP SCHEMA {} CASCADE", self.name));
+        sqlx::raw_sql(drop)
+            .execute(&mut connection)
+            .await
+            .map_err(failed)?;
+        Ok(())
+    }
+}
+
+struct Bare {
+    connection: PgConnection,
+    copy: bool,
+}
+
+impl Bare {
+    async fn new(url: &str, copy: bool) -> Result<Self> {
+        let mut connection = PgConnection::connect(url).await.map_err(failed)?;
+        sqlx::raw_sql(
+            "SET search_path TO bench_bare;
+             CREATE TEMP TABLE staging (LIKE records) ON COMMIT DELETE ROWS",
+        )
+        .execute(&mut connection)
+        .await
+        .map_err(failed)?;
+        Ok(Self { connection, copy })
+    }
+
+    async fn unnest(&mut self, batch: &Batch) -> Result<(), sqlx::Error> {
+        let rows = batch.records.len();
+        let column = |field: fn(&grid_core::Record) -> u64| -> Vec<i64> {
+            let signed =
+                |row: &grid_core::traits::AddressedRecord| field(&row.record).cast_signed();
+            batch.records.iter().map(signed).collect()
+        };
+        let texts = |text: &'static str| vec![text; rows];
+        let keys: Vec<&str> = batch
+            .records
+            .iter()
+            .map(|row| row.record.key.as_str())
+            .collect();
+        let values: Vec<Option<&[u8]>> = batch
+            .records
+            .iter()
+            .map(|row| row.record.value.as_deref())
+            .collect();
+        let state = STATE.replace("$3", "$13").replace("$4", "$14");
+        let statement = format!(
+            "WITH state AS ({state})
+             INSERT INTO records AS stands ({COLUMNS})
+             SELECT $1, n, m, k, $2, s, h, r, o, e, v::jsonb, c
+             FROM unnest($3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
+                 $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::bytea[])
+                 AS new (n, m, k, s, h, r, o, e, v, c) {CONFLICT}"
+        );
+        sqlx::query(AssertSqlSafe(statement))
+            .bind(i32::from(batch.partition.0))
+            .bind(batch.state.history.0.cast_signed())
+            .bind(texts("default"))
+            .bind(texts("bench"))
+            .bind(keys)
+            .bind(column(|record| record.sequence.0))
+            .bind(column(|record| record.stamp.hlc.as_u64()))
+            .bind(column(|record| record.stamp.op.run.0))
+            .bind(column(|record| record.stamp.op.number))
+            .bind(vec![None::<i64>; rows])
+            .bind(vec![batch.json.as_str(); rows])
+            .bind(values)
+            .bind(batch.state.sequence.0.cast_signed())
+            .bind(&*batch.state.data)
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
+    }
+
+    async fn copy(&mut self, batch: &Batch) -> Result<(), sqlx::Error> {
+        let mut lines = String::new();
+        for row in &batch.records {
+            let record = &row.record;
+            // Writing to a string does not fail.
+            let _head = write!(
+                lines,
+                "{}\tdefault\tbench\t{}\t{}\t{}\t{}\t{}\t{}\t\\N\t{}\t\\\\x",
+                batch.partition.0,
+                record.key.as_str(),
+                batch.state.history.0,
+                record.sequence.0,
+                record.stamp.hlc.as_u64(),
+                record.stamp.op.run.0,
+                record.stamp.op.number,
+                batch.json,
+            );
+            for byte in record.value.as_deref().unwrap_or_default() {
+                let _digits = write!(lines, "{byte:02x}");
+            }
+            lines.push('\n');
+        }
+        let mut transaction = self.connection.begin().await?;
+        let mut staging = transaction.copy_in_raw("COPY staging FROM STDIN").await?;
+        staging.send(lines.into_bytes()).await?;
+        staging.finish().await?;
+        let merge = format!(
+            "INSERT INTO records AS stands ({COLUMNS}) SELECT {COLUMNS} FROM staging {CONFLICT}"
+        );
+        sqlx::query(AssertSqlSafe(merge))
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query(STATE)
+            .bind(i32::from(batch.partition.0))
+            .bind(batch.state.history.0.cast_signed())
+            .bind(batch.state.sequence.0.cast_signed())
+            .bind(&*batch.state.data)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await
+    }
+}
+
+#[async_trait]
+impl Side for Bare {
+    async fn store(&mut self, batch: &Batch) -> Result<()> {
+        let stored = if self.copy {
+            self.copy(batch).await
+        } else {
+            self.unnest(batch).await
+        };
+        stored.map_err(failed)
+    }
+}
