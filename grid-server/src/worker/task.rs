@@ -397,7 +397,7 @@ impl Worker {
                 let owned = partitions.get(id).ok_or_else(|| not_here(*id))?;
                 let mut page = read(&owned.partition, &work.address, &work.target);
                 if planted(Mutation::StaleRead) {
-                    let stored = owned.stored.sequence;
+                    let stored = owned.backing.sequence();
                     page.records.retain(|record| record.sequence <= stored);
                 }
                 Ok(page)
