@@ -20,9 +20,14 @@ impl Setup {
         println!("licences: {}", version_of(&tools::cargo_deny()?)?);
         println!("book: {}", version_of(&tools::mdbook()?)?);
         // Everything but the fuzzing itself works without it.
-        match tools::CargoFuzz::ensure(&workspace) {
-            Ok(_) => println!("fuzzing: ready"),
-            Err(missing) => println!("fuzzing: {missing}"),
+        for (what, fuzzer) in [
+            ("in a test run", tools::CargoFuzz::ensure_fixed(&workspace)),
+            ("at random", tools::CargoFuzz::ensure(&workspace)),
+        ] {
+            match fuzzer {
+                Ok(_) => println!("fuzzing {what}: ready"),
+                Err(missing) => println!("fuzzing {what}: {missing}"),
+            }
         }
         println!("data: {}", tools::airports()?.display());
         println!("tools are kept in {}", cache_dir()?.display());

@@ -3,6 +3,7 @@
 mod demo;
 mod features;
 mod format;
+mod fuzz;
 mod licences;
 mod lint;
 mod tests;
@@ -32,6 +33,7 @@ pub(crate) const STEPS: &[Step] = &[
     lint::STEP,
     licences::STEP,
     tests::STEP,
+    fuzz::STEP,
     demo::STEP,
     features::STEP,
     reference::STEP,
