@@ -26,6 +26,9 @@ const PROMISED: f64 = 0.8;
 const ROWS: u32 = 40_000;
 /// Batches of one size that each side stores, at most.
 const BATCHES: u32 = 200;
+/// How long one size is measured, beyond the first batches.
+const PATIENCE: Duration = Duration::from_secs(5);
+const FIRST_BATCHES: u32 = 3;
 
 /// A bare connection that stores the rows of batches.
 #[async_trait]
@@ -62,7 +65,11 @@ async fn rates(
     let mut figures = Vec::new();
     for (index, (rows, case)) in (0_u16..).zip(names) {
         let (mut bare_times, mut our_times) = (Vec::new(), Vec::new());
+        let begun = runtime.monotonic();
         for number in 0..(ROWS / rows).min(BATCHES) {
+            if number >= FIRST_BATCHES && runtime.monotonic() - begun > PATIENCE {
+                break;
+            }
             // A partition for each size, so that all of them start with an empty one.
             let batch = Batch::new(PartitionId(index), number, *rows)?;
             let start = runtime.monotonic();
