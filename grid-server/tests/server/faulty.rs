@@ -122,11 +122,6 @@ impl PersistenceFaults {
         faulty(Arc::new(self.memory.copy()))
     }
 
-    /// Another way to the same database, with faults of its own.
-    pub(crate) fn another_way(&self) -> Arc<FaultyPersistence> {
-        faulty(self.memory.clone())
-    }
-
     fn check(&self, records: &[AddressedRecord]) -> Result<()> {
         let refused = self.refused.lock().unwrap();
         let is_refused = |each: &&AddressedRecord| refused.contains(each.record.key.as_str());

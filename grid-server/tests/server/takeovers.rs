@@ -1,10 +1,13 @@
 //! What else happens while a partition goes from one server to another.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use grid_core::traits::{Append, Journal, Persistence, Position, RecordCursor, RecordPage};
+use grid_core::traits::{
+    AddressedRecord, Append, Journal, Persistence, Position, RecordCursor, RecordPage, StateRecord,
+};
 use grid_core::{ErrorKind, Key, PartitionId, Result};
 use grid_server::{LocalOwnership, Server};
 use grid_testkit::hooks::{HookedJournal, HookedPersistence, JournalHooks, PersistenceHooks};
@@ -53,22 +56,47 @@ fn two_servers_that_start_at_once_on_an_empty_journal_make_one_data_set() {
     });
 }
 
+/// Records are stored late: not while somebody holds the gate.
+#[derive(Debug, Default)]
+struct LateRecords {
+    gate: tokio::sync::Mutex<()>,
+    stored: AtomicUsize,
+}
+
+#[async_trait]
+impl PersistenceHooks for LateRecords {
+    async fn store(
+        &self,
+        inner: &dyn Persistence,
+        partition: PartitionId,
+        records: &[AddressedRecord],
+        state: &StateRecord,
+    ) -> Result<()> {
+        if !records.is_empty() {
+            let _open = self.gate.lock().await;
+            self.stored.fetch_add(records.len(), Ordering::SeqCst);
+        }
+        inner.store(partition, records, state).await
+    }
+}
+
 #[test]
 fn what_a_former_owner_stores_late_replaces_nothing_of_its_successor() {
     run(|mut world| async move {
-        let persistence = faulty_persistence();
-        world.persistence = persistence.clone();
+        world.persistence = faulty_persistence();
+        let late = HookedPersistence::new(world.persistence.clone(), LateRecords::default());
+        let late = Arc::new(late);
         let owners = LocalOwnership::new();
         let builder = world.builder().ownership(Arc::new(owners.clone()));
-        let first = builder.node("first").start().await.unwrap();
-        // The others reach the same database by ways of their own.
-        world.persistence = persistence.hooks().another_way();
+        let builder = builder.persistence(late.clone()).node("first");
+        let first = builder.start().await.unwrap();
         let builder = world.builder().ownership(Arc::new(owners.clone()));
         let second = builder.node("second").start().await.unwrap();
-        let held = persistence.hooks().gate.lock().await;
+        let flushed = Duration::from_millis(2 * world.settings.flush_interval_ms);
+        let late = late.hooks();
+        let held = late.gate.lock().await;
         let (map, key) = (address("m"), Key::new("k").unwrap());
         let put = first.handle().put(&map, &key, cbor(b"1")).await.unwrap();
-        let flushed = Duration::from_millis(2 * world.settings.flush_interval_ms);
         world.sleep(flushed).await;
         give_to(&owners, put.partition, "second").await;
         world.sleep(flushed).await;
@@ -76,6 +104,7 @@ fn what_a_former_owner_stores_late_replaces_nothing_of_its_successor() {
         assert_eq!(extent.truncated, extent.tail, "its successor has stored");
         drop(held);
         world.sleep(flushed).await;
+        assert_eq!(late.stored.load(Ordering::SeqCst), 1);
         second.shutdown().await.unwrap();
         give_all_to(&owners, "third").await;
         let builder = world.builder().ownership(Arc::new(owners.clone()));
