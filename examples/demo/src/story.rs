@@ -180,7 +180,8 @@ impl Story {
             "\nWhat to try next:\n\
              \x20 cargo run -p grid-server                        a server on ws://127.0.0.1:7171\n\
              \x20 cargo run -p grid-cli -- put todos t1 '\"milk\"'  write, with or without it\n\
-             \x20 cargo run -p grid-cli -- watch todos            follow a map from another terminal\n\
+             \x20 cargo run -p grid-cli -- --store sqlite://second.db watch todos\n\
+             \x20                                                 a second device, in another terminal\n\
              \x20 cargo xtask book                                read the guide\n"
         );
         Ok(())
