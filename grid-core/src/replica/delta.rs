@@ -69,6 +69,16 @@ impl Replica {
                 }
             }
             DeltaMode::Snapshot => {
+                let asked =
+                    map.view.unanswered.contains(&partition) || map.view.is_repairing(partition);
+                // A frame that comes twice: the cursor has gone on since.
+                if !asked && delta.to < known {
+                    return Err(protocol("a snapshot is older than what came after it")
+                        .with("map", name)
+                        .with("partition", partition)
+                        .with("snapshot", delta.to)
+                        .with("cursor", known));
+                }
                 unseen = map.confirmed.keys_in(partition).cloned().collect();
             }
             DeltaMode::Repair => {
