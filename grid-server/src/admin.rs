@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use grid_core::op::Action;
 use grid_core::traits::{Persistence, RecordCursor, Runtime};
-use grid_core::{Error, ErrorKind, History, PartitionId, Record, Result};
+use grid_core::{Error, ErrorKind, History, PartitionId, Record, Result, Stamp};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::builder::Parts;
@@ -125,9 +125,17 @@ impl Admin {
             },
             _ => Action::Remove,
         };
-        let version = Some(letter.record.stamp);
+        let is_removed = letter.record.is_tombstone();
+        let version = if is_removed {
+            Stamp::ZERO
+        } else {
+            letter.record.stamp
+        };
         let key = &letter.record.key;
-        let written = self.0.handle.write(&letter.address, key, action, version);
+        let written = self
+            .0
+            .handle
+            .write(&letter.address, key, action, Some(version));
         written.await.map(|_| ())
     }
 

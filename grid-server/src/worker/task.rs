@@ -116,11 +116,12 @@ impl Worker {
             let event = select_biased! {
                 () = over => return,
                 () = due => Event::Due,
+                // Before the mailbox, which busy clients never let run empty.
+                () = Box::pin(self.context.stored.notified()).fuse() => Event::Stored,
                 message = self.mailbox.recv().fuse() => match message {
                     Some(message) => Event::Message(message),
                     None => return,
                 },
-                () = Box::pin(self.context.stored.notified()).fuse() => Event::Stored,
                 () = Box::pin(others_ran).fuse() => Event::OthersRan,
             };
             match event {

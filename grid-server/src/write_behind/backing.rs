@@ -23,6 +23,9 @@ pub(crate) struct Backing {
     waiting_bytes: u64,
     /// When the first of them was written, by the monotonic clock.
     waiting_since: Option<Duration>,
+    /// A state record of this sequence was on its way when the database gave no answer. It may still
+    /// be stored, in place of a later one of the same sequence.
+    in_doubt: Option<Sequence>,
     /// Whether somebody waits for it to be stored.
     urgent: bool,
     /// Versions that the database refused for good.
@@ -62,6 +65,7 @@ impl Backing {
             collected: Sequence::ZERO,
             waiting_bytes: 0,
             waiting_since: None,
+            in_doubt: None,
             urgent: false,
             buried,
         }
@@ -111,18 +115,28 @@ impl Backing {
         self.urgent
     }
 
-    /// A batch was stored.
-    pub(super) fn stored(&mut self, mark: Mark) {
+    /// A state record of `sequence` may still be stored.
+    pub(super) fn in_doubt(&mut self, sequence: Sequence) {
+        self.in_doubt = self.in_doubt.max(Some(sequence));
+    }
+
+    /// A batch was stored; returns whether the journal may forget what came before it.
+    pub(super) fn stored(&mut self, mark: Mark) -> bool {
         self.through = mark.through;
         self.collected = mark.collect.unwrap_or(self.collected);
         let Some(level) = mark.level else {
-            return;
+            return false;
         };
+        let is_certain = self.in_doubt < Some(level.state.sequence);
+        if is_certain {
+            self.in_doubt = None;
+        }
         self.state = level.state;
         self.position = level.position;
         self.waiting_bytes -= level.bytes.min(self.waiting_bytes);
         self.waiting_since = (self.waiting_bytes > 0).then_some(level.at);
         // Somebody may wait for what came since.
         self.urgent &= self.waiting_bytes > 0;
+        is_certain
     }
 }

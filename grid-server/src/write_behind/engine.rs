@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::stream::{FuturesUnordered, StreamExt};
 use futures::{FutureExt, select_biased};
 use grid_core::partition::Budget;
-use grid_core::traits::{Journal, Persistence, RecordCursor, Runtime};
+use grid_core::traits::{Epoch, Journal, Persistence, RecordCursor, Runtime};
 use grid_core::{Error, ErrorKind, History, PartitionId, Result};
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -18,7 +18,7 @@ use super::isolate::{Poison, is_poison, isolate};
 use crate::config::Settings;
 use crate::identity::Identity;
 use crate::lifecycle::{Lifecycle, Phase};
-use crate::partition_service::{Owned, Shard};
+use crate::partition_service::{Owned, Shard, fenced};
 
 /// Partitions whose batches are under way at once; of one partition it is one batch at most.
 const BATCHES_AT_ONCE: usize = 4;
@@ -73,8 +73,8 @@ struct Round {
     stored: bool,
     /// Whether a partition has more to store.
     more: bool,
-    /// Why the database takes nothing now.
-    outage: Option<Error>,
+    /// Why the database takes nothing now, and the partition that was tried.
+    outage: Option<(PartitionId, Error)>,
 }
 
 /// Why the engine wakes.
@@ -94,6 +94,7 @@ impl Engine {
         let mut next_sweep = self.runtime.monotonic() + self.interval();
         let mut wait = self.interval();
         let mut may_wake = true;
+        let mut begin_after = None;
         loop {
             match self.next(wait, may_wake).await {
                 Event::Drained => break,
@@ -105,16 +106,17 @@ impl Engine {
                 Event::Due => {}
             }
             let sweeps = self.runtime.monotonic() >= next_sweep;
-            let round = self.round(&mut delays, sweeps).await;
+            let round = self.round(&mut delays, begin_after, sweeps).await;
             let now = self.runtime.monotonic();
             if sweeps && !round.more {
                 next_sweep = now + self.interval();
             }
             // After a failure nothing wakes it early: the database needs the time.
             may_wake = round.outage.is_none();
-            wait = if let Some(error) = round.outage {
+            wait = if let Some((partition, error)) = round.outage {
+                begin_after = Some(partition);
                 let wait = outages.failed(self.runtime.random());
-                tracing::warn!(%error, ?wait, "the database takes no changes; trying again");
+                tracing::warn!(%partition, %error, ?wait, "the database takes no changes; trying again");
                 next_sweep = now;
                 wait.max(self.interval())
             } else if round.more {
@@ -161,8 +163,8 @@ impl Engine {
         while failures < LAST_TRIES {
             // Each try is for every partition, however often it failed before.
             let mut delays = BTreeMap::new();
-            let round = self.round(&mut delays, true).await;
-            if let Some(error) = round.outage {
+            let round = self.round(&mut delays, None, true).await;
+            if let Some((_, error)) = round.outage {
                 tracing::warn!(%error, "the last changes are not stored yet");
                 failures += 1;
             } else if !delays.is_empty() {
@@ -177,7 +179,12 @@ impl Engine {
     /// Stores one batch of every partition that has something to store (of those that have much, or
     /// that somebody waits for, unless `sweeps`), until the database turns out to be away. The
     /// failure of one partition does not keep others back.
-    async fn round(&self, delays: &mut BTreeMap<PartitionId, Delay>, sweeps: bool) -> Round {
+    async fn round(
+        &self,
+        delays: &mut BTreeMap<PartitionId, Delay>,
+        begin_after: Option<PartitionId>,
+        sweeps: bool,
+    ) -> Round {
         let now = self.runtime.monotonic();
         let partitions: Vec<PartitionId> = {
             let partitions = self.shard.lock();
@@ -187,7 +194,10 @@ impl Engine {
             wanted.map(|(id, _)| *id).collect()
         };
         let is_due = |id: &PartitionId| delays.get(id).is_none_or(|delay| delay.until <= now);
-        let due: Vec<PartitionId> = partitions.into_iter().filter(is_due).collect();
+        let mut due: Vec<PartitionId> = partitions.into_iter().filter(is_due).collect();
+        // After an outage others are the first to try: it may have been of one partition alone.
+        let first = due.partition_point(|id| Some(*id) <= begin_after);
+        due.rotate_left(first);
         let mut waiting = due
             .into_iter()
             .filter_map(|id| Some((id, self.batch(id, now)?)));
@@ -210,11 +220,11 @@ impl Engine {
                     round.stored = true;
                     round.more |= matches!(progress, Progress::More);
                 }
-                Err(error) if error.is_retryable() => round.outage = Some(error),
+                Err(error) if error.is_retryable() => round.outage = Some((partition, error)),
                 Err(error) => {
                     let delay = delays.entry(partition).or_default();
                     let wait = delay.backoff.failed(self.runtime.random());
-                    delay.until = now + wait;
+                    delay.until = self.runtime.monotonic() + wait;
                     tracing::error!(%partition, %error, ?wait, "a partition cannot be stored; trying again");
                 }
             }
@@ -259,18 +269,22 @@ impl Engine {
         {
             Ok(()) => Vec::new(),
             Err(error) if is_poison(&error) && !batch.records.is_empty() => {
-                self.store_without_poison(partition, &batch).await?
+                let stored = self.store_without_poison(partition, &batch).await;
+                stored.inspect_err(|_| self.in_doubt(partition, &batch))?
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                self.in_doubt(partition, &batch);
+                return Err(error);
+            }
         };
         self.unbury(partition, &batch, &poison).await?;
         if let Some(horizon) = batch.mark.collect {
             self.persistence.collect(partition, horizon).await?;
         }
         let level = batch.mark.level.as_ref().map(|level| level.position);
-        self.stored(partition, batch, &poison);
+        let may_forget = self.stored(partition, batch);
         match level {
-            Some(position) if self.stores_for_good() => {
+            Some(position) if may_forget && self.stores_for_good() => {
                 self.journal.truncate(partition, position).await?;
                 Ok(Progress::Level)
             }
@@ -287,7 +301,7 @@ impl Engine {
         batch: &Batch,
     ) -> Result<Vec<Poison>> {
         let poison = isolate(&*self.persistence, partition, &batch.records, &batch.before).await?;
-        self.check_room(partition, poison.len())?;
+        self.expect_letters(partition, batch.epoch, &poison)?;
         let now_ms = self.runtime.now_ms();
         self.letters().bury(partition, &poison, now_ms).await?;
         for Poison { record, error } in &poison {
@@ -306,13 +320,30 @@ impl Engine {
         Ok(poison)
     }
 
+    /// Takes note of letters before they are written: whatever becomes of the calls until the state
+    /// is stored, a later version of the entry settles its letter.
+    ///
     /// # Errors
-    /// `Conflict` when the partition would have more letters than it may.
-    fn check_room(&self, partition: PartitionId, more: usize) -> Result<()> {
-        let partitions = self.shard.lock();
-        let owned = partitions.get(&partition);
-        let letters = owned.map_or(0, |owned| owned.backing.buried.len()) + more;
+    /// `Conflict` when the partition would have more letters than it may, `Unavailable` when it has
+    /// another owner by now.
+    fn expect_letters(
+        &self,
+        partition: PartitionId,
+        epoch: Epoch,
+        poison: &[Poison],
+    ) -> Result<()> {
+        let mut partitions = self.shard.lock();
+        let owned = partitions.get_mut(&partition);
+        let owned = owned.filter(|owned| owned.epoch == epoch);
+        let buried = &mut owned.ok_or_else(|| fenced(partition))?.backing.buried;
+        let coming = poison
+            .iter()
+            .map(|Poison { record, .. }| (RecordCursor::of(record), record.record.sequence));
+        let coming: Buried = coming.collect();
+        let new = coming.keys().filter(|cursor| !buried.contains_key(cursor));
+        let letters = buried.len() + new.count();
         if letters <= self.settings.dead_letters {
+            buried.extend(coming);
             return Ok(());
         }
         let message = "the database refuses so many versions that no more are put aside; retry or \
@@ -320,11 +351,12 @@ impl Engine {
         Err(Error::new(ErrorKind::Conflict, "store records", message).with("letters", letters))
     }
 
-    /// Lets go of letters of entries whose later version was stored.
+    /// Lets go of letters of which the same or a later version was stored.
     async fn unbury(&self, partition: PartitionId, batch: &Batch, poison: &[Poison]) -> Result<()> {
         let settled = {
-            let mut partitions = self.shard.lock();
-            let Some(owned) = partitions.get_mut(&partition) else {
+            let partitions = self.shard.lock();
+            let owned = partitions.get(&partition);
+            let Some(owned) = owned.filter(|owned| owned.epoch == batch.epoch) else {
                 return Ok(());
             };
             let buried = &owned.backing.buried;
@@ -332,8 +364,11 @@ impl Engine {
                 return Ok(());
             }
             let mut settled = Buried::new();
-            for cursor in batch.records.iter().map(RecordCursor::of) {
-                if let Some(sequence) = buried.get(&cursor) {
+            for stored in &batch.records {
+                let cursor = RecordCursor::of(stored);
+                if let Some(sequence) = buried.get(&cursor)
+                    && *sequence <= stored.record.sequence
+                {
                     settled.insert(cursor, *sequence);
                 }
             }
@@ -343,24 +378,34 @@ impl Engine {
             settled
         };
         self.letters().remove(partition, &settled).await?;
-        if let Some(owned) = self.shard.lock().get_mut(&partition) {
-            for cursor in settled.keys() {
-                owned.backing.buried.remove(cursor);
-            }
-        }
+        self.forget_letters(partition, &settled);
         Ok(())
     }
 
-    fn stored(&self, partition: PartitionId, batch: Batch, poison: &[Poison]) {
-        if let Some(owned) = self.shard.lock().get_mut(&partition)
-            && owned.epoch == batch.epoch
+    fn forget_letters(&self, partition: PartitionId, settled: &Buried) {
+        if let Some(owned) = self.shard.lock().get_mut(&partition) {
+            let buried = &mut owned.backing.buried;
+            buried.retain(|cursor, sequence| settled.get(cursor) != Some(sequence));
+        }
+    }
+
+    /// Takes note of what was stored; returns whether the journal may forget what came before it.
+    fn stored(&self, partition: PartitionId, batch: Batch) -> bool {
+        let mut partitions = self.shard.lock();
+        let owned = partitions.get_mut(&partition);
+        let Some(owned) = owned.filter(|owned| owned.epoch == batch.epoch) else {
+            return false;
+        };
+        self.stored.notify_one();
+        owned.backing.stored(batch.mark)
+    }
+
+    /// Takes note of a state record that may still be stored, at any later time.
+    fn in_doubt(&self, partition: PartitionId, batch: &Batch) {
+        if let Some(level) = &batch.mark.level
+            && let Some(owned) = self.shard.lock().get_mut(&partition)
         {
-            let buried = poison
-                .iter()
-                .map(|Poison { record, .. }| (RecordCursor::of(record), record.record.sequence));
-            owned.backing.buried.extend(buried);
-            owned.backing.stored(batch.mark);
-            self.stored.notify_one();
+            owned.backing.in_doubt(level.state.sequence);
         }
     }
 
@@ -371,20 +416,19 @@ impl Engine {
         let before = {
             let partitions = self.shard.lock();
             let backing = partitions.get(&partition).map(|owned| &owned.backing);
-            let buried = backing.filter(|backing| backing.buried.contains_key(&cursor));
+            let version = Some(&letter.record.sequence);
+            let buried = backing.filter(|backing| backing.buried.get(&cursor) == version);
             buried.map(|backing| backing.state().clone())
         };
         let before = before.ok_or_else(|| {
-            let message = "there is no such letter any more: a later version was stored";
+            let message = "the letter does not hold this version any more: look again";
             Error::new(ErrorKind::NotFound, "retry dead letter", message).with("id", &letter.id)
         })?;
         let record = [letter.addressed()];
         self.persistence.store(partition, &record, &before).await?;
         let settled = Buried::from([(cursor.clone(), letter.record.sequence)]);
         self.letters().remove(partition, &settled).await?;
-        if let Some(owned) = self.shard.lock().get_mut(&partition) {
-            owned.backing.buried.remove(&cursor);
-        }
+        self.forget_letters(partition, &settled);
         Ok(())
     }
 }

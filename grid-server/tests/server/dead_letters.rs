@@ -226,6 +226,51 @@ fn a_removal_that_the_database_refuses_stays_a_removal() {
 }
 
 #[test]
+fn a_dropped_letter_of_a_removal_brings_the_entry_back() {
+    run(|mut world| async move {
+        let (persistence, server) = start(&mut world, &[]).await;
+        let mut client = world.client().await;
+        push(&world, &mut client, 1, &["a"]).await;
+        persistence.hooks().refused.lock().unwrap().insert("a");
+        let mut remove = world.put(9, 2, "m", "a", b"");
+        remove.action = Action::Remove;
+        client.push(vec![remove]).await;
+        client.acks(1).await;
+        client.answer_pings(Duration::from_secs(3)).await;
+        let id = letters(&server).await.remove(0).id;
+        persistence.hooks().refused.lock().unwrap().clear();
+        server.admin().drop_dead_letter(&id).await.unwrap();
+        assert_eq!(get(&server, "a").await, Some(cbor(b"1").to_vec()));
+        client.answer_pings(Duration::from_secs(3)).await;
+        assert_eq!(letters(&server).await, []);
+    });
+}
+
+#[test]
+fn what_changes_between_a_letter_and_its_state_settles_the_letter() {
+    run(|mut world| async move {
+        let (persistence, server) = start(&mut world, &["a"]).await;
+        let mut client = world.client().await;
+        // The batch, its one record alone, the letter; then the state fails.
+        persistence.hooks().succeeds.store(4, Ordering::SeqCst);
+        client.push(vec![world.put(9, 1, "m", "a", b"1")]).await;
+        client.acks(1).await;
+        client.answer_pings(Duration::from_secs(3)).await;
+        assert_eq!(letters(&server).await.len(), 1, "the letter was written");
+        assert!(server.admin().lag().changes > 0, "the state was not");
+        let mut remove = world.put(9, 2, "m", "a", b"");
+        remove.action = Action::Remove;
+        client.push(vec![remove]).await;
+        client.acks(1).await;
+        persistence.hooks().refused.lock().unwrap().clear();
+        persistence.hooks().fails.store(false, Ordering::SeqCst);
+        client.answer_pings(Duration::from_secs(60)).await;
+        assert_eq!(server.admin().lag().changes, 0);
+        assert_eq!(letters(&server).await, []);
+    });
+}
+
+#[test]
 fn beyond_the_bound_nothing_more_is_put_aside_and_nothing_is_lost() {
     run(|mut world| async move {
         world.settings.dead_letters = 2;

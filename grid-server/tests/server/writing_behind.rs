@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use grid_core::op::Action;
 use grid_core::protocol::{Message, Selector, Verdict};
+use grid_core::traits::Persistence;
 use grid_core::{Key, PartitionId, RunId};
 
 use super::catching_up::Held;
@@ -275,5 +276,36 @@ fn what_was_removed_while_the_database_failed_stays_removed() {
         server.shutdown().await.unwrap();
         let server = world.start().await;
         assert_eq!(everything(&world, &server).await, []);
+    });
+}
+
+#[test]
+fn the_journal_keeps_what_a_state_that_is_stored_late_would_need() {
+    run(|mut world| async move {
+        let persistence = with_persistence(&mut world);
+        let _server = world.start().await;
+        let mut client = world.client().await;
+        // No answer comes to the first state record of this sequence: it may be stored later.
+        persistence.hooks().succeeds.store(1, Ordering::SeqCst);
+        client.push(vec![world.put(9, 1, "m", "k", b"1")]).await;
+        let partition = client.acks(1).await[0].partition;
+        client.answer_pings(Duration::from_secs(1)).await;
+        // What takes no sequence moves the journal on: a write that loses.
+        let mut late = world.put(9, 2, "m", "k", b"late");
+        late.hlc = grid_core::Hlc::new(1, 0);
+        client.push(vec![late]).await;
+        client.acks(1).await;
+        persistence.hooks().fails.store(false, Ordering::SeqCst);
+        client.answer_pings(Duration::from_secs(60)).await;
+        let stored = persistence.load_state(partition).await.unwrap().unwrap();
+        let extent = world.journal.extent(partition).await.unwrap();
+        assert_eq!(stored.sequence.0, 1);
+        assert_eq!((extent.truncated.0, extent.tail.0), (0, 2));
+        // A state of a later sequence is never replaced by it.
+        client.push(vec![world.put(9, 3, "m", "k", b"3")]).await;
+        client.acks(1).await;
+        client.answer_pings(Duration::from_secs(3)).await;
+        let extent = world.journal.extent(partition).await.unwrap();
+        assert_eq!((extent.truncated.0, extent.tail.0), (3, 3));
     });
 }

@@ -127,7 +127,10 @@ impl Fields {
             Action::Put { value, ttl_ms } => (Value::Bytes(value.to_vec()), *ttl_ms),
             Action::Remove => (Value::Null, None),
         };
-        self.tuple([
+        // Who writes later fields writes this one too.
+        let writes_level = op.ack.is_some() || self == Self::More;
+        let level = option(op.ack, |level| number(level as u8));
+        let fields = [
             number(op.id.number - before.map_or(0, |op| op.id.number)),
             distance(before.map_or(0, |op| op.hlc.as_u64()), op.hlc.as_u64()),
             number(map as u64),
@@ -137,7 +140,8 @@ impl Fields {
             number(op.schema),
             option(ttl_ms, number),
             option(op.if_version.as_ref(), |stamp| self.stamp(stamp)),
-        ])
+        ];
+        self.tuple(fields.into_iter().chain(writes_level.then_some(level)))
     }
 
     /// The names of the maps, each once in the order of its first op, and the ops.
