@@ -21,6 +21,9 @@ macro_rules! mutations {
             /// Those that any tester should find. What only one kind of check can see stands apart, and
             /// a test of that check plants it.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// Those that stand apart.
+            pub const APART: &'static [Self] = &[$(Self::$other,)*];
         }
     };
 }

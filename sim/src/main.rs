@@ -24,10 +24,10 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 #[command(name = "cargo xtask sim")]
 struct Arguments {
     /// How many runs, over all scenarios.
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..), conflicts_with_all = ["single", "mutations"])]
     runs: u64,
     /// The first seed.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, conflicts_with_all = ["single", "mutations"])]
     first: u64,
     /// Only this scenario.
     #[arg(long)]
@@ -51,13 +51,13 @@ struct Arguments {
     #[arg(long, value_name = "MUTATION")]
     plant: Option<String>,
     /// How often each bug is looked for, from other seeds.
-    #[arg(long, default_value_t = mutations::TRIALS, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, requires = "mutations", default_value_t = mutations::TRIALS, value_parser = clap::value_parser!(u64).range(1..))]
     trials: u64,
     /// How many runs a failure may be made small with.
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, conflicts_with_all = ["single", "mutations"])]
     shrink_runs: usize,
     /// Threads; 0 takes all cores.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, conflicts_with_all = ["single", "mutations"])]
     threads: usize,
 }
 
@@ -101,7 +101,7 @@ fn planted(arguments: &Arguments, simulation: Simulation) -> Result<Simulation, 
     let Some(name) = &arguments.plant else {
         return Ok(simulation);
     };
-    let mut all = Mutation::ALL.iter().copied();
+    let mut all = Mutation::ALL.iter().chain(Mutation::APART).copied();
     let mutation = all.find(|mutation| format!("{mutation:?}") == *name);
     let mutation = mutation.ok_or_else(|| format!("there is no mutation `{name}`"))?;
     Ok(simulation.mutation(mutation))
@@ -114,7 +114,7 @@ fn replay(
     plan: &Plan,
 ) -> Result<bool, String> {
     let outcome = simulation.record(seed, plan);
-    show(simulation, &outcome);
+    show(arguments, simulation, &outcome);
     if let Some(file) = &arguments.html {
         let written = std::fs::write(file, scenario::render_diagram(&outcome));
         written.map_err(|error| format!("cannot write {}: {error}", file.display()))?;
@@ -143,7 +143,7 @@ fn sweep(arguments: &Arguments, chosen: &[Simulation]) -> Result<bool, String> {
                 "seed {} failed; its plan of {} parts was made small in {} runs",
                 failing.seed, shrunk.size_before, shrunk.runs
             );
-            show(simulation, &shrunk.outcome);
+            show(arguments, simulation, &shrunk.outcome);
         }
         total.merge(summary);
     }
@@ -152,13 +152,17 @@ fn sweep(arguments: &Arguments, chosen: &[Simulation]) -> Result<bool, String> {
 }
 
 /// Shows a recorded run.
-fn show(simulation: &Simulation, outcome: &Outcome) {
+fn show(arguments: &Arguments, simulation: &Simulation, outcome: &Outcome) {
     if outcome.failure.is_none() {
         println!("{}{}", scenario::render_timeline(outcome), outcome);
         println!("trace hash {:016x}", outcome.trace_hash);
         return;
     }
-    let command = format!("cargo xtask sim --scenario {}", simulation.name());
+    let mut command = format!("cargo xtask sim --scenario {}", simulation.name());
+    if let Some(mutation) = &arguments.plant {
+        command.push_str(" --plant ");
+        command.push_str(mutation);
+    }
     println!("{}", scenario::report(outcome, &command));
 }
 
@@ -225,6 +229,10 @@ mod tests {
             ("--runs 0", ErrorKind::ValueValidation),
             ("--mutations --trials 0", ErrorKind::ValueValidation),
             ("--mutations --scenario mixed", ErrorKind::ArgumentConflict),
+            ("--mutations --runs 5", ErrorKind::ArgumentConflict),
+            ("--mutations --threads 1", ErrorKind::ArgumentConflict),
+            ("--replay a.json --first 3", ErrorKind::ArgumentConflict),
+            ("--trials 3", ErrorKind::MissingRequiredArgument),
             (
                 "--replay a.json --scenario mixed --seed 1",
                 ErrorKind::ArgumentConflict,
@@ -236,7 +244,8 @@ mod tests {
         for line in [
             "--scenario mixed --seed 1 --html a",
             "--replay a.json --html a",
-            "--runs 1",
+            "--runs 1 --plant StaleRead",
+            "--mutations --trials 3",
         ] {
             assert!(parsed(line).is_ok(), "{line}");
         }

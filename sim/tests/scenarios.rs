@@ -31,6 +31,7 @@ fn every_run_converges_and_loses_nothing() {
             summary.runs,
             "no two runs are alike"
         );
+        assert!(simulation.plan(0).ops.len() >= 3, "three devices at least");
         let least = summary.least;
         assert!(least.steps >= 500 && least.ops >= 100, "{least:?}");
         assert!(least.crashes >= 1 && least.cuts >= 1, "{least:?}");

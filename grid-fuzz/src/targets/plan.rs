@@ -16,7 +16,11 @@ fn run(data: &[u8]) {
         return;
     };
     match Plan::from_json(text) {
-        Err(message) => assert!(message.contains("no plan of a run"), "{message}"),
+        Err(message) => {
+            let named = ["this is no plan of a run: ", "this is no kept run: "];
+            let is_named = named.iter().any(|begin| message.starts_with(begin));
+            assert!(is_named, "{message}");
+        }
         Ok(plan) => {
             let again = Plan::from_json(&plan.to_json()).expect("what was written is a plan");
             assert_eq!(again, plan);
@@ -30,5 +34,11 @@ fn seeds() -> Vec<Seed> {
         let plan = simulation.plan(number).to_json();
         Seed::new(format!("run-{number}"), plan)
     };
-    (1..=3).map(seed).collect()
+    let kept = |name: &str, text: String| Seed::new(name, text);
+    let plan = simulation.plan(4).to_json();
+    let whole = format!(r#"{{"scenario":"seed","seed":4,"broke":"","plan":{plan}}}"#);
+    let mut seeds: Vec<Seed> = (1..=3).map(seed).collect();
+    seeds.push(kept("kept-run", whole));
+    seeds.push(kept("kept-run-that-is-none", r#"{"plan":1}"#.to_owned()));
+    seeds
 }

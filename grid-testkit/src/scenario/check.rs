@@ -108,7 +108,7 @@ pub fn asked_for(
 /// The report of the first run that fails, made small, with the line that repeats it, which ends
 /// with `command`; or what is wrong with the environment or the simulation.
 pub fn check(simulation: &Simulation, command: &str) -> Result<(), String> {
-    simulation.has_parties()?;
+    simulation.can_be_played()?;
     let (seed, plan) = (number("GRID_SIM_SEED")?, text("GRID_SIM_PLAN")?);
     if let Some((seed, plan)) = asked_for(simulation, seed, plan.as_deref())? {
         plan.fits(simulation)?;

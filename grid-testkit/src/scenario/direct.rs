@@ -23,8 +23,10 @@ use crate::sim::{FrameFate, PartyId};
 
 /// How long a connection that lost frames may go unnoticed: several heartbeats.
 pub(super) const NOTICED_AFTER: Duration = Duration::from_secs(5);
-/// The longest time after the faults' phase in which whoever is down comes back.
+/// The least time after the faults' phase for whoever is down to come back.
 const BACK_AFTER: Duration = Duration::from_secs(3);
+/// How long a start takes at most.
+const STARTS_WITHIN: Duration = Duration::from_secs(1);
 /// A run that takes more polls of tasks has a loop that does not end.
 const MAX_POLLS: u64 = 3_000_000;
 
@@ -243,15 +245,9 @@ async fn heal(cast: &Cast) -> Result<(), String> {
         world.with_device(device, |side| side.medium.mend());
     }
     world.emit(Event::Healed);
-    let retention = Duration::from_millis(world.simulation.settings.retention_ms);
-    // Nobody is away for longer than twice the retention.
-    let longest = BACK_AFTER
-        + if cast.has_long_absence() {
-            retention * 2
-        } else {
-            Duration::ZERO
-        };
-    world.sleep(longest).await;
+    world
+        .sleep(BACK_AFTER.max(cast.longest_absence() + STARTS_WITHIN))
+        .await;
     // A connection that lost frames without breaking is noticed by the next signs of life.
     world.sleep(NOTICED_AFTER).await;
     let down = (0..world.server_count()).find(|server| world.server_handle(*server).is_none());
@@ -288,8 +284,13 @@ fn inflict(cast: &Cast, fault: Fault) {
             offset_ms,
             drift_ppm,
         } => world.set_clock(device, offset_ms, drift_ppm),
-        Fault::ServerClock { server, offset_ms } => {
-            world.executor.set_clock(server_party(server), offset_ms, 0);
+        Fault::ServerClock {
+            server,
+            offset_ms,
+            drift_ppm,
+        } => {
+            let party = server_party(server);
+            world.executor.set_clock(party, offset_ms, drift_ppm);
         }
         Fault::DiskFull { server, for_ms } => fill_disk(world, server, millis(for_ms)),
         Fault::DiskError { server, sync, nth } => fail_disk(world, server, sync, nth),

@@ -59,6 +59,9 @@ pub enum Fault {
         server: usize,
         /// What it is off from now on, in milliseconds.
         offset_ms: i64,
+        /// What it gains from now on, in parts per million.
+        #[serde(default)]
+        drift_ppm: i64,
     },
     /// A server's disk has no room left. A journal that several servers share has no disk.
     DiskFull {
@@ -342,6 +345,7 @@ impl FaultKind {
             Self::ServerClock => Fault::ServerClock {
                 server,
                 offset_ms: signed(below(10_000)) - 5000,
+                drift_ppm: signed(below(1000)) - 500,
             },
             Self::DiskFull => Fault::DiskFull {
                 server,

@@ -151,7 +151,7 @@ impl Plan {
     /// # Errors
     /// What does not fit, in words.
     pub(super) fn fits(&self, simulation: &Simulation) -> Result<(), String> {
-        simulation.has_parties()?;
+        simulation.can_be_played()?;
         let faults = self.faults.iter().map(|timed| &timed.fault);
         let hit = faults.clone().filter_map(Fault::device);
         let mut devices = self.ops.keys().copied().chain(hit);

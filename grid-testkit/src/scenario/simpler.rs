@@ -27,6 +27,13 @@ pub(super) fn simpler(fault: Fault) -> Vec<Fault> {
             offset_ms,
             drift_ppm: 0,
         }],
+        Fault::ServerClock {
+            server, offset_ms, ..
+        } => vec![Fault::ServerClock {
+            server,
+            offset_ms,
+            drift_ppm: 0,
+        }],
         Fault::DiskError { server, sync, .. } => vec![Fault::DiskError {
             server,
             sync,

@@ -307,7 +307,7 @@ impl Simulation {
     }
 
     /// Whether there is somebody to play, and not more than can.
-    pub(super) fn has_parties(&self) -> Result<(), String> {
+    pub(super) fn can_be_played(&self) -> Result<(), String> {
         let told = |count: usize, what: &str, most: usize| {
             if (1..=most).contains(&count) {
                 return Ok(());

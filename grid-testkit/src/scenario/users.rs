@@ -50,11 +50,10 @@ impl Cast {
         })
     }
 
-    pub(super) fn has_long_absence(&self) -> bool {
-        let retention = self.world.simulation.settings.retention_ms;
-        self.plan.faults.iter().any(|fault| {
-            matches!(fault.fault, Fault::CrashDevice { down_ms, .. } if down_ms >= retention)
-        })
+    /// The longest time for which anybody is down.
+    pub(super) fn longest_absence(&self) -> Duration {
+        let down_ms = self.plan.faults.iter().map(|timed| timed.fault.down_ms());
+        Duration::from_millis(down_ms.max().unwrap_or(0))
     }
 
     /// Whether a server is put back to a backup.

@@ -22,7 +22,7 @@ const MEMORY_MIB: u32 = 1024;
 const ALLOCATION_MIB: u32 = 256;
 /// How long one input may take, in seconds; longer is a finding. Other things run beside it.
 const INPUT_SECONDS: u32 = 20;
-/// The same where it decides over a landing: no input of the corpus takes a tenth of a second.
+/// The same where a test run fails of it: no input of the corpus takes a tenth of a second.
 const FIXED_INPUT_SECONDS: u32 = 120;
 
 /// How inputs are looked for.

@@ -110,8 +110,12 @@ impl Bands {
                 let title = format!("clock is off by {offset_ms} ms, drifts by {drift_ppm} ppm");
                 self.begin(at, Look::Clock, device_party(*device), title);
             }
-            Fault::ServerClock { server, offset_ms } => {
-                let title = format!("clock is off by {offset_ms} ms");
+            Fault::ServerClock {
+                server,
+                offset_ms,
+                drift_ppm,
+            } => {
+                let title = format!("clock is off by {offset_ms} ms, drifts by {drift_ppm} ppm");
                 self.begin(at, Look::Clock, server_party(*server), title);
             }
             Fault::DiskFull { server, for_ms } => {
