@@ -102,19 +102,21 @@ impl Guarded {
         let AddressedRecord { address, record } = addressed;
         let bytes = record.value.as_ref().map_or(0, Bytes::len);
         if bytes > MAX_VALUE_BYTES {
-            return Err(error::too_large("store records", bytes));
+            return Err(error::too_large("store records", bytes, MAX_VALUE_BYTES));
         }
         let date = |ms: Option<u64>| {
             ms.filter(|ms| *ms <= LAST_DATE_MS)
                 .map(|ms| DateTime::from_millis(ms.cast_signed()))
         };
         let value = record.value.as_deref();
+        let (copy, copy_bytes) = value.and_then(value::of_value).unzip();
+        let copy_bytes = copy_bytes.unwrap_or(0);
         let fields = doc! {
             "partition": i32::from(partition.0),
             "namespace": address.namespace.as_str(),
             "map": address.map.as_str(),
             "key": record.key.as_str(),
-            "value": value.and_then(value::of_value),
+            "value": copy,
             "cbor": value.map(binary),
             "kind": if record.is_tombstone() { TOMBSTONE } else { "value" },
             "stampedAt": date(Some(record.stamp.hlc.millis())),
@@ -129,8 +131,7 @@ impl Guarded {
             history: history_name(history),
             sequence: comparable(record.sequence)?,
             fields,
-            // The readable copy is at most about as large again.
-            bytes: 1024 + 4 * record.key.as_bytes().len() + 2 * bytes,
+            bytes: 1024 + 4 * record.key.as_bytes().len() + bytes + copy_bytes,
         })
     }
 

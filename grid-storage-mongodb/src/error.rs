@@ -5,8 +5,6 @@ use std::fmt;
 use grid_core::{Error, ErrorKind};
 use mongodb::error::{ErrorKind as MongoKind, WriteFailure};
 
-use crate::MAX_VALUE_BYTES;
-
 /// What a failure means to us: the kind, whether a retry helps, and what to do.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Meaning {
@@ -163,11 +161,11 @@ pub(crate) fn closed(operation: &'static str, place: &impl fmt::Display) -> Erro
     .with("database", place)
 }
 
-pub(crate) fn too_large(operation: &'static str, bytes: usize) -> Error {
+pub(crate) fn too_large(operation: &'static str, bytes: usize, most: usize) -> Error {
     Error::new(
         ErrorKind::TooLarge,
         operation,
-        format!("a value of {bytes} bytes; at most {MAX_VALUE_BYTES} are allowed"),
+        format!("{bytes} bytes; at most {most} are allowed"),
     )
 }
 

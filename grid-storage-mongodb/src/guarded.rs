@@ -6,7 +6,7 @@
 //! be newer, or of another history, or of an overlapping call that was a moment quicker. So those are
 //! tried again as plain updates with each half of the guard; what matches neither is newer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use futures::TryStreamExt;
 use grid_core::{Error, Result};
@@ -42,7 +42,7 @@ impl Writer<'_> {
     pub(crate) async fn write(&self, documents: &[Guarded]) -> Result<()> {
         let mut rest = documents;
         while !rest.is_empty() {
-            let (part, after) = rest.split_at(fitting(rest.iter(), 1));
+            let (part, after) = rest.split_at(fitting(rest.iter().map(|document| document.bytes)));
             self.write_part(part).await?;
             rest = after;
         }
@@ -81,24 +81,25 @@ impl Writer<'_> {
 
     /// Replaces documents that stand, where either half of the guard lets it through.
     async fn replace(&self, documents: &[&Guarded]) -> Result<()> {
-        let mut rest = documents;
-        while !rest.is_empty() {
-            let (part, after) = rest.split_at(fitting(rest.iter().copied(), 2));
-            rest = after;
-            let updates = part.iter().flat_map(|document| {
+        let mut halves: VecDeque<(usize, Document)> = documents
+            .iter()
+            .flat_map(|document| {
                 let update = document.update();
-                [
-                    doc! {
-                        "q": { "_id": &document.id, "history": { "$ne": &document.history } },
-                        "u": update.clone(),
-                    },
-                    doc! {
-                        "q": { "_id": &document.id, "sequence": { "$lte": document.sequence } },
-                        "u": update,
-                    },
-                ]
-            });
-            if !self.update(updates.collect()).await?.is_empty() {
+                let other_history = doc! {
+                    "q": { "_id": &document.id, "history": { "$ne": &document.history } },
+                    "u": update.clone(),
+                };
+                let not_later = doc! {
+                    "q": { "_id": &document.id, "sequence": { "$lte": document.sequence } },
+                    "u": update,
+                };
+                [(document.bytes, other_history), (document.bytes, not_later)]
+            })
+            .collect();
+        while !halves.is_empty() {
+            let count = fitting(halves.iter().map(|(bytes, _)| *bytes));
+            let part = halves.drain(..count).map(|(_, update)| update).collect();
+            if !self.update(part).await?.is_empty() {
                 return Err(self.refused());
             }
         }
@@ -188,14 +189,14 @@ fn fields(error: &Bson) -> (usize, i32) {
     (index, i32::try_from(number("code")).unwrap_or_default())
 }
 
-/// How many of `documents`, each so many times, one command takes: at least one.
-fn fitting<'a>(documents: impl Iterator<Item = &'a Guarded>, times: usize) -> usize {
-    let mut bytes = 0;
-    let count = documents
-        .take(MAX_COMMAND_DOCUMENTS / times)
-        .take_while(|document| {
-            bytes += times * document.bytes;
-            bytes <= MAX_COMMAND_BYTES
+/// How many updates of these sizes one command takes: at least one.
+fn fitting(sizes: impl Iterator<Item = usize>) -> usize {
+    let mut total = 0;
+    let count = sizes
+        .take(MAX_COMMAND_DOCUMENTS)
+        .take_while(|bytes| {
+            total += bytes;
+            total <= MAX_COMMAND_BYTES
         })
         .count();
     count.max(1)

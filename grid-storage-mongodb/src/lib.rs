@@ -32,3 +32,7 @@ pub use persistence::MongoPersistence;
 /// The largest value that the MongoDB backend takes, in bytes: with its readable copy and its names
 /// it must stay below the 16 MiB of a document.
 pub const MAX_VALUE_BYTES: usize = 4 * 1024 * 1024;
+
+/// Largest state record, in bytes: what is left of a document of 16 MiB, with some room. Each run
+/// that the server remembers takes some 65 bytes of it.
+pub const MAX_STATE_BYTES: usize = 14 * 1024 * 1024;

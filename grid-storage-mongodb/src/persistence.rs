@@ -24,7 +24,7 @@ use crate::error::{closed, from_mongo};
 use crate::guarded::Writer;
 use crate::options::MongoOptions;
 use crate::schema::{RECORDS, STATES, prepare};
-use crate::{MAX_VALUE_BYTES, error};
+use crate::{MAX_STATE_BYTES, MAX_VALUE_BYTES, error};
 
 /// The size at which a page ends before its limit, in bytes.
 const PAGE_BYTES: usize = 8 * 1024 * 1024;
@@ -231,8 +231,12 @@ impl Persistence for MongoPersistence {
             .map(|record| Guarded::of_record(partition, state.history, record))
             .collect::<Result<Vec<_>>>()?;
         let state = [Guarded::of_state(partition, state)?];
-        if state[0].bytes > MAX_VALUE_BYTES {
-            return Err(error::too_large("store state record", state[0].bytes));
+        if state[0].bytes > MAX_STATE_BYTES {
+            return Err(error::too_large(
+                "store state record",
+                state[0].bytes,
+                MAX_STATE_BYTES,
+            ));
         }
         // Each may need further ones, where documents stand that are not older.
         let commands = u32::try_from(documents.len() / DOCUMENTS_IN_TIME).unwrap_or(u32::MAX / 2);

@@ -4,18 +4,20 @@ use grid_core::codec::Data;
 use mongodb::bson::{Bson, Document};
 
 /// The size beyond which a value has no readable copy, in bytes of BSON.
-const MAX_COPY_BYTES: usize = 4 * 1024 * 1024;
+const MAX_COPY_BYTES: usize = 2 * 1024 * 1024;
 /// What a field costs beside its name and its value: type, end of name, and what a length needs.
 const FIELD_BYTES: usize = 8;
 
-/// `value` as BSON, or `None` when a document would say something else, or would be too large.
+/// `value` as BSON and the bytes that it takes up at most, or `None` when a document would say
+/// something else, or would be too large.
 ///
 /// Names that are empty, hold a dot or start with `$` mean something to MongoDB; numbers beyond
 /// 64 bits do not exist, and infinities are not kept by all that speak its protocol.
-pub(crate) fn of_value(value: &[u8]) -> Option<Bson> {
+pub(crate) fn of_value(value: &[u8]) -> Option<(Bson, usize)> {
     let data = Data::read(value)?;
     let mut bytes = 0;
-    of_data(&data, &mut bytes)
+    let copy = of_data(&data, &mut bytes)?;
+    Some((copy, bytes))
 }
 
 fn of_data(data: &Data<'_>, bytes: &mut usize) -> Option<Bson> {
@@ -78,7 +80,8 @@ mod tests {
                 Bson::Document(doc! {"z": -1, "a": {}}),
             ),
         ] {
-            assert_eq!(of_value(value), Some(expected), "{value:x?}");
+            let copy = of_value(value).map(|(copy, _)| copy);
+            assert_eq!(copy, Some(expected), "{value:x?}");
         }
     }
 
@@ -96,6 +99,13 @@ mod tests {
         ] {
             assert_eq!(of_value(value), None, "{value:x?}");
         }
+        let hundred = [&b"\x98\x64"[..], &[0; 100]].concat();
+        let (copy, counted) = of_value(&hundred).unwrap();
+        let written = mongodb::bson::serialize_to_vec(&mongodb::bson::doc! { "value": copy });
+        assert!(
+            written.unwrap().len() <= counted + 32,
+            "small numbers in a list grow"
+        );
         let many = [&b"\x9a\x00\x10\x00\x00"[..], &[0; 1 << 20]].concat();
         assert_eq!(of_value(&many), None, "a million small numbers");
     }

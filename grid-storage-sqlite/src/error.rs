@@ -17,6 +17,7 @@ enum Code {
     ReadOnly,
     CannotOpen,
     TooBig,
+    Constraint,
     InputOutput,
     Other,
 }
@@ -32,6 +33,7 @@ impl Code {
             (_, 8 | 3 | 23) => Self::ReadOnly,
             (_, 14) => Self::CannotOpen,
             (_, 18) => Self::TooBig,
+            (_, 19) => Self::Constraint,
             (_, 10) => Self::InputOutput,
             _ => Self::Other,
         }
@@ -61,6 +63,10 @@ impl Code {
                 "the file cannot be opened; check that its directory exists and can be written",
             ),
             Self::TooBig => (ErrorKind::TooLarge, "a value is too large for SQLite"),
+            Self::Constraint => (
+                ErrorKind::Invalid,
+                "a constraint or a trigger of the table refuses a record",
+            ),
             Self::InputOutput => (ErrorKind::Io, "the device failed; check it"),
             Self::Other => (ErrorKind::Internal, "SQLite refused the statement"),
         }

@@ -7,6 +7,7 @@
 )]
 
 mod conformance;
+mod constraints;
 mod crash;
 mod files;
 mod full;
