@@ -93,7 +93,7 @@ impl<T> Map<T> {
     ///
     /// ```
     /// # use grid_client::{Grid, AckLevel};
-    /// # async fn pay(grid: &Grid) -> Result<(), grid_core::Error> {
+    /// # async fn pay(grid: &Grid) -> Result<(), Box<dyn std::error::Error>> {
     /// let payments = grid.map::<u64>("payments")?.acks(AckLevel::Stored);
     /// payments.put("p1", &100).await?.acked().await?; // the system of record has it
     /// # Ok(())

@@ -32,6 +32,7 @@ pub type Rows = BTreeMap<Bytes, Bytes>;
 ///     action: Action::Remove,
 ///     if_version: None,
 ///     schema: 0,
+///     ack: None,
 /// };
 /// let mut save = replica.begin_save(vec![write], 1_000)?.unwrap();
 /// tables.apply(std::mem::take(&mut save.batch))?;

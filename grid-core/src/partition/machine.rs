@@ -57,6 +57,7 @@ pub struct PartitionConfig {
 ///     base: Hlc::ZERO,
 ///     if_version: None,
 ///     schema: 0,
+///     ack: None,
 /// };
 /// let batch = ProposalBatch {
 ///     proposals: vec![Proposal {

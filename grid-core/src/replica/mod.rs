@@ -26,6 +26,7 @@
 //!     action: Action::Put { value: vec![0xf5].into(), ttl_ms: None },
 //!     if_version: None,
 //!     schema: 0,
+//!     ack: None,
 //! };
 //! let save = replica.begin_save(vec![write], 1_700_000_000_000)?.expect("there is a write");
 //! assert_eq!(replica.get(&map, &key, 0), None, "not durable, not visible");

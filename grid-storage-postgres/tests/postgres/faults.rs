@@ -27,6 +27,17 @@ async fn terminate(connection: &mut PgConnection, of: &str) -> i64 {
     .unwrap()
 }
 
+/// How many connections of the given name wait for a lock.
+async fn waiting(connection: &mut PgConnection, of: &str) -> i64 {
+    sqlx::query_scalar(AssertSqlSafe(format!(
+        "SELECT count(*) FROM pg_stat_activity
+         WHERE application_name = '{of}' AND wait_event_type = 'Lock'"
+    )))
+    .fetch_one(connection)
+    .await
+    .unwrap()
+}
+
 #[test]
 fn lost_connections_are_replaced() -> Result<()> {
     let place = Place::new(0);
@@ -35,10 +46,17 @@ fn lost_connections_are_replaced() -> Result<()> {
         let backend = open(&place.url(&format!("&application_name={name}"))).await?;
         let mut connection = place.connect().await;
         let load = |_| backend.load(PARTITION, None, 10);
-        for page in join_all((0..4).map(load)).await {
+        // Each of them has a connection of its own while all wait.
+        run(&mut connection, "BEGIN; LOCK TABLE records").await;
+        let let_go = async {
+            while waiting(&mut connection, name).await < 4 {}
+            run(&mut connection, "COMMIT").await;
+        };
+        let (pages, ()) = join(join_all((0..4).map(load)), let_go).await;
+        for page in pages {
             page?;
         }
-        assert!(terminate(&mut connection, name).await >= 2);
+        assert_eq!(terminate(&mut connection, name).await, 4);
         // At most one call meets a lost connection; it takes the others that are lost with it.
         if let Err(error) = store(&backend, &[record("a", 1, None)]).await {
             assert_passing(&error, ErrorKind::Unavailable);
