@@ -27,15 +27,14 @@ async fn terminate(connection: &mut PgConnection, of: &str) -> i64 {
     .unwrap()
 }
 
-/// How many connections of the given name wait for a lock.
-async fn waiting(connection: &mut PgConnection, of: &str) -> i64 {
-    sqlx::query_scalar(AssertSqlSafe(format!(
-        "SELECT count(*) FROM pg_stat_activity
-         WHERE application_name = '{of}' AND wait_event_type = 'Lock'"
-    )))
-    .fetch_one(connection)
-    .await
-    .unwrap()
+/// How many connections wait for the table of records.
+async fn waiting(connection: &mut PgConnection) -> i64 {
+    let waiting =
+        "SELECT count(*) FROM pg_locks WHERE relation = 'records'::regclass AND NOT granted";
+    sqlx::query_scalar(waiting)
+        .fetch_one(connection)
+        .await
+        .unwrap()
 }
 
 #[test]
@@ -49,10 +48,12 @@ fn lost_connections_are_replaced() -> Result<()> {
         // Each of them has a connection of its own while all wait.
         run(&mut connection, "BEGIN; LOCK TABLE records").await;
         let let_go = async {
-            while waiting(&mut connection, name).await < 4 {}
+            while waiting(&mut connection).await < 4 {}
             run(&mut connection, "COMMIT").await;
         };
-        let (pages, ()) = join(join_all((0..4).map(load)), let_go).await;
+        let loads = join_all((0..4).map(load));
+        let patience = tokio::time::timeout(Duration::from_secs(20), join(loads, let_go));
+        let (pages, ()) = patience.await.expect("four connections wait at once");
         for page in pages {
             page?;
         }
