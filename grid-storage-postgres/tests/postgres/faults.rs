@@ -27,6 +27,9 @@ async fn terminate(connection: &mut PgConnection, of: &str) -> i64 {
     .unwrap()
 }
 
+/// How often is looked whether all wait; each look is a query.
+const LOOKS: usize = 20_000;
+
 /// How many connections wait for the table of records.
 async fn waiting(connection: &mut PgConnection) -> i64 {
     let waiting =
@@ -48,12 +51,19 @@ fn lost_connections_are_replaced() -> Result<()> {
         // Each of them has a connection of its own while all wait.
         run(&mut connection, "BEGIN; LOCK TABLE records").await;
         let let_go = async {
-            while waiting(&mut connection).await < 4 {}
+            let mut most = 0;
+            for _ in 0..LOOKS {
+                most = waiting(&mut connection).await.max(most);
+                if most == 4 {
+                    break;
+                }
+            }
             run(&mut connection, "COMMIT").await;
+            most
         };
         let loads = join_all((0..4).map(load));
-        let patience = tokio::time::timeout(Duration::from_secs(20), join(loads, let_go));
-        let (pages, ()) = patience.await.expect("four connections wait at once");
+        let (pages, waited) = join(loads, let_go).await;
+        assert_eq!(waited, 4, "four connections wait at once");
         for page in pages {
             page?;
         }
