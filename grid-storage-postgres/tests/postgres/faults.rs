@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::future::{join, join_all};
 use grid_core::traits::Persistence;
 use grid_core::{Error, ErrorKind, Result};
+use grid_storage_postgres::PostgresPersistence;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use crate::place::{Place, open, run, runtime};
@@ -40,6 +41,32 @@ async fn waiting(connection: &mut PgConnection) -> i64 {
         .unwrap()
 }
 
+/// Loads so many times at once, held up until `wanted` loads wait in the database; returns how many
+/// did.
+async fn load_at_once(
+    backend: &PostgresPersistence,
+    connection: &mut PgConnection,
+    loads: usize,
+    wanted: i64,
+) -> Result<i64> {
+    run(connection, "BEGIN; LOCK TABLE records").await;
+    let let_go = async {
+        let mut most = 0;
+        for _ in 0..LOOKS {
+            most = waiting(connection).await.max(most);
+            if most >= wanted {
+                break;
+            }
+        }
+        run(connection, "COMMIT").await;
+        most
+    };
+    let load = |_| backend.load(PARTITION, None, 10);
+    let (pages, most) = join(join_all((0..loads).map(load)), let_go).await;
+    pages.into_iter().collect::<Result<Vec<_>>>()?;
+    Ok(most)
+}
+
 #[test]
 fn lost_connections_are_replaced() -> Result<()> {
     let place = Place::new(0);
@@ -48,25 +75,7 @@ fn lost_connections_are_replaced() -> Result<()> {
         let backend = open(&place.url(&format!("&application_name={name}"))).await?;
         let mut connection = place.connect().await;
         let load = |_| backend.load(PARTITION, None, 10);
-        // Each of them has a connection of its own while all wait.
-        run(&mut connection, "BEGIN; LOCK TABLE records").await;
-        let let_go = async {
-            let mut most = 0;
-            for _ in 0..LOOKS {
-                most = waiting(&mut connection).await.max(most);
-                if most == 4 {
-                    break;
-                }
-            }
-            run(&mut connection, "COMMIT").await;
-            most
-        };
-        let loads = join_all((0..4).map(load));
-        let (pages, waited) = join(loads, let_go).await;
-        assert_eq!(waited, 4, "four connections wait at once");
-        for page in pages {
-            page?;
-        }
+        assert_eq!(load_at_once(&backend, &mut connection, 4, 4).await?, 4);
         assert_eq!(terminate(&mut connection, name).await, 4);
         // At most one call meets a lost connection; it takes the others that are lost with it.
         if let Err(error) = store(&backend, &[record("a", 1, None)]).await {
@@ -228,11 +237,8 @@ fn no_more_connections_are_made_than_allowed() -> Result<()> {
         let name = place.schema();
         let url = place.url(&format!("&application_name={name}&max_connections=2"));
         let backend = open(&url).await?;
-        let load = |_| backend.load(PARTITION, None, 10);
-        for page in join_all((0..20).map(load)).await {
-            page?;
-        }
         let mut connection = place.connect().await;
+        assert_eq!(load_at_once(&backend, &mut connection, 20, 2).await?, 2);
         let count: i64 = sqlx::query_scalar(AssertSqlSafe(format!(
             "SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}'"
         )))
