@@ -1,18 +1,28 @@
 //! What an operator asks of a running server.
 
+mod health;
+mod metrics;
+
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use grid_core::op::Action;
 use grid_core::traits::{Persistence, RecordCursor, Runtime};
 use grid_core::{Error, ErrorKind, History, PartitionId, Record, Result, Stamp};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use crate::builder::Parts;
+use crate::config::Settings;
 use crate::handle::Handle;
+use crate::lifecycle::{Lifecycle, Phase};
+use crate::observations::Observations;
+use crate::ownership_table::OwnershipTable;
 use crate::partition_service::{Owned, Shard};
 use crate::worker::closed;
-use crate::write_behind::{DeadLetter, DeadLetters, Retry};
+use crate::write_behind::{BacklogBound, DeadLetter, DeadLetters, Retry};
+
+pub use health::Health;
+pub use metrics::Metrics;
 
 /// Records of the system of record that are looked through at once.
 const LOAD_RECORDS: usize = 4096;
@@ -23,15 +33,24 @@ const MAX_LETTERS: usize = 1000;
 ///
 /// It asks nobody who they are: a program that offers it to others has to.
 #[derive(Debug, Clone)]
-pub struct Admin(Arc<Inner>);
+pub struct Admin(Arc<Office>);
 
+/// What an operator's way in needs of the server.
 #[derive(Debug)]
-struct Inner {
-    desks: Vec<Desk>,
-    history: History,
-    persistence: Arc<dyn Persistence>,
-    runtime: Arc<dyn Runtime>,
-    handle: Handle,
+pub(crate) struct Office {
+    pub(crate) desks: Vec<Desk>,
+    pub(crate) history: History,
+    pub(crate) persistence: Arc<dyn Persistence>,
+    pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) handle: Handle,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) table: Arc<OwnershipTable>,
+    pub(crate) observations: Arc<Observations>,
+    pub(crate) life: Lifecycle,
+    /// One permit for each connection that may be open.
+    pub(crate) seats: Arc<Semaphore>,
+    /// The number of the last connection that was let in.
+    pub(crate) last_session: Arc<AtomicU64>,
 }
 
 /// What a worker and its write-behind show to an operator.
@@ -55,14 +74,8 @@ pub struct Lag {
 }
 
 impl Admin {
-    pub(crate) fn new(desks: Vec<Desk>, history: History, parts: &Parts, handle: Handle) -> Self {
-        Self(Arc::new(Inner {
-            desks,
-            history,
-            persistence: parts.persistence.clone(),
-            runtime: parts.runtime.clone(),
-            handle,
-        }))
+    pub(crate) fn new(office: Office) -> Self {
+        Self(Arc::new(office))
     }
 
     /// How far the system of record is behind now.
@@ -70,12 +83,71 @@ impl Admin {
     pub fn lag(&self) -> Lag {
         let now = self.0.runtime.monotonic();
         let mut lag = Lag::default();
-        for desk in &self.0.desks {
-            for owned in desk.shard.lock().values() {
-                lag.add(owned, now);
-            }
-        }
+        self.each_owned(|owned| lag.add(owned, now));
         lag
+    }
+
+    /// Whether the server does all that it should.
+    ///
+    /// Dead letters are no reason: everything else goes on, and nothing but an operator ends them.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let office = &*self.0;
+        let mut reasons = Vec::new();
+        if office.life.has_reached(Phase::Over) {
+            reasons.push("the server has ended; its log says why".to_owned());
+        } else if office.life.has_reached(Phase::Draining) {
+            reasons.push("the server is shutting down".to_owned());
+        }
+        let wanted = office.table.wanted().len();
+        if wanted > 0 {
+            let all = office.settings.partition_count;
+            reasons.push(format!("{wanted} of {all} partitions are not served yet"));
+        }
+        let bound = BacklogBound::new(&office.settings);
+        let mut full = 0;
+        self.each_owned(|owned| full += u64::from(bound.check(owned).is_err()));
+        if full > 0 {
+            reasons.push(format!(
+                "{full} partitions put writes off: as much as may waits for the database"
+            ));
+        }
+        reasons.extend(office.observations.reasons(office.runtime.monotonic()));
+        Health { reasons }
+    }
+
+    /// The server in numbers.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        let office = &*self.0;
+        let connections_bound = office.settings.max_connections.min(Semaphore::MAX_PERMITS);
+        let mut metrics = Metrics {
+            lag: self.lag(),
+            backlog_changes_bound: office.settings.backlog_records as u64,
+            backlog_bytes_bound: office.settings.backlog_bytes,
+            partitions: office.settings.partition_count.into(),
+            partitions_wanted: office.table.wanted().len() as u64,
+            connections: connections_bound.saturating_sub(office.seats.available_permits()) as u64,
+            connections_bound: connections_bound as u64,
+            sessions: office.last_session.load(Ordering::Relaxed),
+            counts: office.observations.counts(),
+            ..Metrics::default()
+        };
+        self.each_owned(|owned| {
+            let backing = &owned.backing;
+            metrics.partitions_served += 1;
+            metrics.backlog_changes_max = metrics.backlog_changes_max.max(owned.backlog());
+            metrics.backlog_bytes_max = metrics.backlog_bytes_max.max(backing.waiting_bytes());
+            metrics.journal_batches += owned.tail.0;
+            metrics.journal_batches_stored += backing.position().0;
+        });
+        metrics
+    }
+
+    fn each_owned(&self, mut see: impl FnMut(&Owned)) {
+        for desk in &self.0.desks {
+            desk.shard.lock().values().for_each(&mut see);
+        }
     }
 
     /// Up to `limit` (at most 1,000) dead letters of the whole data set after the one of id

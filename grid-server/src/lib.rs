@@ -36,6 +36,8 @@
 
 mod access;
 mod admin;
+#[cfg(feature = "admin-http")]
+mod admin_http;
 mod builder;
 pub mod config;
 mod data_set;
@@ -50,6 +52,7 @@ mod local_bus;
 mod local_ownership;
 mod memory_journal;
 mod new_history;
+mod observations;
 mod ownership_table;
 mod partition_service;
 pub mod recovery;
@@ -65,7 +68,9 @@ mod worker;
 mod write_behind;
 
 pub use access::{OpenDoor, OpenPolicy, SharedToken};
-pub use admin::{Admin, Lag};
+pub use admin::{Admin, Health, Lag, Metrics};
+#[cfg(feature = "admin-http")]
+pub use admin_http::AdminRoutes;
 pub use builder::ServerBuilder;
 pub use config::Settings;
 pub use handle::{Handle, Written};
@@ -73,6 +78,7 @@ pub use layer::{GatewayService, Request};
 pub use local_bus::LocalBus;
 pub use local_ownership::LocalOwnership;
 pub use memory_journal::MemoryJournal;
+pub use observations::Counts;
 pub use server::Server;
 pub use sessions::Session;
 pub use write_behind::DeadLetter;

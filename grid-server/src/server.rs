@@ -12,10 +12,10 @@ use grid_core::traits::{Journal, Listener, OwnershipWatch, Persistence, Runtime}
 use grid_core::{Error, ErrorKind, History, PartitionId, Result};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use crate::admin::Admin;
+use crate::admin::{Admin, Office};
 use crate::builder::{Parts, ServerBuilder};
 use crate::config::Settings;
-use crate::data_set::Found;
+use crate::data_set::{DataSet, Found};
 use crate::following::Following;
 use crate::gateway::{Dispatch, GatewayContext, Views, accept, gateway_pipeline};
 use crate::handle::Handle;
@@ -23,11 +23,12 @@ use crate::layer::route::Router;
 use crate::layer::validate::Limits;
 use crate::lifecycle::{Lifecycle, LifecycleOwner, Phase};
 use crate::new_history;
+use crate::observations::Observations;
 use crate::ownership_table::OwnershipTable;
 use crate::partition_service::Partitions;
 use crate::takeover::Takeover;
 use crate::vital_journal::VitalJournal;
-use crate::worker::{Mailboxes, WorkerMessage, start_workers};
+use crate::worker::{Mailboxes, WorkerMessage, Workers, start_workers};
 
 /// A running server.
 ///
@@ -92,17 +93,31 @@ impl Server {
     pub(crate) async fn start(mut parts: Parts) -> Result<Self> {
         let (lifecycle, life) = LifecycleOwner::new();
         parts.journal = Arc::new(VitalJournal::new(parts.journal, life.clone()));
-        let settings = parts.settings.clone();
-        let count = settings.partition_count;
+        let count = parts.settings.partition_count;
         let table = Arc::new(OwnershipTable::new(parts.node.clone(), count));
         // From before anything is owned, so that no change is missed.
         let watch = parts.ownership.watch().await?;
-        let (takeover, shards) = open(&parts, &table).await?;
+        let observations = Arc::new(Observations::default());
+        let (takeover, shards) = open(&parts, &table, &observations).await?;
         let data_set = takeover.data_set;
-        let workers = start_workers(&parts, data_set, shards, &table, &life);
-        let mailboxes = workers.mailboxes.clone();
-        follow_owners(&parts, takeover, watch, &mailboxes, &life);
-        let router = Router::new(table, settings.map_spread, settings.partition_count);
+        let workers = start_workers(&parts, data_set, shards, &table, &observations, &life);
+        follow_owners(&parts, takeover, watch, &workers.mailboxes, &life);
+        let server = Self::open_doors(parts, data_set, table, observations, workers, lifecycle);
+        Ok(server)
+    }
+
+    /// Lets everybody in who may: clients, the program, operators.
+    fn open_doors(
+        parts: Parts,
+        data_set: DataSet,
+        table: Arc<OwnershipTable>,
+        observations: Arc<Observations>,
+        workers: Workers,
+        lifecycle: LifecycleOwner,
+    ) -> Self {
+        let settings = parts.settings;
+        let mailboxes = workers.mailboxes;
+        let router = Router::new(table.clone(), settings.map_spread, settings.partition_count);
         let views = Arc::new(Views::default());
         let dispatch = Dispatch::new(
             mailboxes.clone(),
@@ -117,12 +132,9 @@ impl Server {
             RunId(parts.runtime.random() | 1),
             settings.max_value_bytes as usize,
         );
-        let admin = Admin::new(workers.desks, data_set.history, &parts, handle.clone());
         let pipeline = gateway_pipeline(dispatch, router, parts.policy, Limits::new(&settings));
-        let pipeline = parts
-            .wraps
-            .into_iter()
-            .fold(pipeline, |inner, wrap| wrap(inner));
+        let wraps = parts.wraps.into_iter();
+        let pipeline = wraps.fold(pipeline, |inner, wrap| wrap(inner));
         let seats = settings.max_connections.min(Semaphore::MAX_PERMITS);
         let context = GatewayContext {
             runtime: parts.runtime.clone(),
@@ -134,12 +146,25 @@ impl Server {
             views,
             history: data_set.history,
             digest_key: data_set.digest_key,
-            lifecycle: life,
+            lifecycle: lifecycle.life().clone(),
             seats: Arc::new(Semaphore::new(seats)),
             last_session: Arc::new(AtomicU64::new(0)),
         };
+        let admin = Admin::new(Office {
+            desks: workers.desks,
+            history: data_set.history,
+            persistence: parts.persistence.clone(),
+            runtime: parts.runtime.clone(),
+            handle: handle.clone(),
+            settings: settings.clone(),
+            table,
+            observations,
+            life: lifecycle.life().clone(),
+            seats: context.seats.clone(),
+            last_session: context.last_session.clone(),
+        });
         let connections = accept_all(&context, &parts.listeners);
-        Ok(Self {
+        Self {
             handle,
             admin,
             history: data_set.history,
@@ -152,7 +177,7 @@ impl Server {
             lifecycle,
             connections,
             flushers: workers.flushers,
-        })
+        }
     }
 
     /// Completes when the server has ended without having been told to: one of its tasks panicked,
@@ -241,13 +266,17 @@ fn worker_count(settings: &Settings) -> usize {
 }
 
 /// Brings the data set back, by a new history if that is needed and ordered.
-async fn open(parts: &Parts, table: &Arc<OwnershipTable>) -> Result<(Takeover, Vec<Partitions>)> {
-    match open_as_it_is(parts, table).await {
+async fn open(
+    parts: &Parts,
+    table: &Arc<OwnershipTable>,
+    observations: &Arc<Observations>,
+) -> Result<(Takeover, Vec<Partitions>)> {
+    match open_as_it_is(parts, table, observations).await {
         Err(error) if parts.new_history && error.kind() == ErrorKind::Diverged => {
             tracing::warn!(%error, "a new history is ordered");
             let (journal, persistence) = (&parts.journal, &parts.persistence);
             new_history::begin(journal, persistence, &parts.runtime, &parts.settings).await?;
-            open_as_it_is(parts, table).await
+            open_as_it_is(parts, table, observations).await
         }
         Ok(opened) if parts.new_history => {
             tracing::warn!(
@@ -263,6 +292,7 @@ async fn open(parts: &Parts, table: &Arc<OwnershipTable>) -> Result<(Takeover, V
 async fn open_as_it_is(
     parts: &Parts,
     table: &Arc<OwnershipTable>,
+    observations: &Arc<Observations>,
 ) -> Result<(Takeover, Vec<Partitions>)> {
     let found = Found::read(&parts.journal, &parts.persistence).await?;
     if parts.new_history {
@@ -276,6 +306,7 @@ async fn open_as_it_is(
         data_set: found.data_set(&*parts.runtime, &parts.settings)?,
         seed: TableSeed(parts.runtime.random(), parts.runtime.random()),
         has_peers: parts.has_peers,
+        observations: observations.clone(),
     };
     let shards = recover_all(parts, &takeover).await?;
     found

@@ -9,6 +9,7 @@ use grid_core::{Error, ErrorKind, PartitionId, Result};
 
 use crate::data_set::DataSet;
 use crate::lifecycle::{Lifecycle, Phase};
+use crate::observations::{Observations, Source};
 use crate::ownership_table::OwnershipTable;
 use crate::partition_service::Owned;
 use crate::recovery::{recover, replay_journal};
@@ -31,6 +32,7 @@ pub(crate) struct Takeover {
     pub(crate) seed: TableSeed,
     /// Whether other nodes may own partitions; else there is nobody to fence.
     pub(crate) has_peers: bool,
+    pub(crate) observations: Arc<Observations>,
 }
 
 impl Takeover {
@@ -97,8 +99,16 @@ impl Takeover {
         let mut backoff = Backoff::default();
         loop {
             let mut failed = false;
-            for (partition, epoch) in self.table.wanted() {
-                match self.load(partition, epoch).await {
+            let wanted = self.table.wanted();
+            // What another node owns by now is its business.
+            let is_wanted = |id| wanted.iter().any(|(each, _)| *each == id);
+            self.observations.keep_loads(is_wanted);
+            for (partition, epoch) in wanted {
+                let loaded = self.load(partition, epoch).await;
+                if loaded.is_ok() {
+                    self.observations.mended(Source::Load(partition));
+                }
+                match loaded {
                     Ok(None) => {}
                     Ok(Some(owned)) => {
                         if self.hand_over(owned, epoch, mailboxes).await.is_err() {
@@ -108,6 +118,9 @@ impl Takeover {
                     }
                     Err(error) => {
                         tracing::warn!(%partition, %error, "a partition cannot be taken over yet");
+                        let now = self.runtime.monotonic();
+                        let source = Source::Load(partition);
+                        self.observations.trouble(source, error.to_string(), now);
                         failed = true;
                     }
                 }
@@ -248,6 +261,7 @@ mod tests {
             },
             seed: TableSeed(1, 2),
             has_peers: true,
+            observations: Arc::default(),
         }
     }
 
@@ -366,6 +380,7 @@ mod tests {
             table: takeover.table.clone(),
             flush: Arc::new(Notify::new()),
             stored: Arc::new(Notify::new()),
+            observations: Arc::default(),
             lifecycle: lifecycle.clone(),
         };
         let table = takeover.table.clone();

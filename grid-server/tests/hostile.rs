@@ -57,6 +57,7 @@ impl Server {
         let log = File::create(folder.path().join("log")).unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_grid-server"))
             .args(["--listen", "127.0.0.1:0", "--log", "debug"])
+            .args(["--admin", "off"])
             .arg("--data-dir")
             .arg(folder.path().join("data"))
             .stdin(Stdio::null())

@@ -5,6 +5,7 @@ pub mod conformance;
 mod counting_allocator;
 pub mod history;
 pub mod hooks;
+pub mod http;
 pub mod model_disk;
 pub mod process;
 pub mod proxy;

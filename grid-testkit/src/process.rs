@@ -44,6 +44,10 @@ pub fn build(packages: &[&str]) -> Vec<PathBuf> {
         .collect()
 }
 
+/// Where servers answer operators, unless a test's arguments name another address: on a port that
+/// is free, for there are many at once.
+const ADMIN: (&str, &str) = ("GRID_ADMIN", "127.0.0.1:0");
+
 /// The folder of programs beside the one of this test.
 fn profile_folder() -> PathBuf {
     let test = std::env::current_exe().unwrap_or_else(|error| panic!("no own path: {error}"));
@@ -61,13 +65,15 @@ fn profile_folder() -> PathBuf {
 pub struct ServerProcess {
     child: Child,
     address: SocketAddr,
+    /// Where it answers operators.
+    admin: Option<String>,
     /// Kept, so that what the server prints later does not break its pipe.
     _output: Lines<BufReader<ChildStdout>>,
 }
 
 impl ServerProcess {
     /// Starts `program --data-dir DIR --listen LISTEN` with more arguments, and waits until it
-    /// says that it listens.
+    /// says that it listens. It answers operators on a free port unless the arguments name one.
     ///
     /// # Errors
     /// When it cannot be started, ends at once, or says nothing for a minute.
@@ -82,6 +88,7 @@ impl ServerProcess {
             .arg(data_dir)
             .args(["--listen", listen])
             .args(arguments)
+            .env(ADMIN.0, ADMIN.1)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -91,8 +98,12 @@ impl ServerProcess {
             .take()
             .ok_or_else(|| io::Error::other("no output pipe"))?;
         let mut lines = BufReader::new(stdout).lines();
+        let mut admin = None;
         let address = patient(async {
             while let Some(line) = lines.next_line().await? {
+                if let Some(url) = line.strip_prefix("admin on ") {
+                    admin = Some(url.to_owned());
+                }
                 let after = line
                     .split_once("listening on ws://")
                     .map(|(_, after)| after);
@@ -106,6 +117,7 @@ impl ServerProcess {
         Ok(Self {
             child,
             address,
+            admin,
             _output: lines,
         })
     }
@@ -120,6 +132,12 @@ impl ServerProcess {
     #[must_use]
     pub fn url(&self) -> String {
         format!("ws://{}", self.address)
+    }
+
+    /// Where it answers operators, as a URL; none when it was told not to.
+    #[must_use]
+    pub fn admin(&self) -> Option<&str> {
+        self.admin.as_deref()
     }
 
     /// The process id.
@@ -162,6 +180,7 @@ pub async fn run(
 ) -> io::Result<Output> {
     let output = Command::new(program)
         .args(arguments)
+        .env(ADMIN.0, ADMIN.1)
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();

@@ -24,6 +24,10 @@ pub struct Settings {
     pub data_dir: String,
     /// Where to listen.
     pub listen: String,
+    /// Where operators ask over HTTP; `off`: nowhere.
+    pub admin: String,
+    /// Hosts by which operators ask from elsewhere, separated by commas.
+    pub admin_hosts: String,
     /// The URL of the system of record, which may hold a password; empty: SQLite in the data folder.
     pub persistence: Secret,
     /// The token that clients must present; empty: none is asked for.
@@ -139,6 +143,8 @@ impl Settings {
         Self {
             data_dir: String::new(),
             listen: String::new(),
+            admin: String::new(),
+            admin_hosts: String::new(),
             persistence: Secret::default(),
             token: Secret::default(),
             workers: 0,

@@ -81,6 +81,20 @@ impl DataDir {
         self.path.join("journal")
     }
 
+    /// What the files of the journal take up, in bytes, now and whenever it is asked; none when the
+    /// operating system does not tell.
+    pub(super) fn journal_bytes(&self) -> impl Fn() -> Option<u64> + Send + Sync + 'static {
+        let folder = self.journal();
+        move || {
+            let mut bytes = 0;
+            for file in std::fs::read_dir(&folder).ok()? {
+                // A segment may go while its folder is read.
+                bytes += file.ok()?.metadata().map_or(0, |file| file.len());
+            }
+            Some(bytes)
+        }
+    }
+
     /// Gives the folder of the journal another name, and returns it.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! What only the program does: arguments, files, signals, the tokio runtime.
 
+mod admin_listener;
 mod arguments;
 mod data_dir;
 mod run;

@@ -12,6 +12,7 @@ use grid_runtime_tokio::TokioRuntime;
 use grid_server::Server;
 use grid_server::config::{Settings, markdown};
 
+use super::admin_listener::AdminListener;
 use super::arguments::{Asked, read};
 use super::data_dir::DataDir;
 use super::signals::EndRequests;
@@ -114,6 +115,7 @@ async fn serve(settings: Settings, new_history: bool) -> Result<()> {
         .transport(&url, runtime.clone())?
         .listen(&url)
         .await?;
+    let admin = AdminListener::bind(&settings).await?;
     let database = match settings.persistence.0.as_str() {
         "" => data_dir.database()?,
         url => url.to_owned(),
@@ -132,7 +134,8 @@ async fn serve(settings: Settings, new_history: bool) -> Result<()> {
     } else {
         start.as_it_is(&data_dir).await?
     };
-    announce(&server)?;
+    let admin = admin.map(|listener| listener.serve(server.admin(), &*start.runtime, &data_dir));
+    announce(&server, admin.as_deref())?;
     let failed = {
         let told = end_requests.first();
         let failed = server.failed();
@@ -153,12 +156,13 @@ async fn serve(settings: Settings, new_history: bool) -> Result<()> {
     Ok(())
 }
 
-/// Tells on standard output where the server listens: other programs wait for this line.
-fn announce(server: &Server) -> Result<()> {
+/// Tells on standard output where the server listens: other programs wait for the last line.
+fn announce(server: &Server, admin: Option<&str>) -> Result<()> {
     let url = server.url().unwrap_or_default();
-    tracing::info!(url, "ready");
+    tracing::info!(url, admin, "ready");
+    let admin = admin.map(|url| format!("admin on {url}\n"));
     let mut out = std::io::stdout();
-    writeln!(out, "listening on {url}")
+    writeln!(out, "{}listening on {url}", admin.unwrap_or_default())
         .and_then(|()| out.flush())
         .map_err(|error| {
             Error::new(ErrorKind::Io, "announce", "standard output takes no line")

@@ -21,7 +21,7 @@ pub(crate) use message::{
     Mailboxes, Origin, PushWork, ReadWork, SubscribeWork, WorkerMessage, closed,
 };
 pub(crate) use reading::merge_pages;
-pub(crate) use start::start as start_workers;
+pub(crate) use start::{Workers, start as start_workers};
 #[cfg(test)]
 pub(crate) use {
     pipeline::partition_pipeline,

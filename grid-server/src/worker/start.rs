@@ -12,6 +12,7 @@ use crate::builder::Parts;
 use crate::data_set::DataSet;
 use crate::identity::Identity;
 use crate::lifecycle::Lifecycle;
+use crate::observations::Observations;
 use crate::ownership_table::OwnershipTable;
 use crate::partition_service::{PartitionService, Partitions, Shard};
 use crate::write_behind::{BacklogBound, Engine};
@@ -30,6 +31,7 @@ pub(crate) fn start(
     data_set: DataSet,
     shards: Vec<Partitions>,
     table: &Arc<OwnershipTable>,
+    observations: &Arc<Observations>,
     life: &Lifecycle,
 ) -> Workers {
     let (flushing, flushers) = mpsc::channel(1);
@@ -60,6 +62,7 @@ pub(crate) fn start(
             table: table.clone(),
             flush: wake.clone(),
             stored: stored.clone(),
+            observations: observations.clone(),
             lifecycle: life.clone(),
         };
         let pipeline = partition_pipeline(service, parts.policy.clone(), table.clone());
@@ -71,6 +74,7 @@ pub(crate) fn start(
             retries: retry,
         });
         let engine = Engine {
+            number,
             shard,
             journal: parts.journal.clone(),
             persistence: parts.persistence.clone(),
@@ -81,6 +85,7 @@ pub(crate) fn start(
             wake,
             stored,
             retries,
+            observations: observations.clone(),
             lifecycle: life.clone(),
         };
         let flushing = flushing.clone();

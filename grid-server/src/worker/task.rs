@@ -24,6 +24,7 @@ use super::subscribers::{Followed, Job, Subscriber, Subscribers};
 use super::turns::Turns;
 use crate::config::Settings;
 use crate::lifecycle::{Lifecycle, Phase};
+use crate::observations::Observations;
 use crate::ownership_table::OwnershipTable;
 use crate::partition_service::{PartWork, Shard, Work, WorkBatch, not_here};
 use crate::sessions::{Codecs, Owed, Session, goodbye};
@@ -44,6 +45,7 @@ pub(crate) struct WorkerContext {
     pub(crate) flush: Arc<Notify>,
     /// Woken when a partition was stored.
     pub(crate) stored: Arc<Notify>,
+    pub(crate) observations: Arc<Observations>,
     pub(crate) lifecycle: Lifecycle,
 }
 

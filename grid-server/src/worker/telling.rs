@@ -14,6 +14,7 @@ use super::held::{Recipient, Telling};
 use super::message::Origin;
 use super::subscribers::Followed;
 use super::task::Worker;
+use crate::observations::{OpCounts, Source as Seen, named};
 use crate::partition_service::{PartResult, fenced};
 use crate::sessions::{Encoded, Session};
 use crate::write_behind::gathered_enough;
@@ -41,6 +42,9 @@ impl Worker {
                     self.acknowledge(part.partition, committed.outcomes, sources, &mut pushes);
                 }
                 Err(error) => {
+                    let (kind, count) = (error.kind(), sources.len() as u64);
+                    let observations = &self.context.observations;
+                    observations.count(|counts| counts.add_deferred(kind, count));
                     defer(
                         &error,
                         sources,
@@ -66,6 +70,11 @@ impl Worker {
     /// it lasts, and a full disk may hold the log too.
     fn note(&mut self, taken: bool, refused: Option<&Error>) {
         let worker = self.context.number;
+        let observations = &self.context.observations;
+        if let Some(error) = refused {
+            let now = self.context.runtime.monotonic();
+            observations.trouble(Seen::Ops(worker), error.to_string(), now);
+        }
         match refused {
             Some(error) if !self.puts_off => {
                 tracing::warn!(worker, %error, "ops are put off until it is mended");
@@ -73,6 +82,7 @@ impl Worker {
             }
             None if taken && self.puts_off => {
                 tracing::info!(worker, "ops are taken again");
+                observations.mended(Seen::Ops(worker));
                 self.puts_off = false;
             }
             _ => {}
@@ -119,6 +129,12 @@ impl Worker {
         sources: &[Source],
         pushes: &mut [Pushed],
     ) {
+        let mut counted = OpCounts::new();
+        for outcome in &outcomes {
+            *counted.entry(named(&outcome.verdict)).or_default() += 1;
+        }
+        let observations = &self.context.observations;
+        observations.count(|counts| counts.add_ops(&counted));
         let mut acks = Acks::default();
         let mut told_early = Acks::default();
         let mut held = false;

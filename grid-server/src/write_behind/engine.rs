@@ -18,6 +18,7 @@ use super::isolate::{Poison, is_poison, isolate};
 use crate::config::Settings;
 use crate::identity::Identity;
 use crate::lifecycle::{Lifecycle, Phase};
+use crate::observations::{Observations, Source};
 use crate::partition_service::{Owned, Shard, fenced};
 
 /// Partitions whose batches are under way at once; of one partition it is one batch at most.
@@ -35,6 +36,8 @@ pub(crate) struct Retry {
 /// Writes a worker's partitions to the database, and lets the journal forget what it wrote.
 #[derive(Debug)]
 pub(crate) struct Engine {
+    /// The worker's number.
+    pub(crate) number: usize,
     pub(crate) shard: Arc<Shard>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) persistence: Arc<dyn Persistence>,
@@ -47,6 +50,7 @@ pub(crate) struct Engine {
     /// Wakes the worker when a partition was stored.
     pub(crate) stored: Arc<Notify>,
     pub(crate) retries: mpsc::Receiver<Retry>,
+    pub(crate) observations: Arc<Observations>,
     pub(crate) lifecycle: Lifecycle,
 }
 
@@ -117,11 +121,15 @@ impl Engine {
                 begin_after = Some(partition);
                 let wait = outages.failed(self.runtime.random());
                 tracing::warn!(%partition, %error, ?wait, "the database takes no changes; trying again");
+                let source = Source::Database(self.number);
+                self.observations.trouble(source, error.to_string(), now);
                 next_sweep = now;
                 wait.max(self.interval())
             } else if round.more {
+                self.observations.mended(Source::Database(self.number));
                 Duration::ZERO
             } else {
+                self.observations.mended(Source::Database(self.number));
                 outages.succeeded();
                 next_sweep.saturating_sub(now)
             };
@@ -216,15 +224,24 @@ impl Engine {
             };
             match stored {
                 Ok(progress) => {
-                    delays.remove(&partition);
+                    if delays.remove(&partition).is_some() {
+                        self.observations.mended(Source::Partition(partition));
+                    }
                     round.stored = true;
                     round.more |= matches!(progress, Progress::More);
                 }
-                Err(error) if error.is_retryable() => round.outage = Some((partition, error)),
+                Err(error) if error.is_retryable() => {
+                    self.observations.count(|counts| counts.failed_batches += 1);
+                    round.outage = Some((partition, error));
+                }
                 Err(error) => {
+                    self.observations.count(|counts| counts.failed_batches += 1);
                     let delay = delays.entry(partition).or_default();
                     let wait = delay.backoff.failed(self.runtime.random());
-                    delay.until = self.runtime.monotonic() + wait;
+                    let now = self.runtime.monotonic();
+                    delay.until = now + wait;
+                    let source = Source::Partition(partition);
+                    self.observations.trouble(source, error.to_string(), now);
                     tracing::error!(%partition, %error, ?wait, "a partition cannot be stored; trying again");
                 }
             }
@@ -281,6 +298,12 @@ impl Engine {
         if let Some(horizon) = batch.mark.collect {
             self.persistence.collect(partition, horizon).await?;
         }
+        let refused = poison.len() as u64;
+        self.observations.count(|counts| {
+            counts.stored_batches += 1;
+            counts.stored_records += batch.records.len() as u64 - refused;
+            counts.refused_versions += refused;
+        });
         let level = batch.mark.level.as_ref().map(|level| level.position);
         let may_forget = self.stored(partition, batch);
         match level {

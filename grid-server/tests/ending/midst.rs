@@ -109,6 +109,7 @@ async fn a_second_request_to_end_is_heeded_at_once() {
     // A client that takes none of its answers holds up the end for as long as it is waited for.
     let mut server = std::process::Command::new(program())
         .args(["--listen", "127.0.0.1:0", "--drain-ms", "600000"])
+        .args(["--admin", "127.0.0.1:0"])
         .args(["--heartbeat-ms", "600000", "--data-dir"])
         .arg(folder.path())
         .stdout(std::process::Stdio::piped())

@@ -1,0 +1,10 @@
+//! The operator's HTTP routes: health, metrics, dead letters. Sockets are the program's: this is a
+//! router that it serves where it likes.
+
+mod answer;
+mod exposition;
+mod guard;
+mod letters;
+mod routes;
+
+pub use routes::AdminRoutes;
