@@ -1,5 +1,6 @@
 //! Drivers: how a backend makes itself known, and how a URL finds its backend.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,6 +17,10 @@ pub type OpenPersistence =
 pub type OpenTransport = fn(Arc<dyn Runtime>) -> Arc<dyn Transport>;
 /// Makes a codec.
 pub type OpenCodec = fn() -> Arc<dyn Codec>;
+/// Makes a layer of a server's pipeline. What it is made of only the server knows, which takes it
+/// back as what it is. The URL reaches the driver untouched.
+pub type OpenLayer =
+    fn(String, Arc<dyn Runtime>) -> BoxFuture<'static, Result<Box<dyn Any + Send + Sync>>>;
 
 /// What a driver can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +34,8 @@ pub enum DriverKind {
     Transport,
     /// A codec; its scheme is the codec's name.
     Codec,
+    /// A layer of a server's pipeline.
+    Layer,
 }
 
 impl fmt::Display for DriverKind {
@@ -38,6 +45,7 @@ impl fmt::Display for DriverKind {
             Self::Persistence => "persistence",
             Self::Transport => "transport",
             Self::Codec => "codec",
+            Self::Layer => "layer",
         })
     }
 }
@@ -68,6 +76,8 @@ pub struct Driver {
     pub transport: Option<OpenTransport>,
     /// Makes a codec, if it can.
     pub codec: Option<OpenCodec>,
+    /// Makes a layer of a server's pipeline, if it can.
+    pub layer: Option<OpenLayer>,
 }
 
 inventory::collect!(&'static Driver);
@@ -83,6 +93,7 @@ impl Driver {
             persistence: None,
             transport: None,
             codec: None,
+            layer: None,
         }
     }
 
@@ -114,12 +125,20 @@ impl Driver {
         self
     }
 
+    /// Adds a layer of a server's pipeline.
+    #[must_use]
+    pub const fn with_layer(mut self, open: OpenLayer) -> Self {
+        self.layer = Some(open);
+        self
+    }
+
     fn serves(&self, kind: DriverKind) -> bool {
         match kind {
             DriverKind::Storage => self.storage.is_some(),
             DriverKind::Persistence => self.persistence.is_some(),
             DriverKind::Transport => self.transport.is_some(),
             DriverKind::Codec => self.codec.is_some(),
+            DriverKind::Layer => self.layer.is_some(),
         }
     }
 }
@@ -257,6 +276,20 @@ impl Registry {
         Ok(open_with(driver.codec, DriverKind::Codec)?())
     }
 
+    /// Opens the layer at `url`.
+    ///
+    /// # Errors
+    /// `Invalid` when `url` starts with no scheme, `Unsupported` when no driver serves it; otherwise
+    /// what the driver says.
+    pub async fn open_layer(
+        &self,
+        url: &str,
+        runtime: Arc<dyn Runtime>,
+    ) -> Result<Box<dyn Any + Send + Sync>> {
+        let driver = self.find(DriverKind::Layer, scheme_of(DriverKind::Layer, url)?)?;
+        open_with(driver.layer, DriverKind::Layer)?(url.to_owned(), runtime).await
+    }
+
     /// Finds the driver for `scheme`.
     ///
     /// # Errors
@@ -296,6 +329,7 @@ fn scheme_of(kind: DriverKind, url: &str) -> Result<&str> {
                 DriverKind::Storage | DriverKind::Persistence => "sqlite://notes.db",
                 DriverKind::Transport => "ws://127.0.0.1:7171",
                 DriverKind::Codec => "cbor:",
+                DriverKind::Layer => "audit-log:audit.jsonl",
             };
             // With one of these it may hold a password all the same.
             let shown = if url.contains(['@', ':']) {

@@ -12,13 +12,10 @@ use grid_core::{Error, ErrorKind, Result};
 
 use crate::access::{OpenDoor, OpenPolicy};
 use crate::config::Settings;
-use crate::layer::GatewayService;
+use crate::layer::GatewayLayer;
 use crate::local_ownership::LocalOwnership;
 use crate::server::Server;
 use crate::write_behind::ENVELOPE_BYTES;
-
-/// A layer of the program's own around the gateway's pipeline.
-pub(crate) type Wrap = Box<dyn FnOnce(GatewayService) -> GatewayService + Send + Sync>;
 
 /// What a server is made of. Runtime, journal and persistence must be given; the rest has
 /// defaults: the CBOR codec, an open door, and no listener (reads and writes then go through
@@ -35,7 +32,7 @@ pub struct ServerBuilder {
     resolver: Option<Arc<dyn Resolver>>,
     listeners: Vec<Arc<dyn Listener>>,
     settings: Settings,
-    wraps: Vec<Wrap>,
+    layers: Vec<GatewayLayer>,
     node: Option<String>,
     new_history: bool,
 }
@@ -62,7 +59,7 @@ pub(crate) struct Parts {
     pub(crate) rules: Rules,
     pub(crate) listeners: Vec<Arc<dyn Listener>>,
     pub(crate) settings: Arc<Settings>,
-    pub(crate) wraps: Vec<Wrap>,
+    pub(crate) layers: Vec<GatewayLayer>,
     pub(crate) node: String,
     pub(crate) new_history: bool,
 }
@@ -156,13 +153,11 @@ impl ServerBuilder {
         self
     }
 
-    /// Wraps the gateway's pipeline in a layer; the last one added sees requests first.
+    /// A layer of the program's own in the gateway's pipeline; the first one added sees requests
+    /// first.
     #[must_use]
-    pub fn layer(
-        mut self,
-        wrap: impl FnOnce(GatewayService) -> GatewayService + Send + Sync + 'static,
-    ) -> Self {
-        self.wraps.push(Box::new(wrap));
+    pub fn layer(mut self, layer: GatewayLayer) -> Self {
+        self.layers.push(layer);
         self
     }
 
@@ -220,7 +215,7 @@ impl ServerBuilder {
             },
             listeners: self.listeners,
             settings: Arc::new(self.settings),
-            wraps: self.wraps,
+            layers: self.layers,
             node,
             new_history: self.new_history,
             runtime,

@@ -74,7 +74,7 @@ pub use admin_http::AdminRoutes;
 pub use builder::ServerBuilder;
 pub use config::Settings;
 pub use handle::{Handle, Written};
-pub use layer::{GatewayService, Request};
+pub use layer::{GatewayLayer, GatewayService, PutOff, Request};
 pub use local_bus::LocalBus;
 pub use local_ownership::LocalOwnership;
 pub use memory_journal::MemoryJournal;

@@ -17,10 +17,9 @@ use crate::builder::{Parts, ServerBuilder};
 use crate::config::Settings;
 use crate::data_set::{DataSet, Found};
 use crate::following::Following;
-use crate::gateway::{Dispatch, GatewayContext, Views, accept, gateway_pipeline};
+use crate::gateway::{Dispatch, GatewayContext, Stack, Views, accept, gateway_pipeline};
 use crate::handle::Handle;
 use crate::layer::route::Router;
-use crate::layer::validate::Limits;
 use crate::lifecycle::{Lifecycle, LifecycleOwner, Phase};
 use crate::new_history;
 use crate::observations::Observations;
@@ -132,9 +131,15 @@ impl Server {
             RunId(parts.runtime.random() | 1),
             settings.max_value_bytes as usize,
         );
-        let pipeline = gateway_pipeline(dispatch, router, parts.policy, Limits::new(&settings));
-        let wraps = parts.wraps.into_iter();
-        let pipeline = wraps.fold(pipeline, |inner, wrap| wrap(inner));
+        let stack = Stack {
+            settings: &settings,
+            runtime: &parts.runtime,
+            authenticator: parts.authenticator.clone(),
+            policy: parts.policy,
+            router,
+            layers: parts.layers,
+        };
+        let pipeline = gateway_pipeline(stack, dispatch);
         let seats = settings.max_connections.min(Semaphore::MAX_PERMITS);
         let context = GatewayContext {
             runtime: parts.runtime.clone(),

@@ -242,7 +242,7 @@ mod tests {
     use crate::memory_journal::MemoryJournal;
     use crate::partition_service::{PartitionService, Shard};
     use crate::support::owner;
-    use crate::worker::{Origin, PushWork, Worker, WorkerContext, partition_pipeline};
+    use crate::worker::{Origin, PushWork, Worker, WorkerContext};
     use crate::write_behind::BacklogBound;
 
     const ID: PartitionId = PartitionId(1);
@@ -383,12 +383,7 @@ mod tests {
             observations: Arc::default(),
             lifecycle: lifecycle.clone(),
         };
-        let table = takeover.table.clone();
-        Worker::new(
-            context,
-            mailbox,
-            partition_pipeline(service, Arc::new(OpenPolicy), table),
-        )
+        Worker::new(context, mailbox, Arc::new(OpenPolicy), service)
     }
 
     fn put(reply: oneshot::Sender<Result<grid_core::partition::Outcome>>) -> PushWork {

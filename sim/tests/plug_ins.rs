@@ -14,7 +14,7 @@ use grid_core::traits::{
     StateRecord, Transport, TransportCapabilities,
 };
 use grid_core::{PartitionId, Record, Result};
-use grid_server::{GatewayService, Request};
+use grid_server::{GatewayLayer, GatewayService, Request};
 use grid_storage_memory::MemoryPersistence;
 use grid_testkit::hooks::{HookedPersistence, PersistenceHooks};
 use grid_testkit::scenario::{Check, Database, Device, FinalState, Simulation, Turn, Workload};
@@ -205,7 +205,7 @@ fn a_layer_of_ones_own_refuses_what_it_wants() {
     holds(
         &shop
             .clone()
-            .layer(|inner| GatewayService::new(Closed(inner))),
+            .layer(GatewayLayer::new(tower::layer::layer_fn(Closed))),
     );
     assert!(breaks(&shop).contains("the shop has"));
 }

@@ -6,6 +6,7 @@ use grid_core::limits::MAX_PARTITION_COUNT;
 use grid_core::{Error, ErrorKind, Result};
 
 use super::ack_levels::AckLevels;
+use crate::layer::rate_limit::Rates;
 
 /// A text that is not shown.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -42,6 +43,16 @@ pub struct Settings {
     pub max_value_bytes: u32,
     /// Ops of one connection without a verdict.
     pub push_window: u32,
+    /// Ops a second of one client; 0: no limit.
+    pub client_ops_per_second: u32,
+    /// Ops a second of all clients of a namespace; 0: no limit.
+    pub namespace_ops_per_second: u32,
+    /// Bytes of requests that may wait for the workers, over all connections.
+    pub waiting_bytes: usize,
+    /// How long a request may wait for the workers, in milliseconds.
+    pub request_timeout_ms: u64,
+    /// URLs of layers of the program's own, the first of them outermost.
+    pub layers: Vec<String>,
     /// Connections at once.
     pub max_connections: usize,
     /// Views that one connection may follow.
@@ -115,6 +126,8 @@ impl Settings {
         let zero = [
             ("map_spread", self.map_spread == 0),
             ("push_window", self.push_window == 0),
+            ("waiting_bytes", self.waiting_bytes == 0),
+            ("request_timeout_ms", self.request_timeout_ms == 0),
             ("mailbox_messages", self.mailbox_messages == 0),
             ("batch_ops", self.batch_ops == 0),
             ("batch_bytes", self.batch_bytes == 0),
@@ -138,6 +151,13 @@ impl Settings {
         Ok(())
     }
 
+    /// How many ops a client may have sent and not yet seen a verdict of: no more than may come at
+    /// once by its rate, so that a client that keeps to it never sends what must be put off whole.
+    pub(crate) fn push_window(&self) -> u32 {
+        let burst = Rates::new(self).burst().unwrap_or(u32::MAX);
+        self.push_window.min(burst)
+    }
+
     /// Settings of which nothing is set yet.
     fn blank() -> Self {
         Self {
@@ -152,6 +172,11 @@ impl Settings {
             map_spread: 0,
             max_value_bytes: 0,
             push_window: 0,
+            client_ops_per_second: 0,
+            namespace_ops_per_second: 0,
+            waiting_bytes: 0,
+            request_timeout_ms: 0,
+            layers: Vec::new(),
             max_connections: 0,
             max_views: 0,
             mailbox_messages: 0,

@@ -83,6 +83,18 @@ impl Setting {
             .map_err(|error| self.refuse(text, "a list of levels").with_source(error))
     }
 
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "one signature for all kinds of settings"
+    )]
+    fn list(&self, text: &str) -> Result<Vec<String>> {
+        let parts = text.split(',').map(str::trim);
+        Ok(parts
+            .filter(|part| !part.is_empty())
+            .map(str::to_owned)
+            .collect())
+    }
+
     fn refuse(&self, text: &str, expected: impl Display) -> Error {
         Error::new(
             ErrorKind::Invalid,
@@ -137,6 +149,16 @@ pub const SETTINGS: &[Setting] = &[
         "The largest value; a larger one is rejected for good."),
     setting!(push_window: number, "ops", "16384", Some((1, 1_000_000)),
         "How many ops a client may have sent and not yet seen a verdict of."),
+    setting!(client_ops_per_second: number, "ops a second", "0", Some((0, 100_000_000)),
+        "How many ops one client may send; 0 means as many as it likes. A second's worth may come at once, which bounds its window as well. A client is a principal at one address."),
+    setting!(namespace_ops_per_second: number, "ops a second", "0", Some((0, 100_000_000)),
+        "The same for all clients of a namespace together."),
+    setting!(waiting_bytes: number, "bytes", "268435456", Some((65_536, 1_099_511_627_776)),
+        "Bytes of requests that may wait for the workers, over all connections; beyond that they are put off."),
+    setting!(request_timeout_ms: number, "milliseconds", "30000", Some((100, 600_000)),
+        "How long a request may wait for the workers; then its connection ends, and its client connects again."),
+    setting!(layers: list, "URLs", "", None,
+        "Layers of the program's own that requests pass first, parted by commas, the first outermost; each needs a driver."),
     setting!(max_connections: number, "connections", "10000", Some((1, 1_000_000)),
         "Connections at once; more are refused as overloaded. Each takes a file descriptor: see `ulimit -n`."),
     setting!(max_views: number, "views", "1024", Some((1, 65_536)),

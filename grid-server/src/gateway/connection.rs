@@ -18,8 +18,8 @@ use tower::{Service, ServiceExt};
 use super::context::GatewayContext;
 use super::handshake::introduce;
 use super::heartbeat::{Heartbeat, check_chain};
-use super::token::{self, authenticate};
 use super::writer::write;
+use crate::layer::auth::expiry;
 use crate::layer::{GatewayService, Request};
 use crate::lifecycle::Phase;
 use crate::sessions::{Session, encode, goodbye, refused};
@@ -113,7 +113,6 @@ async fn serve_session(
         Err(error) => tracing::debug!(session = session.id(), %error, "the connection ends"),
         Ok(()) => {}
     }
-    leave(&context, &session).await;
     session.outgoing().end(last.as_ref());
     // A client that does not read is not waited for for ever.
     let timeout = context
@@ -122,6 +121,8 @@ async fn serve_session(
     let _ = select(written, timeout).await;
     connection.close().await;
     session.outgoing().clear();
+    // Last, because a worker that is stuck keeps this waiting.
+    leave(&context, &session).await;
 }
 
 /// Tells everybody that a client is gone.
@@ -153,7 +154,7 @@ impl Reader<'_> {
         let period = Duration::from_millis(self.context.settings.heartbeat_ms);
         let lifecycle = self.context.lifecycle.clone();
         let draining = lifecycle.reached(Phase::Draining).fuse();
-        let expiry = token::expiry(self.session, &*runtime, period).fuse();
+        let expiry = expiry(self.session, &*runtime, period).fuse();
         futures::pin_mut!(draining, expiry);
         let mut beat = runtime.sleep(period).fuse();
         let mut arrived: Vec<Bytes> = Vec::new();
@@ -211,9 +212,7 @@ impl Reader<'_> {
                 self.log_goodbye(&goodbye);
                 return Ok(ControlFlow::Break(()));
             }
-            Message::Renew { token } => self.renew(&token).await?,
             message => {
-                token::check(self.session, &*self.context.runtime)?;
                 let request = Request::new(self.session.clone(), message);
                 self.pipeline.ready().await?.call(request).await?;
             }
@@ -233,21 +232,6 @@ impl Reader<'_> {
         } else {
             tracing::debug!(session, peer, code, message, "the client leaves");
         }
-    }
-
-    /// Takes a new token, which has to be of the same principal.
-    async fn renew(&self, token: &str) -> Result<()> {
-        let namespace = self.session.namespace();
-        let authenticated = authenticate(self.context, Some(token), namespace).await?;
-        if authenticated.principal != *self.session.principal() {
-            return Err(Error::new(
-                ErrorKind::Unauthorized,
-                "renew token",
-                "the new token is of another principal; connect anew",
-            ));
-        }
-        self.session.renewed_until(authenticated.expires_at_ms);
-        Ok(())
     }
 
     /// The server is ending: nothing more is read, and what was read gets its answers.

@@ -9,7 +9,7 @@ use grid_core::traits::{CodecLimits, Connection};
 use grid_core::{Error, ErrorKind, Result};
 
 use super::context::GatewayContext;
-use super::token::authenticate;
+use crate::layer::auth::authenticate;
 use crate::sessions::{Introduction, Outgoing, Session};
 
 /// Reads the first frames of a connection, and says welcome.
@@ -26,7 +26,13 @@ pub(super) async fn introduce(
     let now_ms = context.runtime.now_ms();
     let version = agree_version(&hello)?;
     let codec = choose_codec(context, &hello)?;
-    let authenticated = authenticate(context, hello.token.as_deref(), &hello.namespace).await?;
+    let authenticated = authenticate(
+        &*context.authenticator,
+        &*context.runtime,
+        hello.token.as_deref(),
+        &hello.namespace,
+    )
+    .await?;
     let outgoing = Outgoing::new(
         context.codecs[codec].clone(),
         context.settings.send_queue_bytes,
@@ -74,7 +80,7 @@ fn welcome(context: &GatewayContext, version: u16, codec: usize, now_ms: u64) ->
         partition_count: settings.partition_count,
         digest_key: context.digest_key.0,
         max_value_bytes: settings.max_value_bytes,
-        push_window: settings.push_window,
+        push_window: settings.push_window(),
         heartbeat_ms: u32::try_from(settings.heartbeat_ms).unwrap_or(u32::MAX),
     })
 }

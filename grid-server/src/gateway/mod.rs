@@ -7,12 +7,11 @@ mod dispatch;
 mod handshake;
 mod heartbeat;
 mod pipeline;
-mod token;
 mod views;
 mod writer;
 
 pub(crate) use accept::accept;
 pub(crate) use context::GatewayContext;
 pub(crate) use dispatch::Dispatch;
-pub(crate) use pipeline::gateway_pipeline;
+pub(crate) use pipeline::{Stack, gateway_pipeline};
 pub(crate) use views::Views;

@@ -22,6 +22,8 @@ pub struct Session {
     /// When its token expires, in milliseconds since 1970.
     expires_at_ms: AtomicU64,
     name: Arc<str>,
+    /// Who counts as one client, over all of its connections.
+    client: Arc<str>,
     /// The client's wall clock minus ours at the handshake, in milliseconds.
     offset_ms: i64,
     /// The number of its codec among the server's.
@@ -31,6 +33,8 @@ pub struct Session {
     unanswered: AtomicUsize,
     /// The last op number of each run that was pushed here.
     pushed: Mutex<BTreeMap<RunId, u64>>,
+    /// From which op on each run has to come again, after it was put off.
+    deferred: Mutex<BTreeMap<RunId, u64>>,
     views: Mutex<BTreeSet<ViewId>>,
 }
 
@@ -61,15 +65,23 @@ fn or_never(expires_at_ms: Option<u64>) -> u64 {
     expires_at_ms.unwrap_or(NEVER)
 }
 
+/// A principal at one address, whatever its port.
+fn client(principal: &Principal, peer: &str) -> Arc<str> {
+    let host = peer.rsplit_once(':').map_or(peer, |(host, _)| host);
+    format!("{}\0{}\0{host}", principal.namespace, principal.name).into()
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Session {
     pub(crate) fn new(introduction: Introduction, outgoing: Outgoing) -> Self {
+        let client = client(&introduction.authenticated.principal, &introduction.peer);
         Self {
             id: introduction.id,
             peer: introduction.peer,
+            client,
             name: introduction.authenticated.principal.name.as_str().into(),
             expires_at_ms: AtomicU64::new(or_never(introduction.authenticated.expires_at_ms)),
             principal: Arc::new(introduction.authenticated.principal),
@@ -78,6 +90,7 @@ impl Session {
             outgoing,
             unanswered: AtomicUsize::new(0),
             pushed: Mutex::default(),
+            deferred: Mutex::default(),
             views: Mutex::default(),
         }
     }
@@ -104,6 +117,12 @@ impl Session {
     #[must_use]
     pub fn namespace(&self) -> &Namespace {
         &self.principal.namespace
+    }
+
+    /// Who counts as one client over all of its connections: a principal at one address. So neither
+    /// those who share a token nor those who share an address count as one.
+    pub(crate) fn client(&self) -> &Arc<str> {
+        &self.client
     }
 
     pub(crate) fn shared_principal(&self) -> Arc<Principal> {
@@ -167,6 +186,11 @@ impl Session {
         lock(&self.pushed)
     }
 
+    /// From which op on each run has to come again, after it was put off.
+    pub(crate) fn deferred(&self) -> MutexGuard<'_, BTreeMap<RunId, u64>> {
+        lock(&self.deferred)
+    }
+
     /// The views that the client follows.
     pub(crate) fn views(&self) -> MutexGuard<'_, BTreeSet<ViewId>> {
         lock(&self.views)
@@ -180,8 +204,25 @@ impl Session {
         Self::with_room(64 * 1024)
     }
 
+    /// The same, of another principal.
+    pub(crate) fn of(name: &str, namespace: &Namespace) -> Arc<Self> {
+        let principal = Principal {
+            name: name.to_owned(),
+            namespace: namespace.clone(),
+        };
+        Self::with(principal, 64 * 1024)
+    }
+
     /// The same, with room for events of so many bytes.
     pub(crate) fn with_room(bytes: usize) -> Arc<Self> {
+        let principal = Principal {
+            name: "ada".to_owned(),
+            namespace: Namespace::default(),
+        };
+        Self::with(principal, bytes)
+    }
+
+    fn with(principal: Principal, bytes: usize) -> Arc<Self> {
         use std::sync::atomic::{AtomicU64, Ordering};
 
         use grid_core::codec::CborCodec;
@@ -191,10 +232,7 @@ impl Session {
         let introduction = Introduction {
             id: NEXT.fetch_add(1, Ordering::SeqCst),
             peer: "test".to_owned(),
-            authenticated: Authenticated::from(Principal {
-                name: "ada".to_owned(),
-                namespace: Namespace::default(),
-            }),
+            authenticated: Authenticated::from(principal),
             offset_ms: 0,
             codec: 0,
         };

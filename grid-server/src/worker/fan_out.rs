@@ -69,7 +69,7 @@ impl DeltaHead {
 }
 
 /// Tells the subscribers of a partition's views what was committed.
-pub(super) fn fan_out(
+pub(crate) fn fan_out(
     worker: usize,
     subscribers: &mut Subscribers,
     partition: &Partition,

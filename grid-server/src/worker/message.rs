@@ -52,7 +52,7 @@ pub(crate) struct PushWork {
 const OP_OVERHEAD_BYTES: usize = 64;
 
 /// The bytes that an op counts for.
-pub(super) fn op_bytes(op: &Op) -> usize {
+pub(crate) fn op_bytes(op: &Op) -> usize {
     let value = match &op.action {
         Action::Put { value, .. } => value.len(),
         Action::Remove => 0,

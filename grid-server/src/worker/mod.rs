@@ -17,13 +17,12 @@ mod telling;
 mod tests;
 mod turns;
 
+pub(crate) use fan_out::fan_out;
 pub(crate) use message::{
-    Mailboxes, Origin, PushWork, ReadWork, SubscribeWork, WorkerMessage, closed,
+    Mailboxes, Origin, PushWork, ReadWork, SubscribeWork, WorkerMessage, closed, op_bytes,
 };
 pub(crate) use reading::merge_pages;
 pub(crate) use start::{Workers, start as start_workers};
+pub(crate) use subscribers::SharedSubscribers;
 #[cfg(test)]
-pub(crate) use {
-    pipeline::partition_pipeline,
-    task::{Worker, WorkerContext},
-};
+pub(crate) use task::{Worker, WorkerContext};

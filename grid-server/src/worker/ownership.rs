@@ -30,7 +30,8 @@ impl Worker {
         }
         self.give_up_held(partition);
         let last = goodbye(&fenced(partition));
-        for session in self.subscribers.forget(partition) {
+        let followers = self.subscribers.lock().forget(partition);
+        for session in followers {
             session.outgoing().end(Some(&last));
         }
     }

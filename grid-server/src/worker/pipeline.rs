@@ -4,23 +4,37 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use grid_core::traits::Policy;
-use tower::Layer;
+use tower::ServiceBuilder;
 use tower::util::BoxService;
 
+use super::subscribers::SharedSubscribers;
+use super::task::WorkerContext;
 use crate::layer::epoch_guard::EpochGuardLayer;
 use crate::layer::policy::WritePolicyLayer;
-use crate::ownership_table::OwnershipTable;
+use crate::layer::publish::PublishLayer;
 use crate::partition_service::{PartResult, PartitionService, WorkBatch};
 
 /// A worker's way to its partitions.
 pub(crate) type PartitionPipeline = BoxService<WorkBatch, Vec<PartResult>, Infallible>;
 
-/// Epoch guard → write policy → partition service.
+/// What a worker's batch passes on its way to the partition service.
 pub(crate) fn partition_pipeline(
-    service: PartitionService,
+    context: &WorkerContext,
     policy: Arc<dyn Policy>,
-    table: Arc<OwnershipTable>,
+    subscribers: SharedSubscribers,
+    service: PartitionService,
 ) -> PartitionPipeline {
-    let service = WritePolicyLayer::new(policy).layer(service);
-    BoxService::new(EpochGuardLayer::new(table).layer(service))
+    let (shard, codecs) = (context.shard.clone(), context.codecs.clone());
+    BoxService::new(
+        ServiceBuilder::new()
+            .layer(EpochGuardLayer::new(context.table.clone()))
+            .layer(WritePolicyLayer::new(policy))
+            .layer(PublishLayer::new(
+                context.number,
+                shard,
+                subscribers,
+                codecs,
+            ))
+            .service(service),
+    )
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use tokio::sync::{Notify, mpsc};
 
 use super::message::Mailboxes;
-use super::pipeline::partition_pipeline;
 use super::task::{Worker, WorkerContext};
 use crate::admin::Desk;
 use crate::builder::Parts;
@@ -65,8 +64,7 @@ pub(crate) fn start(
             observations: observations.clone(),
             lifecycle: life.clone(),
         };
-        let pipeline = partition_pipeline(service, parts.policy.clone(), table.clone());
-        let worker = Worker::new(context, mailbox, pipeline);
+        let worker = Worker::new(context, mailbox, parts.policy.clone(), service);
         spawn(parts, life, "worker", worker.run());
         let (retry, retries) = mpsc::channel(1);
         desks.push(Desk {

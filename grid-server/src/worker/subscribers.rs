@@ -1,7 +1,7 @@
 //! Who follows which view of a worker's partitions, and how far each of them is.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use grid_core::op::RunId;
 use grid_core::partition::{Place, View};
@@ -103,9 +103,26 @@ struct Known {
     follows: BTreeSet<(PartitionId, ViewId)>,
 }
 
+/// The subscribers of a worker, shared with the layer that tells them what changed. Both belong to
+/// the worker's task, so that nobody ever waits for the lock.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SharedSubscribers(Arc<Mutex<Subscribers>>);
+
+impl SharedSubscribers {
+    #[expect(
+        clippy::expect_used,
+        reason = "a panic in the middle of a change leaves a state that must not be served"
+    )]
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Subscribers> {
+        self.0
+            .lock()
+            .expect("no change of the subscribers panicked")
+    }
+}
+
 /// All subscribers of a worker.
 #[derive(Debug, Default)]
-pub(super) struct Subscribers {
+pub(crate) struct Subscribers {
     followed: BTreeMap<PartitionId, BTreeMap<ViewId, Followed>>,
     known: BTreeMap<SessionId, Known>,
 }
@@ -248,6 +265,27 @@ impl Subscribers {
             .entry(run)
             .and_modify(|lowest| *lowest = from.min(*lowest))
             .or_insert(from);
+    }
+}
+
+#[cfg(test)]
+impl Subscribers {
+    /// A connection follows all of a map's entries in one partition.
+    pub(crate) fn follow_all(
+        &mut self,
+        session: &Arc<Session>,
+        partition: &grid_core::partition::Partition,
+        address: &grid_core::MapAddress,
+    ) {
+        use grid_core::protocol::Selector;
+
+        let subscriber = Subscriber {
+            session: session.clone(),
+            cursor: partition.sequence(),
+            jobs: VecDeque::new(),
+        };
+        let open = || partition.open_view(address, &Selector::All);
+        self.follow(partition.id(), ViewId(1), open, subscriber);
     }
 }
 

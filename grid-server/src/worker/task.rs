@@ -8,7 +8,7 @@ use futures::{FutureExt, select_biased};
 use grid_core::mutation::{Mutation, planted};
 use grid_core::partition::MAX_EXPIRIES_PER_BATCH;
 use grid_core::protocol::{Repair, ViewId};
-use grid_core::traits::{Epoch, Journal, Runtime};
+use grid_core::traits::{Epoch, Journal, Policy, Runtime};
 use grid_core::{PartitionId, Result};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tower::{Service, ServiceExt};
@@ -18,15 +18,15 @@ use super::batch::Batch;
 use super::held::Held;
 use super::jobs::Scene;
 use super::message::{Origin, PushWork, ReadWork, SubscribeWork, WorkerMessage};
-use super::pipeline::PartitionPipeline;
+use super::pipeline::{PartitionPipeline, partition_pipeline};
 use super::reading::{merge_pages, read};
-use super::subscribers::{Followed, Job, Subscriber, Subscribers};
+use super::subscribers::{Followed, Job, SharedSubscribers, Subscriber};
 use super::turns::Turns;
 use crate::config::Settings;
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::observations::Observations;
 use crate::ownership_table::OwnershipTable;
-use crate::partition_service::{PartWork, Shard, Work, WorkBatch, not_here};
+use crate::partition_service::{PartWork, PartitionService, Shard, Work, WorkBatch, not_here};
 use crate::sessions::{Codecs, Owed, Session, goodbye};
 use crate::turn::let_others_run;
 
@@ -55,7 +55,7 @@ pub(crate) struct Worker {
     pub(super) context: WorkerContext,
     mailbox: mpsc::Receiver<WorkerMessage>,
     pub(super) pipeline: PartitionPipeline,
-    pub(super) subscribers: Subscribers,
+    pub(super) subscribers: SharedSubscribers,
     /// Subscribers with more to get, which have had their turn.
     unfinished: Turns,
     /// Whether ops are put off since the last that were taken.
@@ -86,13 +86,15 @@ impl Worker {
     pub(crate) fn new(
         context: WorkerContext,
         mailbox: mpsc::Receiver<WorkerMessage>,
-        pipeline: PartitionPipeline,
+        policy: Arc<dyn Policy>,
+        service: PartitionService,
     ) -> Self {
+        let subscribers = SharedSubscribers::default();
         Self {
+            pipeline: partition_pipeline(&context, policy, subscribers.clone(), service),
             context,
             mailbox,
-            pipeline,
-            subscribers: Subscribers::default(),
+            subscribers,
             unfinished: Turns::default(),
             puts_off: false,
             held: Held::default(),
@@ -212,7 +214,8 @@ impl Worker {
         let Origin::Session(session) = &push.origin else {
             return true;
         };
-        let taken = self.subscribers.admits(session.id(), push.run, push.first);
+        let mut subscribers = self.subscribers.lock();
+        let taken = subscribers.admits(session.id(), push.run, push.first);
         if taken && !self.is_full(push) {
             return true;
         }
@@ -221,8 +224,7 @@ impl Worker {
             let message = "too many verdicts of this run are not confirmed as stored";
             deferrals.add(session, push.run, op.id.number, message);
             // At once: the next push of this turn must not be taken either.
-            self.subscribers
-                .refuse(session.id(), push.run, op.id.number);
+            subscribers.refuse(session.id(), push.run, op.id.number);
         }
         false
     }
@@ -287,12 +289,14 @@ impl Worker {
     fn handle(&mut self, message: WorkerMessage) -> Option<oneshot::Sender<()>> {
         match message {
             WorkerMessage::Subscribe(work) => self.subscribe(&work),
-            WorkerMessage::Unsubscribe(session, view) => self.subscribers.unfollow(session, view),
+            WorkerMessage::Unsubscribe(session, view) => {
+                self.subscribers.lock().unfollow(session, view);
+            }
             WorkerMessage::Repair(session, repair, owed) => self.repair(&session, repair, owed),
             WorkerMessage::Read(work) => self.read(work),
             WorkerMessage::Drained(session) => self.drained(session),
             WorkerMessage::Leave(session) => {
-                self.subscribers.leave(session);
+                self.subscribers.lock().leave(session);
                 self.held.leave(session);
             }
             WorkerMessage::Cease(partition, epoch) => self.cease(partition, epoch),
@@ -308,6 +312,7 @@ impl Worker {
 
     fn subscribe(&mut self, work: &SubscribeWork) {
         let partitions = self.context.shard.lock();
+        let mut subscribers = self.subscribers.lock();
         for (id, cursor) in &work.partitions {
             let Some(owned) = partitions.get(id) else {
                 work.session.outgoing().end(Some(&goodbye(&not_here(*id))));
@@ -331,7 +336,7 @@ impl Worker {
                 jobs: VecDeque::new(),
             };
             let open = || partition.open_view(&work.address, &work.selector);
-            let followed = self.subscribers.follow(*id, work.view, open, subscriber);
+            let followed = subscribers.follow(*id, work.view, open, subscriber);
             let Followed { view, subscribers } = followed;
             let scene = Scene {
                 worker: self.context.number,
@@ -351,8 +356,8 @@ impl Worker {
 
     fn repair(&mut self, session: &Arc<Session>, repair: Repair, owed: Owed) {
         let (partition, view) = (repair.partition, repair.view);
-        let subscriber = self
-            .subscribers
+        let mut subscribers = self.subscribers.lock();
+        let subscriber = subscribers
             .get(partition, view)
             .and_then(|followed| followed.subscribers.get_mut(&session.id()));
         let Some(subscriber) = subscriber else {
@@ -360,19 +365,21 @@ impl Worker {
             return;
         };
         subscriber.jobs.push_back(Job::Answer(repair.step, owed));
+        drop(subscribers);
         self.run_jobs(session.id(), &[(partition, view)]);
     }
 
     /// Goes on with what a connection waits for.
     fn drained(&mut self, session: u64) {
-        let follows = self.subscribers.followed_by(session);
+        let follows = self.subscribers.lock().followed_by(session);
         self.run_jobs(session, &follows);
     }
 
     fn run_jobs(&mut self, session: u64, follows: &[(PartitionId, ViewId)]) {
         let partitions = self.context.shard.lock();
+        let mut all = self.subscribers.lock();
         for (id, view_id) in follows {
-            let followed = self.subscribers.get(*id, *view_id);
+            let followed = all.get(*id, *view_id);
             let (Some(owned), Some(Followed { view, subscribers })) =
                 (partitions.get(id), followed)
             else {

@@ -9,7 +9,7 @@ use grid_core::{Error, PartitionId};
 
 use super::acks::{Acks, Deferrals, send_ack, session_of};
 use super::batch::{Pushed, Source, Sources};
-use super::fan_out::{DeltaHead, fan_out, send};
+use super::fan_out::{DeltaHead, send};
 use super::held::{Recipient, Telling};
 use super::message::Origin;
 use super::subscribers::Followed;
@@ -20,7 +20,7 @@ use crate::sessions::{Encoded, Session};
 use crate::write_behind::gathered_enough;
 
 impl Worker {
-    /// Tells subscribers what changed, and those who pushed what became of it.
+    /// Tells those who pushed what became of it; subscribers were told already.
     pub(super) fn tell(
         &mut self,
         results: Vec<PartResult>,
@@ -34,7 +34,6 @@ impl Worker {
         let settled = results.iter().all(|part| part.result.is_ok());
         for part in results {
             let sources = sources.get(&part.partition).map_or(&[][..], Vec::as_slice);
-            self.fan_out(&part);
             match part.result {
                 Ok(committed) => {
                     backlog |= self.has_backlog(part.partition);
@@ -93,24 +92,7 @@ impl Worker {
     pub(super) fn put_off(&mut self, deferrals: Deferrals) {
         let retry_after_ms = self.context.settings.retry_after_ms;
         for (session, run, from) in deferrals.tell(retry_after_ms) {
-            self.subscribers.refuse(session, run, from);
-        }
-    }
-
-    fn fan_out(&mut self, part: &PartResult) {
-        let partitions = self.context.shard.lock();
-        let Some(owned) = partitions.get(&part.partition) else {
-            return;
-        };
-        // After a late batch nothing else was committed, so each is told at its own sequence.
-        for committed in part.late.iter().chain(&part.result) {
-            fan_out(
-                self.context.number,
-                &mut self.subscribers,
-                &owned.partition,
-                committed,
-                &self.context.codecs,
-            );
+            self.subscribers.lock().refuse(session, run, from);
         }
     }
 
@@ -240,8 +222,9 @@ impl Worker {
         let Some(owned) = partitions.get(&ack.partition) else {
             return;
         };
-        for id in self.subscribers.followed_in(session.id(), ack.partition) {
-            let followed = self.subscribers.get(ack.partition, id);
+        let mut subscribers = self.subscribers.lock();
+        for id in subscribers.followed_in(session.id(), ack.partition) {
+            let followed = subscribers.get(ack.partition, id);
             let Some(Followed { view, subscribers }) = followed else {
                 continue;
             };

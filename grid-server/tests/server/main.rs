@@ -21,6 +21,8 @@ mod handshake;
 #[cfg(test)]
 mod heartbeat;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod logging;
 #[cfg(test)]
 mod meanwhile;

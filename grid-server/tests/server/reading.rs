@@ -7,8 +7,7 @@ use grid_core::op::Op;
 use grid_core::protocol::{Message, Read, ReadTarget, RejectReason, Selector};
 use grid_core::traits::{Authenticated, Authenticator, Decision, Policy, Principal};
 use grid_core::{Error, ErrorKind, History, Key, MapName, Namespace};
-use grid_server::Request;
-use tower::util::BoxCloneSyncService;
+use grid_server::{GatewayLayer, GatewayService, Request};
 use tower::{Service, ServiceExt};
 
 use super::support::{Client, World, hello, run};
@@ -161,8 +160,9 @@ fn a_program_may_wrap_the_pipeline_in_a_layer_of_its_own() {
     run(|world| async move {
         let seen = Arc::new(AtomicUsize::new(0));
         let count = seen.clone();
-        let builder = world.builder().layer(move |inner| {
-            BoxCloneSyncService::new(tower::service_fn(move |request: Request| {
+        let layer = tower::layer::layer_fn(move |inner: GatewayService| {
+            let count = count.clone();
+            tower::service_fn(move |request: Request| {
                 count.fetch_add(1, Ordering::SeqCst);
                 let mut inner = inner.clone();
                 async move {
@@ -171,8 +171,9 @@ fn a_program_may_wrap_the_pipeline_in_a_layer_of_its_own() {
                     }
                     inner.ready().await?.call(request).await
                 }
-            }))
+            })
         });
+        let builder = world.builder().layer(GatewayLayer::new(layer));
         let _server = world.start_with(builder).await;
         let mut client = world.client().await;
         client.push(vec![world.put(9, 1, "m", "k", b"v")]).await;

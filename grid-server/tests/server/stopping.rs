@@ -74,10 +74,11 @@ fn nothing_is_kept_of_a_connection_that_is_gone() {
     run(|world| async move {
         let session = Arc::<std::sync::Mutex<std::sync::Weak<grid_server::Session>>>::default();
         let noted = session.clone();
-        let builder = world.builder().layer(move |inner| {
-            let session = noted;
-            grid_server::GatewayService::new(Seen { inner, session })
+        let layer = tower::layer::layer_fn(move |inner| {
+            let session = noted.clone();
+            Seen { inner, session }
         });
+        let builder = world.builder().layer(grid_server::GatewayLayer::new(layer));
         let _server = world.start_with(builder).await;
         let mut client = world.client().await;
         client

@@ -144,8 +144,7 @@ impl Start {
             builder = builder.codec(codec.clone());
         }
         for layer in &simulation.layers {
-            let layer = layer.clone();
-            builder = builder.layer(move |inner| layer(inner));
+            builder = builder.layer(layer.clone());
         }
         Ok(builder.start().await?)
     }

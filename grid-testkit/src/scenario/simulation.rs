@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grid_core::traits::{Codec, Policy, Resolver, Transport};
-use grid_server::{GatewayService, Settings};
+use grid_server::{GatewayLayer, Settings};
 
 use super::database::{Database, MemoryDatabase};
 use super::device_store::{DeviceStore, MemoryDeviceStore};
@@ -22,7 +22,6 @@ use crate::CountingAllocator;
 type Make<T> = Arc<dyn Fn() -> Box<T> + Send + Sync>;
 type MakeStore = Arc<dyn Fn(usize) -> Box<dyn DeviceStore> + Send + Sync>;
 type WrapTransport = Arc<dyn Fn(Arc<dyn Transport>) -> Arc<dyn Transport> + Send + Sync>;
-type Layer = Arc<dyn Fn(GatewayService) -> GatewayService + Send + Sync>;
 
 /// The most devices of a run.
 const MOST_DEVICES: usize = 1000;
@@ -66,7 +65,7 @@ pub struct Simulation {
     pub(super) policy: Arc<dyn Policy>,
     pub(super) resolver: Option<Arc<dyn Resolver>>,
     pub(super) codecs: Vec<Arc<dyn Codec>>,
-    pub(super) layers: Vec<Layer>,
+    pub(super) layers: Vec<GatewayLayer>,
     pub(super) store: MakeStore,
     pub(super) database: Make<dyn Database>,
     pub(super) transport: WrapTransport,
@@ -231,13 +230,10 @@ impl Simulation {
         self
     }
 
-    /// Wraps the servers' pipeline in a layer.
+    /// A layer of one's own in the servers' pipeline; the first one added sees requests first.
     #[must_use]
-    pub fn layer(
-        mut self,
-        layer: impl Fn(GatewayService) -> GatewayService + Send + Sync + 'static,
-    ) -> Self {
-        self.layers.push(Arc::new(layer));
+    pub fn layer(mut self, layer: GatewayLayer) -> Self {
+        self.layers.push(layer);
         self
     }
 

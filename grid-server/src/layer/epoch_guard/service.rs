@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use grid_core::mutation::{Mutation, planted};
-use grid_core::{Error, ErrorKind};
 use tower::Service;
 
+use super::error::stale;
 use crate::ownership_table::OwnershipTable;
 use crate::partition_service::WorkBatch;
 
@@ -35,14 +35,9 @@ impl<S: Service<WorkBatch>> Service<WorkBatch> for EpochGuard<S> {
     fn call(&mut self, mut batch: WorkBatch) -> Self::Future {
         for part in &mut batch.parts {
             let owned = self.table.epoch(part.partition);
-            let stale = owned != Some(part.epoch) && !planted(Mutation::AcceptStaleEpoch);
-            if part.refusal.is_none() && stale {
-                let error = Error::new(
-                    ErrorKind::Unavailable,
-                    "guard epoch",
-                    "another node owns this partition by now; connect again",
-                );
-                part.refusal = Some(error.with("partition", part.partition));
+            let is_stale = owned != Some(part.epoch) && !planted(Mutation::AcceptStaleEpoch);
+            if part.refusal.is_none() && is_stale {
+                part.refusal = Some(stale(part.partition));
             }
         }
         self.inner.call(batch)

@@ -1,20 +1,13 @@
 use std::sync::Arc;
 
-use futures::FutureExt;
-use grid_core::traits::{Epoch, Owner};
+use grid_core::traits::Epoch;
 use grid_core::{ErrorKind, PartitionId};
-use tower::{Layer, Service};
 
 use super::EpochGuardLayer;
+use crate::layer::testing::through;
 use crate::ownership_table::OwnershipTable;
 use crate::partition_service::{PartWork, Work, WorkBatch};
-
-fn owner(node: &str, epoch: u64) -> Owner {
-    Owner {
-        node: node.to_owned(),
-        epoch: Epoch(epoch),
-    }
-}
+use crate::support::owner;
 
 #[test]
 fn only_work_at_the_epoch_of_this_node_passes() {
@@ -24,11 +17,8 @@ fn only_work_at_the_epoch_of_this_node_passes() {
         table.serve(partition, Epoch(epoch));
     }
     table.changed(PartitionId(2), &owner("there", 5));
-    let inner = tower::service_fn(|batch: WorkBatch| {
-        std::future::ready(Ok::<_, std::convert::Infallible>(batch))
-    });
-    let mut service = EpochGuardLayer::new(table.clone()).layer(inner);
-    let mut refusals = || {
+    let layer = EpochGuardLayer::new(table.clone());
+    let refusals = || {
         let parts = (0..4).map(|id| PartWork {
             partition: PartitionId(id),
             epoch: Epoch(5),
@@ -39,7 +29,7 @@ fn only_work_at_the_epoch_of_this_node_passes() {
             parts: parts.collect(),
             early: None,
         };
-        let Ok(batch) = service.call(batch).now_or_never().unwrap();
+        let batch = through(&layer, batch);
         let refused = batch.parts.iter().map(|part| {
             part.refusal
                 .as_ref()

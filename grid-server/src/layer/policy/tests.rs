@@ -1,17 +1,17 @@
 use std::sync::Arc;
 
-use futures::FutureExt;
 use grid_core::op::{Action, Op};
 use grid_core::partition::{Proposal, ProposalBatch, Timing, Veto};
 use grid_core::protocol::{Message, Read, ReadTarget, RejectReason};
 use grid_core::traits::{Decision, Epoch, Policy, Principal};
-use grid_core::{Error, Hlc, Key, MapAddress, MapName, Namespace, OpId, PartitionId};
-use tower::{Layer, Service};
+use grid_core::{Hlc, Key, MapAddress, MapName, Namespace, OpId, PartitionId};
 
 use super::{ReadPolicyLayer, WritePolicyLayer};
 use crate::layer::Request;
+use crate::layer::testing::{around, call, handed_on, through};
 use crate::partition_service::{PartWork, Work, WorkBatch};
 use crate::sessions::Session;
+use crate::support::now;
 
 /// Nobody reads `secret`; keys that start with `x` are not written.
 #[derive(Debug)]
@@ -35,13 +35,7 @@ impl Policy for Strict {
 
 #[test]
 fn denied_reads_are_answered_and_not_handed_on() {
-    let handed_on = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let count = handed_on.clone();
-    let inner = tower::service_fn(move |_: Request| {
-        count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        std::future::ready(Ok::<(), Error>(()))
-    });
-    let mut service = ReadPolicyLayer::new(Arc::new(Strict)).layer(inner);
+    let (mut service, mut handle) = around(&ReadPolicyLayer::new(Arc::new(Strict)));
     let session = Session::for_tests();
     for map in ["secret", "open"] {
         let read = Message::Read(Read {
@@ -50,9 +44,10 @@ fn denied_reads_are_answered_and_not_handed_on() {
             target: ReadTarget::Key(Key::new("k").unwrap()),
         });
         let request = Request::new(session.clone(), read);
-        service.call(request).now_or_never().unwrap().unwrap();
+        let served = call(&mut service, request);
+        assert_eq!(handed_on(&mut handle).is_some(), map == "open");
+        now(served).unwrap();
     }
-    assert_eq!(handed_on.load(std::sync::atomic::Ordering::SeqCst), 1);
     let [Message::SubscribeRefused(refused)] = &session.queued()[..] else {
         panic!("one refusal");
     };
@@ -115,11 +110,7 @@ fn denied_writes_go_on_with_a_veto() {
         }],
         early: None,
     };
-    let inner = tower::service_fn(|batch: WorkBatch| {
-        std::future::ready(Ok::<_, std::convert::Infallible>(batch))
-    });
-    let mut service = WritePolicyLayer::new(Arc::new(Strict)).layer(inner);
-    let Ok(batch) = service.call(batch).now_or_never().unwrap();
+    let batch = through(&WritePolicyLayer::new(Arc::new(Strict)), batch);
     let Work::Decide { batch, .. } = &batch.parts[0].work else {
         panic!("other work");
     };

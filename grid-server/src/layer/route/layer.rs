@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use grid_core::address::Placement;
-use grid_core::{Error, ErrorKind, Key, MapAddress, PartitionId, Result};
+use grid_core::{Key, MapAddress, PartitionId, Result};
 use tower::Layer;
 
+use super::error::not_owned;
 use super::service::Route;
 use crate::ownership_table::OwnershipTable;
 
@@ -47,12 +48,7 @@ impl Router {
         if self.table.epoch(partition).is_some() {
             return Ok(());
         }
-        Err(Error::new(
-            ErrorKind::Unavailable,
-            "route",
-            "this node does not own the partition now; connect again",
-        )
-        .with("partition", partition))
+        Err(not_owned(partition))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Route: to the worker of this node that runs the partition, as long as this node owns it.
 
+mod error;
 mod layer;
 mod routed;
 mod service;

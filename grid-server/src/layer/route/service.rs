@@ -7,9 +7,10 @@ use futures::future::{Either, Ready, ready};
 use grid_core::address::Placement;
 use grid_core::partition::Veto;
 use grid_core::protocol::{Message, Push, ReadTarget};
-use grid_core::{Error, ErrorKind, MapAddress, MapName, PartitionId, Result};
+use grid_core::{Error, MapAddress, MapName, PartitionId, Result};
 use tower::Service;
 
+use super::error::concerns_no_partition;
 use super::layer::Router;
 use super::routed::{Routed, RoutedWork};
 use crate::layer::Request;
@@ -62,13 +63,7 @@ impl<S> Route<S> {
                     partitions,
                 }
             }
-            _ => {
-                return Err(Error::new(
-                    ErrorKind::Protocol,
-                    "route",
-                    "a message that concerns no partition",
-                ));
-            }
+            _ => return Err(concerns_no_partition()),
         };
         Ok(Routed { session, work })
     }

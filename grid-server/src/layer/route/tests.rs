@@ -1,19 +1,17 @@
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use futures::FutureExt;
 use grid_core::op::{Action, Op};
 use grid_core::partition::Veto;
 use grid_core::protocol::{Message, Push, Read, ReadTarget, RejectReason, Selector};
-use grid_core::traits::{Epoch, Owner};
-use grid_core::{
-    Error, ErrorKind, Hlc, Key, MapAddress, MapName, OpId, PartitionId, Result, RunId,
-};
-use tower::{Layer, Service};
+use grid_core::traits::Epoch;
+use grid_core::{ErrorKind, Hlc, Key, MapAddress, MapName, OpId, PartitionId, Result, RunId};
 
 use super::{RouteLayer, Routed, RoutedWork, Router};
 use crate::layer::Request;
+use crate::layer::testing::{around, call, handed_on};
 use crate::ownership_table::OwnershipTable;
 use crate::sessions::Session;
+use crate::support::{now, owner};
 
 const COUNT: u16 = 11;
 
@@ -26,23 +24,11 @@ fn router() -> (Router, Arc<OwnershipTable>) {
     (Router::new(table.clone(), 3, COUNT), table)
 }
 
-fn owner(node: &str, epoch: u64) -> Owner {
-    Owner {
-        node: node.to_owned(),
-        epoch: Epoch(epoch),
-    }
-}
-
 fn route(router: Router, request: Request) -> Result<Routed> {
-    let handed_on = Arc::new(Mutex::new(None));
-    let seen = handed_on.clone();
-    let inner = tower::service_fn(move |routed: Routed| {
-        *seen.lock().unwrap() = Some(routed);
-        std::future::ready(Ok::<(), Error>(()))
-    });
-    let mut service = RouteLayer::new(router).layer(inner);
-    service.call(request).now_or_never().unwrap()?;
-    Ok(handed_on.lock().unwrap().take().unwrap())
+    let (mut service, mut handle) = around::<_, Routed>(&RouteLayer::new(router));
+    let served = call(&mut service, request);
+    let routed = handed_on(&mut handle);
+    now(served).map(|()| routed.unwrap())
 }
 
 fn address(map: &str) -> MapAddress {

@@ -1,16 +1,14 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use futures::FutureExt;
-use grid_core::protocol::{Message, ViewId};
 use grid_core::{Error, ErrorKind};
-use tower::{Layer, Service};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
 use super::TraceLayer;
-use crate::layer::Request;
+use crate::layer::testing::{around, call, unsubscribe};
 use crate::sessions::Session;
+use crate::support::now;
 
 /// Counts spans named `request`, and keeps the levels of events.
 #[derive(Debug, Clone, Default)]
@@ -47,17 +45,16 @@ impl Subscriber for Counting {
 fn every_request_leaves_a_span_and_a_failed_one_a_louder_event() {
     let counting = Counting::default();
     tracing::subscriber::with_default(counting.clone(), || {
-        let inner = tower::service_fn(|request: Request| {
-            let fails = matches!(request.message, Message::Unsubscribe(ViewId(2)));
-            let error = || Error::new(ErrorKind::Protocol, "test", "told to fail");
-            std::future::ready(if fails { Err(error()) } else { Ok(()) })
-        });
-        let mut service = TraceLayer.layer(inner);
-        for view in [1, 2] {
-            let message = Message::Unsubscribe(ViewId(view));
-            let request = Request::new(Session::for_tests(), message);
-            let outcome = service.call(request).now_or_never().unwrap();
-            assert_eq!(outcome.is_err(), view == 2, "the outcome passes through");
+        let (mut service, mut handle) = around(&TraceLayer);
+        for fails in [false, true] {
+            let outcome = call(&mut service, unsubscribe(&Session::for_tests()));
+            let (_, answer) = now(handle.next_request()).unwrap();
+            if fails {
+                answer.send_error(Error::new(ErrorKind::Protocol, "test", "told to fail"));
+            } else {
+                answer.send_response(());
+            }
+            assert_eq!(now(outcome).is_err(), fails, "the outcome passes through");
         }
     });
     assert_eq!(counting.spans.load(Ordering::SeqCst), 2);

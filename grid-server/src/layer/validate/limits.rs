@@ -1,7 +1,5 @@
 //! The bounds.
 
-use grid_core::{Error, ErrorKind};
-
 use crate::config::Settings;
 
 /// What is checked against.
@@ -18,15 +16,10 @@ impl Limits {
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
             max_value_bytes: settings.max_value_bytes as usize,
-            push_window: settings.push_window as usize,
+            push_window: settings.push_window() as usize,
             max_views: settings.max_views,
             partition_count: settings.partition_count,
             spread: settings.map_spread,
         }
     }
-}
-
-/// The error of a client that broke the protocol.
-pub(super) fn broken(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Protocol, "validate", message)
 }

@@ -3,6 +3,7 @@
 //! An op that is not gets a veto, so that it leaves the client's outbox and those behind it go on;
 //! anything else that is not ends the connection.
 
+mod error;
 mod layer;
 mod limits;
 mod push;

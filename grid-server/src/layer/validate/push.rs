@@ -1,13 +1,14 @@
 //! Checks of pushes.
 
+use grid_core::Result;
 use grid_core::codec::validate;
 use grid_core::limits::MAX_CBOR_DEPTH;
 use grid_core::op::{Action, Op};
 use grid_core::partition::Veto;
 use grid_core::protocol::{Push, RejectReason};
-use grid_core::{Error, ErrorKind, Result};
 
-use super::limits::{Limits, broken};
+use super::error::{beyond_window, broken};
+use super::limits::Limits;
 use crate::sessions::Session;
 
 /// A client that pushes again after a refusal counts its window anew, while what it pushed before
@@ -24,14 +25,7 @@ pub(super) fn check_push(
     check_continuity(session, push)?;
     let unanswered = session.ops_read(push.ops.len());
     if unanswered > limits.push_window.saturating_mul(WINDOWS_IN_FLIGHT) {
-        return Err(Error::new(
-            ErrorKind::Overloaded,
-            "validate",
-            format!(
-                "{unanswered} ops without an answer; the window is {}",
-                limits.push_window
-            ),
-        ));
+        return Err(beyond_window(unanswered, limits.push_window));
     }
     let vetoes = push
         .ops

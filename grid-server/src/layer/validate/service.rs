@@ -7,7 +7,8 @@ use grid_core::protocol::Message;
 use grid_core::{Error, Result};
 use tower::Service;
 
-use super::limits::{Limits, broken};
+use super::error::broken;
+use super::limits::Limits;
 use super::push::check_push;
 use super::view::{check_read, check_repair, check_stored, check_subscribe};
 use crate::layer::Request;

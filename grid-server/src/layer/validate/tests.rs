@@ -1,19 +1,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::FutureExt;
 use grid_core::op::{Action, Op, OpId};
 use grid_core::partition::Veto;
 use grid_core::protocol::{Message, Push, RejectReason, Selector, Stored, Subscribe};
-use grid_core::{
-    Error, ErrorKind, History, Hlc, Key, MapName, PartitionId, Result, RunId, Sequence,
-};
-use tower::{Layer, Service};
+use grid_core::{ErrorKind, History, Hlc, Key, MapName, PartitionId, Result, RunId, Sequence};
 
 use super::{Limits, ValidateLayer};
 use crate::config::Settings;
 use crate::layer::Request;
+use crate::layer::testing::{around, call, handed_on};
 use crate::sessions::Session;
+use crate::support::now;
 
 fn settings() -> Settings {
     Settings {
@@ -36,15 +34,10 @@ fn validate_by(settings: &Settings, session: &Arc<Session>, message: Message) ->
 }
 
 fn validated(settings: &Settings, request: Request) -> Result<Request> {
-    let handed_on = Arc::new(std::sync::Mutex::new(None));
-    let seen = handed_on.clone();
-    let inner = tower::service_fn(move |request: Request| {
-        *seen.lock().unwrap() = Some(request);
-        std::future::ready(Ok::<(), Error>(()))
-    });
-    let mut service = ValidateLayer::new(Limits::new(settings)).layer(inner);
-    service.call(request).now_or_never().unwrap()?;
-    Ok(handed_on.lock().unwrap().take().unwrap())
+    let (mut service, mut handle) = around(&ValidateLayer::new(Limits::new(settings)));
+    let served = call(&mut service, request);
+    let request = handed_on(&mut handle);
+    now(served).map(|()| request.unwrap())
 }
 
 fn op(number: u64, value: &'static [u8]) -> Op {

@@ -3,9 +3,10 @@
 use grid_core::address::Placement;
 use grid_core::limits::{MAX_ITEMS_PER_MESSAGE, MAX_KEY_BYTES};
 use grid_core::protocol::{Read, ReadTarget, Repair, RepairStep, Selector, Stored, Subscribe};
-use grid_core::{Error, ErrorKind, MapAddress, PartitionId, Result};
+use grid_core::{MapAddress, PartitionId, Result};
 
-use super::limits::{Limits, broken};
+use super::error::{broken, too_many_views};
+use super::limits::Limits;
 use crate::sessions::Session;
 
 pub(super) fn check_subscribe(
@@ -14,14 +15,7 @@ pub(super) fn check_subscribe(
     subscribe: &Subscribe,
 ) -> Result<()> {
     if session.views().len() >= limits.max_views {
-        return Err(Error::new(
-            ErrorKind::Overloaded,
-            "validate",
-            format!(
-                "a connection may follow {} views; unsubscribe from some",
-                limits.max_views
-            ),
-        ));
+        return Err(too_many_views(limits.max_views));
     }
     check_selector(&subscribe.selector)?;
     let address = MapAddress {

@@ -2,23 +2,24 @@
 
 use std::time::Duration;
 
-use grid_core::traits::{Authenticated, Runtime};
-use grid_core::{Error, ErrorKind, Namespace, Result};
+use grid_core::traits::{Authenticated, Authenticator, Runtime};
+use grid_core::{Error, Namespace, Result};
 
-use super::context::GatewayContext;
+use super::error::expired;
 use crate::sessions::Session;
 
 /// Who the holder of `token` is, and until when.
 ///
 /// # Errors
 /// As the authenticator's; `Unauthorized` when the token has expired on this server's clock.
-pub(super) async fn authenticate(
-    context: &GatewayContext,
+pub(crate) async fn authenticate(
+    authenticator: &dyn Authenticator,
+    runtime: &dyn Runtime,
     token: Option<&str>,
     namespace: &Namespace,
 ) -> Result<Authenticated> {
-    let authenticated = context.authenticator.authenticate(token, namespace).await?;
-    let now_ms = context.runtime.now_ms();
+    let authenticated = authenticator.authenticate(token, namespace).await?;
+    let now_ms = runtime.now_ms();
     if authenticated.expires_at_ms.is_some_and(|at| at <= now_ms) {
         return Err(expired());
     }
@@ -38,7 +39,7 @@ pub(super) fn check(session: &Session, runtime: &dyn Runtime) -> Result<()> {
 
 /// Completes once the token of a connection has expired. Both the wall clock and the token may
 /// change meanwhile, so that it looks again every `period`.
-pub(super) async fn expiry(session: &Session, runtime: &dyn Runtime, period: Duration) -> Error {
+pub(crate) async fn expiry(session: &Session, runtime: &dyn Runtime, period: Duration) -> Error {
     while check(session, runtime).is_ok() {
         let left = session.expires_at_ms().map_or(period, |at| {
             Duration::from_millis(at.saturating_sub(runtime.now_ms()))
@@ -46,12 +47,4 @@ pub(super) async fn expiry(session: &Session, runtime: &dyn Runtime, period: Dur
         runtime.sleep(left.min(period)).await;
     }
     expired()
-}
-
-fn expired() -> Error {
-    Error::new(
-        ErrorKind::Unauthorized,
-        "check token",
-        "the token has expired; renew it",
-    )
 }

@@ -1,0 +1,54 @@
+use std::time::Duration;
+
+use grid_core::ErrorKind;
+use grid_core::protocol::Message;
+
+use super::DeferLayer;
+use crate::layer::Request;
+use crate::layer::testing::{around, call, handed_on, push, read};
+use crate::sessions::Session;
+use crate::support::now;
+
+fn later(mut request: Request) -> Request {
+    request.put_off("not now", Duration::from_micros(1500));
+    request.put_off("a layer further in", Duration::ZERO);
+    request
+}
+
+#[test]
+fn a_push_that_was_put_off_and_those_behind_it_come_again_in_order() {
+    let (mut service, mut handle) = around(&DeferLayer);
+    let session = Session::for_tests();
+    session.ops_read(100);
+    let mut passes = |request| {
+        let served = call(&mut service, request);
+        let passes = handed_on(&mut handle).is_some();
+        now(served).unwrap();
+        passes
+    };
+    assert!(passes(push(&session, 1, 4)));
+    assert!(!passes(later(push(&session, 5, 4))));
+    assert!(!passes(push(&session, 9, 4)), "it was on its way already");
+    assert!(!passes(later(push(&session, 13, 4))), "and this one");
+    assert!(passes(push(&session, 5, 4)), "the client has come back");
+    assert!(passes(push(&session, 9, 4)));
+    assert!(passes(read(&session)));
+
+    let [Message::Deferred(deferred)] = &session.queued()[..] else {
+        panic!("one answer, to the one that was put off");
+    };
+    assert_eq!((deferred.run.0, deferred.from), (7, 5));
+    assert_eq!(deferred.retry_after_ms, 2, "no sooner than was said");
+    assert_eq!(deferred.message, "not now", "what was said first stands");
+    // Of the hundred that were read, three pushes of four have their answer.
+    assert_eq!(session.ops_read(0), 88);
+}
+
+#[test]
+fn anything_else_that_was_put_off_ends_its_connection() {
+    let (mut service, mut handle) = around(&DeferLayer);
+    let error = now(call(&mut service, later(read(&Session::for_tests())))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Overloaded);
+    assert!(error.is_retryable());
+    assert!(handed_on(&mut handle).is_none());
+}
