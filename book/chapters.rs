@@ -25,6 +25,7 @@ chapters! {
     operating = "src/operating.md",
     writing_a_backend = "src/writing-a-backend.md",
     simulation = "src/simulation.md",
+    crash_tests = "src/crash-tests.md",
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 pub mod block_on;
 pub mod conformance;
 mod counting_allocator;
+#[cfg(feature = "crash")]
+pub mod crash;
 pub mod history;
 pub mod hooks;
 pub mod http;

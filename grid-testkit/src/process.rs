@@ -83,11 +83,22 @@ impl ServerProcess {
         listen: &str,
         arguments: &[&str],
     ) -> io::Result<Self> {
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .arg("--data-dir")
             .arg(data_dir)
             .args(["--listen", listen])
-            .args(arguments)
+            .args(arguments);
+        Self::spawn(command).await
+    }
+
+    /// Runs `command`, which starts a server, and waits until it says that it listens. What it says
+    /// on its standard error goes where the command says.
+    ///
+    /// # Errors
+    /// As those of [`ServerProcess::start`].
+    pub async fn spawn(mut command: Command) -> io::Result<Self> {
+        let mut child = command
             .env(ADMIN.0, ADMIN.1)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

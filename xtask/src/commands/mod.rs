@@ -2,6 +2,7 @@
 
 mod bench;
 mod book;
+pub(crate) mod crash;
 pub(crate) mod demo;
 mod doc;
 mod fuzz;
@@ -18,6 +19,7 @@ pub(crate) enum Command {
     Demo(demo::Demo),
     Test(test::Test),
     Sim(sim::Sim),
+    Crash(crash::Crash),
     Fuzz(fuzz::Fuzz),
     Bench(bench::Bench),
     Book(book::Book),
@@ -32,6 +34,7 @@ impl Command {
             Self::Demo(command) => command.run(),
             Self::Test(command) => command.run(),
             Self::Sim(command) => command.run(),
+            Self::Crash(command) => command.run(),
             Self::Fuzz(command) => command.run(),
             Self::Bench(command) => command.run(),
             Self::Book(command) => command.run(),

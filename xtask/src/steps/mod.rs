@@ -1,5 +1,6 @@
 //! The steps of `cargo xtask test`, one file each, in the order in which they run.
 
+mod crash;
 mod demo;
 mod features;
 mod format;
@@ -34,6 +35,7 @@ pub(crate) const STEPS: &[Step] = &[
     licences::STEP,
     tests::STEP,
     fuzz::STEP,
+    crash::STEP,
     demo::STEP,
     features::STEP,
     reference::STEP,
