@@ -21,6 +21,7 @@ chapters! {
     quick_start = "src/quick-start.md",
     concepts = "src/concepts.md",
     configuration = "src/configuration.md",
+    pipeline = "src/pipeline.md",
     systems_of_record = "src/systems-of-record.md",
     operating = "src/operating.md",
     writing_a_backend = "src/writing-a-backend.md",

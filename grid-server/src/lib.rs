@@ -55,6 +55,8 @@ mod new_history;
 mod observations;
 mod ownership_table;
 mod partition_service;
+#[cfg(feature = "program")]
+pub mod program;
 pub mod recovery;
 mod server;
 mod sessions;

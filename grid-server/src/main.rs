@@ -1,9 +1,7 @@
 //! The program `grid-server`.
 
-mod program;
-
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    program::main()
+    grid_server::program::run(&[])
 }

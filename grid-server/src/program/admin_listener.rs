@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
+use crate::config::Settings;
+use crate::{Admin, AdminRoutes};
 use grid_core::traits::Runtime;
 use grid_core::{Error, ErrorKind, Result};
-use grid_server::config::Settings;
-use grid_server::{Admin, AdminRoutes};
 use tokio::net::TcpListener;
 
 use super::data_dir::DataDir;

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use crate::config::{Layers, SETTINGS, Setting, Settings};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use grid_core::{Error, ErrorKind, Result};
-use grid_server::config::{Layers, SETTINGS, Setting, Settings};
 
 const CONFIG: &str = "config";
 const PRINT_SETTINGS: &str = "print-settings";

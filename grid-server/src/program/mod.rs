@@ -1,4 +1,5 @@
-//! What only the program does: arguments, files, signals, the tokio runtime.
+//! The program `grid-server`, for a program of one's own that has more drivers: arguments, files,
+//! signals, the tokio runtime.
 
 mod admin_listener;
 mod arguments;
@@ -7,4 +8,4 @@ mod run;
 mod signals;
 mod start;
 
-pub(crate) use run::main;
+pub use run::run;

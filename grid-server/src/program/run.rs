@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use crate::config::{Settings, markdown};
+use crate::{GatewayLayer, Server};
 use futures::future::{Either, select};
 use grid_core::traits::Runtime;
 use grid_core::{Driver, Error, ErrorKind, Registry, Result};
 use grid_runtime_tokio::TokioRuntime;
-use grid_server::Server;
-use grid_server::config::{Settings, markdown};
 
 use super::admin_listener::AdminListener;
 use super::arguments::{Asked, read};
@@ -33,8 +33,22 @@ const DEFAULT_PORT: u16 = 7171;
 /// Wrong usage or settings.
 const USAGE: u8 = 2;
 
-/// Runs the program.
-pub(crate) fn main() -> ExitCode {
+/// Runs the program `grid-server` with drivers of one's own beside those that are built in, whose
+/// schemes they may take. A program with a storage and a layer more is no longer than this:
+///
+/// ```no_run
+/// use std::process::ExitCode;
+///
+/// use grid_core::Driver;
+///
+/// static MINE: Driver = Driver::new("mine", &["mine"]); // .with_persistence(…).with_layer(…)
+///
+/// fn main() -> ExitCode {
+///     grid_server::program::run(&[&MINE])
+/// }
+/// ```
+#[must_use]
+pub fn run(own: &[&'static Driver]) -> ExitCode {
     let (settings, new_history) = match read() {
         Ok(Asked::Serve {
             settings,
@@ -50,7 +64,8 @@ pub(crate) fn main() -> ExitCode {
     if let Err(error) = start_log(&settings) {
         return fail(&error, USAGE);
     }
-    let served = tokio_runtime().and_then(|tokio| tokio.block_on(serve(settings, new_history)));
+    let served =
+        tokio_runtime().and_then(|tokio| tokio.block_on(serve(own, settings, new_history)));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, 1),
@@ -105,11 +120,11 @@ fn listen_url(listen: &str) -> String {
     }
 }
 
-async fn serve(settings: Settings, new_history: bool) -> Result<()> {
+async fn serve(own: &[&'static Driver], settings: Settings, new_history: bool) -> Result<()> {
     let end_requests = EndRequests::new()?;
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::current()?);
     let data_dir = DataDir::take(Path::new(&settings.data_dir))?;
-    let registry = Registry::new(DRIVERS);
+    let registry = Registry::new(&[own, DRIVERS].concat());
     let url = listen_url(&settings.listen);
     let listener = registry
         .transport(&url, runtime.clone())?
@@ -123,10 +138,15 @@ async fn serve(settings: Settings, new_history: bool) -> Result<()> {
     let persistence = registry
         .open_persistence(&database, runtime.clone())
         .await?;
+    let mut layers = Vec::new();
+    for url in &settings.layers {
+        layers.push(GatewayLayer::open(&registry, url, runtime.clone()).await?);
+    }
     let start = Start {
         runtime,
         listener,
         persistence,
+        layers,
         settings,
     };
     let server = if new_history {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::config::Settings;
+use crate::journal::{JournalOptions, LocalJournal};
+use crate::{GatewayLayer, Server, SharedToken};
 use grid_core::traits::{Journal, Listener, Persistence, Runtime};
 use grid_core::{Error, ErrorKind, Result};
 use grid_runtime_tokio::FileDisk;
-use grid_server::config::Settings;
-use grid_server::journal::{JournalOptions, LocalJournal};
-use grid_server::{Server, SharedToken};
 
 use super::data_dir::DataDir;
 
@@ -16,6 +16,7 @@ pub(super) struct Start {
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) listener: Arc<dyn Listener>,
     pub(super) persistence: Arc<dyn Persistence>,
+    pub(super) layers: Vec<GatewayLayer>,
     pub(super) settings: Settings,
 }
 
@@ -98,6 +99,9 @@ impl Start {
             .persistence(self.persistence.clone())
             .listen(self.listener.clone())
             .new_history(new_history);
+        for layer in &self.layers {
+            builder = builder.layer(layer.clone());
+        }
         if !self.settings.token.0.is_empty() {
             builder = builder.authenticator(Arc::new(SharedToken::new(&self.settings.token.0)));
         }
@@ -119,8 +123,8 @@ async fn refused(refusal: Error, journal: &dyn Journal) -> Failed {
 
 #[cfg(test)]
 mod tests {
+    use crate::MemoryJournal;
     use async_trait::async_trait;
-    use grid_server::MemoryJournal;
     use grid_testkit::block_on;
     use grid_testkit::hooks::{HookedJournal, JournalHooks};
 
