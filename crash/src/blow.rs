@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
+/// Of a hundred starts, how many are cut short.
+const CUT_SHORT_PER_CENT: u32 = 25;
+
 /// One blow: what is killed, after how long, and for how long it stays down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Blow {
@@ -16,6 +19,9 @@ pub(crate) struct Blow {
     pub(crate) server_down: Duration,
     /// How long the database stays down.
     pub(crate) database_down: Duration,
+    /// How long after it was started again the server is killed once more, before it has answered
+    /// anybody: while it loads, or replays its journal. Such a kill never counts.
+    pub(crate) start_cut_short: Option<Duration>,
 }
 
 /// What is killed.
@@ -37,8 +43,10 @@ impl Blow {
             75..88 => Target::ServerThenDatabase,
             _ => Target::DatabaseThenServer,
         };
+        let cut_short = rng.u32(..100) < CUT_SHORT_PER_CENT;
         let mut up_to = |ms: u64| Duration::from_millis(rng.u64(..=ms));
         Self {
+            start_cut_short: cut_short.then(|| up_to(150)),
             target,
             after: up_to(600),
             apart: up_to(300),

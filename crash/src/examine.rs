@@ -96,13 +96,15 @@ impl Life {
         .await?
     }
 
-    /// What clients show, once it is what the server holds, or when they had time enough.
+    /// What clients show, once it is what the server holds and the watcher was shown it too, or when
+    /// they had time enough.
     async fn until_level(&self, server: &ServerState) -> Result<Vec<State>> {
         let give_up = self.runtime.monotonic() + LEVEL_LIMIT;
         loop {
             let clients: Result<Vec<State>> = self.grids.iter().map(read_client).collect();
             let clients = clients?;
-            let level = clients.iter().all(|client| is_level(client, server));
+            let level = clients.iter().all(|client| is_level(client, server))
+                && self.stream.lacks(server).is_none();
             if level || self.runtime.monotonic() > give_up {
                 return Ok(clients);
             }

@@ -204,6 +204,10 @@ impl Life {
                 return Ok(());
             }
             runtime.sleep(blow.server_down).await;
+            if let Some(after) = blow.start_cut_short {
+                server.start_and_kill(runtime.sleep(after)).await?;
+                eprintln!("the start of the server was cut short after {after:?}: kill -9");
+            }
             loop {
                 let was_back = database_is_back.load(Ordering::SeqCst);
                 match server.start().await {

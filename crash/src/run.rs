@@ -1,6 +1,6 @@
 //! A whole run.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use grid_core::traits::Runtime;
 use grid_core::{Error, ErrorKind, Result};
 use grid_testkit::crash::Verdict;
 use hybrid_grid::tokio_runtime::TokioRuntime;
+use tempfile::TempDir;
 
 use crate::arguments::{Arguments, Plant};
 use crate::database::Database;
@@ -67,12 +68,12 @@ async fn run(arguments: &Arguments) -> Result<Report> {
     let mut number = 0;
     while !tally.is_reached() && total.is_clean() {
         number += 1;
-        let folder = make_folder(number)?;
+        let folder = make_folder()?;
         let birth = Birth {
             runtime: runtime.clone(),
             database: &database,
             program: &program,
-            folder: folder.clone(),
+            folder: folder.path().to_owned(),
             number,
             seed: seed.wrapping_add(number),
         };
@@ -85,7 +86,7 @@ async fn run(arguments: &Arguments) -> Result<Report> {
         for finding in &verdict.findings {
             eprintln!("{finding}");
         }
-        leave(&folder, verdict.is_clean() || arguments.plant.is_some())?;
+        leave(folder, verdict.is_clean() || arguments.plant.is_some())?;
         total.add(verdict);
     }
     let report = Report::new(tally.server, tally.database, &total);
@@ -112,7 +113,7 @@ async fn live(birth: Birth<'_>, tally: &mut Tally) -> Result<Verdict> {
             continue;
         }
         examined = tally.kills();
-        let verdict = life.examine(last).await?;
+        let mut verdict = life.examine(last).await?;
         eprintln!(
             "life {number}, after kill {examined}: {} ops acknowledged, {} seen by the watcher; \
              lost {}, doubled {}, diverged {}",
@@ -123,7 +124,9 @@ async fn live(birth: Birth<'_>, tally: &mut Tally) -> Result<Verdict> {
             verdict.diverged
         );
         if last || !verdict.is_clean() {
-            life.end().await?;
+            if let Err(error) = life.end().await {
+                verdict.diverged(error);
+            }
             return Ok(verdict);
         }
     }
@@ -142,30 +145,19 @@ fn program(name: &str) -> Result<PathBuf> {
     Err(Error::new(ErrorKind::NotFound, "crash test", message).with("path", program.display()))
 }
 
-fn make_folder(number: u64) -> Result<PathBuf> {
-    let name = format!("grid-crash-{}-{number}", std::process::id());
-    let folder = std::env::temp_dir().join(name);
-    let made = std::fs::create_dir_all(&folder);
-    made.map_err(|error| {
-        failed("a folder cannot be made")
-            .with("path", folder.display())
-            .with_source(error)
-    })?;
-    Ok(folder)
+fn make_folder() -> Result<TempDir> {
+    let made = tempfile::Builder::new().prefix("grid-crash-").tempdir();
+    made.map_err(|error| failed("a folder cannot be made").with_source(error))
 }
 
 /// Removes the folder of a life that went as it should; what went wrong is for people to look at.
-fn leave(folder: &Path, as_it_should: bool) -> Result<()> {
+fn leave(folder: TempDir, as_it_should: bool) -> Result<()> {
     if !as_it_should {
-        eprintln!("everything of this life is in {}", folder.display());
+        eprintln!("everything of this life is in {}", folder.keep().display());
         return Ok(());
     }
-    let removed = std::fs::remove_dir_all(folder);
-    removed.map_err(|error| {
-        failed("a folder cannot be removed")
-            .with("path", folder.display())
-            .with_source(error)
-    })
+    let removed = folder.close();
+    removed.map_err(|error| failed("a folder cannot be removed").with_source(error))
 }
 
 fn failed(message: &str) -> Error {

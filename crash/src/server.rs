@@ -51,6 +51,26 @@ impl GridServer {
 
     /// Starts it, and waits until it listens.
     pub(crate) async fn start(&mut self) -> Result<()> {
+        match ServerProcess::spawn(self.command()?).await {
+            Ok(process) => {
+                self.process = Some(process);
+                Ok(())
+            }
+            Err(error) => Err(failed(&error).with("its log ends with", self.last_words())),
+        }
+    }
+
+    /// Starts it, and kills it when `moment` has come, however far it is by then.
+    pub(crate) async fn start_and_kill(&self, moment: impl Future<Output = ()>) -> Result<()> {
+        let mut command = self.command()?;
+        // Nobody waits for what it says.
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let mut child = command.spawn().map_err(|error| failed(&error))?;
+        moment.await;
+        child.kill().await.map_err(|error| failed(&error))
+    }
+
+    fn command(&self) -> Result<Command> {
         let log = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -62,14 +82,9 @@ impl GridServer {
             .arg(Self::data_dir(&self.folder))
             .args(["--listen", &format!("127.0.0.1:{}", self.port)])
             .args(&self.flags)
+            .args(["--admin", "127.0.0.1:0"])
             .stderr(Stdio::from(log));
-        match ServerProcess::spawn(command).await {
-            Ok(process) => {
-                self.process = Some(process);
-                Ok(())
-            }
-            Err(error) => Err(failed(&error).with("its log ends with", self.last_words())),
-        }
+        Ok(command)
     }
 
     /// Whether it was started, and neither killed nor ended since.

@@ -22,7 +22,8 @@ mod tests;
 ///   more changes than ops took effect. The second counts what no subscriber happened to see.
 /// - **Diverged**: server and database, or server and a client, do not hold the same; an entry is
 ///   what nobody wrote, or what its writer was told had no effect; a place of a partition's order
-///   had two ops; an op was never answered, or refused; the database refused a version.
+///   had two ops, or the subscriber was not shown what stands there; an op was never answered, or
+///   refused; the database refused a version.
 #[must_use]
 pub fn judge(evidence: &Evidence<'_>) -> Verdict {
     let mut verdict = Verdict::default();
@@ -34,6 +35,9 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
     }
     for finding in evidence.stream.rewritten() {
         verdict.diverged(finding);
+    }
+    if let Some(place) = evidence.stream.lacks(evidence.server) {
+        verdict.diverged(format!("no subscriber was shown what is at {place:?}"));
     }
     compare(evidence, &mut verdict);
     for trouble in evidence.ledger.troubles() {

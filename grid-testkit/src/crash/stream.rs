@@ -6,6 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use grid_core::{Error, OpId, PartitionId, Record, Sequence, Stamp};
 
+use super::evidence::{Place, ServerState};
+
 /// Every change that a subscriber was told of: by which op, and where it stands.
 ///
 /// An op has one place in the order of one partition, and a place has one op, for ever: what was
@@ -87,6 +89,15 @@ impl Stream {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.lock().ops.is_empty()
+    }
+
+    /// Which entry of `server` the subscriber was never shown, if there is one.
+    #[must_use]
+    pub fn lacks<'a>(&self, server: &'a ServerState) -> Option<&'a Place> {
+        let seen = self.lock();
+        let mut entries = server.state.iter();
+        let unseen = entries.find(|(_, held)| !seen.ops.contains_key(&held.stamp.op));
+        unseen.map(|(place, _)| place)
     }
 
     /// The version that an op wrote, if it was seen.

@@ -275,6 +275,13 @@ fn a_place_of_two_ops_and_a_forgotten_place_are_divergences() {
 }
 
 #[test]
+fn what_no_subscriber_was_shown_is_found() {
+    let mut scene = as_it_should();
+    scene.stream = Stream::new();
+    assert_eq!(scene.figures(), (0, 0, 1));
+}
+
+#[test]
 fn every_party_that_differs_is_found() {
     for spoil in [
         (|scene: &mut Scene| {
