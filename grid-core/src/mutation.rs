@@ -50,6 +50,18 @@ mutations! {
         StaleMerkleLeaf,
         /// The server acknowledges what is on its way to the journal.
         AckBeforeCommit,
+        /// The database may have what is still on its way to the journal.
+        StoreBeforeJournal,
+        /// A state record is stored with the first batch of those that it belongs to.
+        StateAheadOfData,
+        /// What the database refuses is put aside nowhere.
+        LoseDeadLetter,
+        /// Ops are taken however much waits for the database.
+        UnboundedBacklog,
+        /// The server starts on a database that does not fit the journal.
+        ServeOldDatabase,
+        /// An op that is to be told once it is stored is told once it is journalled.
+        AckBeforeStored,
     }
     apart {
         /// The server answers a read without what its database does not have yet.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use grid_core::mutation::{Mutation, planted};
 use grid_core::partition::{Effects, Partition, PartitionConfig};
 use grid_core::traits::{AddressedRecord, Epoch, Journal, Persistence, Position, RecordCursor};
 use grid_core::{Error, ErrorKind, PartitionId, Result, Sequence};
@@ -11,6 +12,8 @@ use grid_core::{Error, ErrorKind, PartitionId, Result, Sequence};
 use crate::data_set::WHAT_TO_DO;
 use crate::partition_service::Owned;
 use crate::write_behind::{Backing, DeadLetters};
+
+pub use crate::write_behind::{LETTERS as DEAD_LETTERS, read_letter};
 
 /// Records that are loaded at once.
 const LOAD_RECORDS: usize = 4096;
@@ -60,17 +63,18 @@ async fn try_recover(
     let letters = DeadLetters::new(&**persistence, partition.history());
     letters.remove(id, &loaded.settled).await?;
     let extent = journal.extent(id).await?;
-    if position < extent.truncated || position > extent.tail {
+    let fits = position >= extent.truncated && position <= extent.tail;
+    if !fits && !planted(Mutation::ServeOldDatabase) {
         let misfit = misfit(id, position, extent.truncated, extent.tail);
         return Ok((position, Err(misfit)));
     }
-    let mut tail = position;
+    let mut tail = if fits { position } else { extent.tail };
     let replayed = match replay_journal(&mut partition, &mut tail, &**journal).await {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok((position, Err(error))),
         replayed => replayed?,
     };
     partition.finish_replay();
-    if partition.newest() > partition.sequence() {
+    if partition.newest() > partition.sequence() && !planted(Mutation::ServeOldDatabase) {
         // The state record lags what was stored with it, and the journal that it needs is gone.
         let misfit = misfit(id, position, extent.truncated, extent.tail)
             .with("database holds sequence", partition.newest())

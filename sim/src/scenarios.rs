@@ -1,6 +1,7 @@
 //! The scenarios: one file each. To add one, write its file and name it in the list.
 
 mod backups;
+mod behind;
 mod clocks;
 mod crashes;
 mod deletions;
@@ -22,6 +23,7 @@ pub fn all() -> Vec<Simulation> {
         clocks::simulation(),
         owners::simulation(),
         backups::simulation(),
+        behind::simulation(),
     ]
 }
 

@@ -107,9 +107,10 @@ pub struct Push {
     /// Whether this is the first push after a [`Deferred`]: the server accepts pushes again.
     pub resume: bool,
     /// The number of the last op of this run that was pushed before on this connection; 0 if this
-    /// is the first push of the run, or a resumed one. A server that saw another number has lost
-    /// or doubled a frame: it takes nothing and ends the connection, because an op that arrives
-    /// after a later one of its run would look like a duplicate.
+    /// is the first push of the run. A server that saw another number has lost or doubled a frame:
+    /// it takes nothing and ends the connection, because an op that arrives after a later one of its
+    /// run would look like a duplicate. Of a resumed push it is the lowest [`Deferred::from`] since
+    /// the last one: what lies between there and the first op has its verdict.
     pub previous: u64,
     /// The ops.
     pub ops: Vec<Op>,

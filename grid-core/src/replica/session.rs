@@ -57,7 +57,8 @@ pub(super) struct Session {
     pub(super) renewal: Option<String>,
     /// Pushes wait until then: the server said "not now".
     pub(super) paused_until: Option<Duration>,
-    pub(super) resume: bool,
+    /// Runs of which ops were put off since they were pushed last, each with the first of those.
+    pub(super) put_off: BTreeMap<RunId, u64>,
     /// The number of the op pushed last of each run.
     pub(super) previous: BTreeMap<RunId, u64>,
     /// The highest number pushed of each run.
@@ -87,7 +88,7 @@ impl Session {
             outgoing: VecDeque::new(),
             renewal: None,
             paused_until: None,
-            resume: false,
+            put_off: BTreeMap::new(),
             previous: BTreeMap::new(),
             highest: BTreeMap::new(),
             last_heard: now.elapsed,
@@ -209,16 +210,15 @@ impl Replica {
         }
         let (run, ops) = self.outbox.take_push(room)?;
         session.paused_until = None;
-        let resume = std::mem::take(&mut session.resume);
+        let put_off = session.put_off.remove(&run);
         let last = ops.last()?.id.number;
         let before = session.previous.insert(run, last);
-        let previous = before.filter(|_| !resume).unwrap_or(0);
         let highest = session.highest.entry(run).or_default();
         *highest = last.max(*highest);
         Some(Push {
             run,
-            resume,
-            previous,
+            resume: put_off.is_some(),
+            previous: put_off.or(before).unwrap_or(0),
             ops,
         })
     }

@@ -200,7 +200,9 @@ impl Replica {
             let pause = Duration::from_millis(deferred.retry_after_ms.into()).min(LONGEST_PAUSE);
             let until = now.elapsed + pause;
             session.paused_until = Some(session.paused_until.map_or(until, |old| old.max(until)));
-            session.resume = true;
+            let first = session.put_off.entry(deferred.run);
+            let first = first.or_insert(deferred.from);
+            *first = deferred.from.min(*first);
         }
         Ok(())
     }

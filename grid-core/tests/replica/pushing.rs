@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use grid_core::limits::LARGEST_VALUE_BYTES;
 use grid_core::op::Action;
-use grid_core::protocol::{Ack, Message, NumberRange, Verdict};
+use grid_core::protocol::{Ack, Deferred, Message, NumberRange, Verdict};
+use grid_core::replica::Now;
 use grid_core::traits::Write;
 use grid_core::{ErrorKind, Key, MapName, PartitionId, RunId, Sequence};
 
@@ -79,6 +80,52 @@ fn a_deferred_push_is_resumed_from_there_after_the_pause() {
         .collect();
     assert_eq!(numbers, [1, 2, 3, 4]);
     world.assert_level();
+}
+
+/// The server waits for the op that it put off, which may have its verdict by now: it was pushed
+/// twice, or is told late.
+#[test]
+fn a_push_that_comes_back_names_the_op_that_was_put_off_though_it_has_its_verdict() {
+    let mut world = World::connected(1);
+    let map = world.map.clone();
+    let now_ms = world.now_ms();
+    let writes = (0..3).map(|number| put(&map, &key(number), number));
+    let run = world.devices[0].write(writes.collect(), now_ms)[0].run;
+    let time = now(&world);
+    while world.devices[0].replica.next_message(time).is_some() {}
+    for from in [3, 2] {
+        let deferred = Message::Deferred(Deferred {
+            run,
+            from,
+            message: String::new(),
+            retry_after_ms: 5,
+        });
+        world.devices[0].receive(deferred, now_ms).unwrap();
+    }
+    let ack = Message::Ack(Ack {
+        run,
+        partition: PartitionId(0),
+        sequence: Sequence(9),
+        accepted: vec![NumberRange { first: 1, count: 2 }],
+        exceptions: Vec::new(),
+    });
+    world.devices[0].receive(ack, now_ms).unwrap();
+    world.server.now_ms += 5;
+    let push = |world: &mut World| {
+        let time = now(world);
+        match world.devices[0].replica.next_message(time) {
+            Some(Message::Push(push)) => (push.resume, push.previous, push.ops[0].id.number),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(push(&mut world), (true, 2, 3), "op 2 was the first of them");
+    let now_ms = world.now_ms();
+    world.devices[0].write(vec![put(&map, &key(4), 4)], now_ms);
+    assert_eq!(push(&mut world), (false, 3, 4), "it is back");
+}
+
+fn now(world: &World) -> Now {
+    world.devices[0].now(world.now_ms())
 }
 
 #[test]

@@ -48,7 +48,12 @@ impl Dispatch {
     async fn dispatch(self, routed: Routed) -> Result<()> {
         let session = routed.session;
         match routed.work {
-            RoutedWork::Push { run, ops } => self.push(session, run, ops).await,
+            RoutedWork::Push {
+                run,
+                first,
+                resumes,
+                ops,
+            } => self.push(session, (run, first, resumes), ops).await,
             RoutedWork::Stored(stored) => self.stored(session, stored).await,
             RoutedWork::Release(run) => {
                 let release = || WorkerMessage::Release(session.clone(), run);
@@ -75,10 +80,9 @@ impl Dispatch {
     async fn push(
         &self,
         session: Arc<Session>,
-        run: RunId,
+        (run, first, resumes): (RunId, u64, bool),
         ops: Vec<(PartitionId, Op, Option<Veto>)>,
     ) -> Result<()> {
-        let first = ops.first().map_or(0, |(_, op, _)| op.id.number);
         let namespace = session.namespace();
         let mut last: Option<MapAddress> = None;
         let ops = ops.into_iter().map(|(partition, op, veto)| {
@@ -94,7 +98,8 @@ impl Dispatch {
         });
         let split = self.mailboxes.split(ops, |(partition, ..)| *partition);
         for (worker, ops) in split.into_iter().enumerate() {
-            if ops.is_empty() {
+            // One that refuses the run takes it again only if it hears that it has come back.
+            if ops.is_empty() && !resumes {
                 continue;
             }
             let push = PushWork {

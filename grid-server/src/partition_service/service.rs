@@ -53,13 +53,16 @@ impl PartitionService {
         if let Some(early) = early {
             tell_early(early, &mut drafts);
         }
-        if !appends.is_empty() {
-            let written = self.append(appends).await;
-            let journalled = drafts.iter_mut().filter(|draft| draft.batch.is_some());
-            for (draft, written) in journalled.zip(written) {
-                draft.written = Some(written);
-            }
+        if appends.is_empty() {
+            return self.apply(drafts, late);
         }
+        if planted(Mutation::StoreBeforeJournal) {
+            note_written(&mut drafts, believed(&appends));
+            let results = self.apply(drafts, late);
+            let _written = self.append(appends).await;
+            return results;
+        }
+        note_written(&mut drafts, self.append(appends).await);
         self.apply(drafts, late)
     }
 
@@ -67,10 +70,7 @@ impl PartitionService {
         if !planted(Mutation::AckBeforeCommit) {
             return self.journal.append(appends).await;
         }
-        let believed = appends
-            .iter()
-            .map(|append| Ok(append.tail.next()))
-            .collect();
+        let believed = believed(&appends);
         let journal = self.journal.clone();
         let late = async move {
             let _written = journal.append(appends).await;
@@ -210,6 +210,19 @@ fn unsettled(partition: PartitionId) -> Error {
         "the outcome of the last append was not known; try again",
     )
     .with("partition", partition)
+}
+
+fn note_written(drafts: &mut [Draft], written: Vec<Result<Position>>) {
+    let journalled = drafts.iter_mut().filter(|draft| draft.batch.is_some());
+    for (draft, written) in journalled.zip(written) {
+        draft.written = Some(written);
+    }
+}
+
+/// What a journal is expected to say.
+fn believed(appends: &[Append]) -> Vec<Result<Position>> {
+    let tails = appends.iter().map(|append| append.tail);
+    tails.map(|tail| Ok(tail.next())).collect()
 }
 
 fn tell_early(mut early: Box<dyn Early>, drafts: &mut [Draft]) {

@@ -1,6 +1,6 @@
 //! What is told only once the system of record has it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use grid_core::op::RunId;
@@ -26,18 +26,38 @@ pub(super) struct Telling {
     pub(super) outcome: Outcome,
 }
 
+impl Telling {
+    /// The op of a client that it is about.
+    fn op(&self, partition: PartitionId) -> Option<(PartitionId, SessionId, RunId, u64)> {
+        match &self.to {
+            Recipient::Session(session, run) => Some((partition, session.id(), *run, self.number)),
+            Recipient::Program(_) => None,
+        }
+    }
+}
+
 /// What is told once the system of record has reached its sequence. It is bounded as the ops are
 /// that clients may have without an answer.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     partitions: BTreeMap<PartitionId, BTreeMap<Sequence, Vec<Telling>>>,
+    /// Ops of clients of which something is held.
+    ops: BTreeSet<(PartitionId, SessionId, RunId, u64)>,
 }
 
 impl Held {
-    pub(super) fn add(&mut self, partition: PartitionId, telling: Telling) {
+    /// Adds what is to be told; false when that of the same op is held already, because a client
+    /// pushes again what it pushed with ops that were put off.
+    pub(super) fn add(&mut self, partition: PartitionId, telling: Telling) -> bool {
+        if let Some(op) = telling.op(partition)
+            && !self.ops.insert(op)
+        {
+            return false;
+        }
         let held = self.partitions.entry(partition).or_default();
         let sequence = telling.outcome.sequence;
         held.entry(sequence).or_default().push(telling);
+        true
     }
 
     /// The partitions of which something is held.
@@ -55,13 +75,25 @@ impl Held {
         if held.is_empty() {
             self.partitions.remove(&partition);
         }
-        ready.into_values().flatten().collect()
+        self.let_go(partition, ready)
     }
 
     /// Takes out all of a partition.
     pub(super) fn forget(&mut self, partition: PartitionId) -> Vec<Telling> {
         let held = self.partitions.remove(&partition).unwrap_or_default();
-        held.into_values().flatten().collect()
+        self.let_go(partition, held)
+    }
+
+    fn let_go(
+        &mut self,
+        partition: PartitionId,
+        held: BTreeMap<Sequence, Vec<Telling>>,
+    ) -> Vec<Telling> {
+        let tellings: Vec<Telling> = held.into_values().flatten().collect();
+        for op in tellings.iter().filter_map(|one| one.op(partition)) {
+            self.ops.remove(&op);
+        }
+        tellings
     }
 
     /// Lets go of what a connection that is gone was to be told.
@@ -70,6 +102,7 @@ impl Held {
             Recipient::Session(of, _) => of.id() != session,
             Recipient::Program(_) => true,
         };
+        self.ops.retain(|(_, of, ..)| *of != session);
         self.partitions.retain(|_, held| {
             held.retain(|_, tellings| {
                 tellings.retain(stays);
@@ -114,6 +147,20 @@ mod tests {
     }
 
     #[test]
+    fn an_op_that_is_pushed_again_is_told_once() {
+        let session = Session::for_tests();
+        let mut held = Held::default();
+        assert!(held.add(PartitionId(1), telling(&session, 1, 5)));
+        assert!(!held.add(PartitionId(1), telling(&session, 1, 6)));
+        assert!(held.add(PartitionId(1), telling(&session, 2, 6)));
+        assert!(held.add(PartitionId(2), telling(&session, 1, 6)));
+        assert_eq!(held.take(PartitionId(1), Sequence(5)).len(), 1);
+        assert!(held.add(PartitionId(1), telling(&session, 1, 6)), "again");
+        assert_eq!(held.forget(PartitionId(1)).len(), 2);
+        assert!(held.add(PartitionId(1), telling(&session, 2, 7)), "again");
+    }
+
+    #[test]
     fn who_is_gone_is_forgotten_alone() {
         let (gone, other) = (Session::for_tests(), Session::for_tests());
         assert_ne!(gone.id(), other.id());
@@ -121,6 +168,8 @@ mod tests {
         held.add(PartitionId(1), telling(&gone, 1, 5));
         held.add(PartitionId(1), telling(&other, 2, 5));
         held.add(PartitionId(2), telling(&gone, 3, 5));
+        held.leave(gone.id());
+        assert!(held.add(PartitionId(1), telling(&gone, 1, 5)), "it is back");
         held.leave(gone.id());
         assert_eq!(held.partitions(), [PartitionId(1)]);
         assert_eq!(held.forget(PartitionId(1)).len(), 1);

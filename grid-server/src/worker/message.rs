@@ -43,7 +43,7 @@ pub(crate) enum WorkerMessage {
 pub(crate) struct PushWork {
     pub(crate) origin: Origin,
     pub(crate) run: RunId,
-    /// The first op number of the whole push, of which this worker may have only a part.
+    /// The op that the whole push, of which this worker may have only a part, comes back to.
     pub(crate) first: u64,
     pub(crate) ops: Vec<(PartitionId, MapAddress, Op, Option<Veto>)>,
 }

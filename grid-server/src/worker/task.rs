@@ -192,7 +192,7 @@ impl Worker {
     ) {
         match message {
             WorkerMessage::Push(push, _room) => {
-                if self.admits(&push, deferrals) {
+                if self.admits(&push, deferrals) && !push.ops.is_empty() {
                     batch.push(push, &self.context.settings.ack_levels);
                 }
             }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use grid_core::mutation::{Mutation, planted};
 use grid_core::op::AckLevel;
 use grid_core::partition::Outcome;
 use grid_core::protocol::{Ack, Verdict};
@@ -140,7 +141,11 @@ impl Worker {
             };
             if source.level == AckLevel::Stored && self.has_to_be_stored(partition, &telling) {
                 held = true;
-                self.held.add(partition, telling);
+                if !self.held.add(partition, telling)
+                    && let Some(session) = session_of(pushed)
+                {
+                    session.ops_answered(1);
+                }
             } else {
                 acks.tell(partition, telling);
             }
@@ -160,6 +165,7 @@ impl Worker {
         let partitions = self.context.shard.lock();
         let owned = partitions.get(&partition);
         !is_rejected
+            && !planted(Mutation::AckBeforeStored)
             && owned.is_some_and(|owned| owned.backing.sequence() < telling.outcome.sequence)
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use grid_core::mutation::{Mutation, planted};
 use grid_core::partition::Budget;
 use grid_core::traits::{AddressedRecord, Epoch, StateRecord};
 
@@ -28,7 +29,8 @@ impl Batch {
             return None;
         }
         let unstored = owned.partition.unstored(backing.through(), budget);
-        let level = unstored.last.then(|| Level {
+        let is_level = unstored.last || planted(Mutation::StateAheadOfData);
+        let level = is_level.then(|| Level {
             state: owned.partition.save(owned.tail),
             position: owned.tail,
             bytes: backing.waiting_bytes(),

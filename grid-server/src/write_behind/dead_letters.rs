@@ -16,7 +16,7 @@ use grid_core::{
 use super::isolate::Poison;
 
 /// The partition number under which dead letters are stored; no data has it.
-const LETTERS: PartitionId = PartitionId(u16::MAX - 1);
+pub const LETTERS: PartitionId = PartitionId(u16::MAX - 1);
 /// The map in which they are stored.
 const MAP: &str = "$dead-letters";
 /// Letters that are read at once.
@@ -180,9 +180,7 @@ impl<'a> DeadLetters<'a> {
                 .await?;
             for each in &page.records {
                 // Tombstones are there between two calls, or after a crash between them.
-                if let Some(value) = &each.record.value {
-                    letters.push(decode(&each.record.key, value)?);
-                }
+                letters.extend(read_letter(&each.record)?);
             }
             after = page
                 .records
@@ -284,6 +282,15 @@ fn decode(id: &Key, value: &Bytes) -> Result<DeadLetter> {
     reader.end(tuple)?;
     reader.finish()?;
     Ok(letter)
+}
+
+/// The letter in a record of the partition of letters; none if the record says that it is gone.
+///
+/// # Errors
+/// `Corrupt` when it cannot be read.
+pub fn read_letter(record: &Record) -> Result<Option<DeadLetter>> {
+    let value = record.value.as_ref();
+    value.map(|value| decode(&record.key, value)).transpose()
 }
 
 fn shortened(text: &str) -> &str {

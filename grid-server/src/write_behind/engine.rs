@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use futures::{FutureExt, select_biased};
+use grid_core::mutation::{Mutation, planted};
 use grid_core::partition::Budget;
 use grid_core::traits::{Epoch, Journal, Persistence, RecordCursor, Runtime};
 use grid_core::{Error, ErrorKind, History, PartitionId, Result};
@@ -326,7 +327,9 @@ impl Engine {
         let poison = isolate(&*self.persistence, partition, &batch.records, &batch.before).await?;
         self.expect_letters(partition, batch.epoch, &poison)?;
         let now_ms = self.runtime.now_ms();
-        self.letters().bury(partition, &poison, now_ms).await?;
+        if !planted(Mutation::LoseDeadLetter) {
+            self.letters().bury(partition, &poison, now_ms).await?;
+        }
         for Poison { record, error } in &poison {
             tracing::error!(
                 %partition,

@@ -121,6 +121,37 @@ fn after_a_refusal_nothing_of_the_run_is_taken_before_the_refused_op_comes_again
     });
 }
 
+/// Each worker refuses a run on its own, and the push that comes back may have nothing for it: it
+/// went on refusing for ever.
+#[test]
+fn every_worker_hears_that_a_run_comes_back() {
+    run(|mut world| async move {
+        world.settings.workers = 2;
+        let journal = with_journal(&mut world);
+        let _server = world.start().await;
+        let mut client = world.client().await;
+        journal.hooks().set(Mode::Full);
+        let op = |number: u64, key: u64| world.put(9, number, "m", &format!("k{key}"), b"x");
+        client
+            .push((1..20).map(|number| op(number, number)).collect())
+            .await;
+        let (one, other) = (client.deferred().await.from, client.deferred().await.from);
+        let (first, second) = (one.min(other), one.max(other));
+        assert!(
+            first < second,
+            "each worker tells of its own: {first}, {second}"
+        );
+        journal.hooks().set(Mode::Well);
+        client.resume_from(first, vec![op(first, first)]).await;
+        client.push(vec![op(20, second)]).await;
+        let acks = client.acks(2).await;
+        assert!(
+            acks.iter().any(|ack| ack.accepted[0].first == 20),
+            "{acks:?}"
+        );
+    });
+}
+
 #[test]
 fn an_append_of_unknown_outcome_is_settled_by_reading_the_journal() {
     for written in [Mode::SilentlyWritten, Mode::SilentlyLost] {

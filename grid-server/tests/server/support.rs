@@ -243,12 +243,17 @@ impl Client {
 
     /// Pushes again after a refusal.
     pub(crate) async fn resume(&mut self, ops: Vec<Op>) {
+        self.resume_from(0, ops).await;
+    }
+
+    /// Pushes again after a refusal from `first` on, of which the first ops have verdicts by now.
+    pub(crate) async fn resume_from(&mut self, first: u64, ops: Vec<Op>) {
         let run = ops[0].id.run;
         self.pushed.insert(run, ops.last().unwrap().id.number);
         self.send(&Message::Push(Push {
             run,
             resume: true,
-            previous: 0,
+            previous: first,
             ops,
         }))
         .await;

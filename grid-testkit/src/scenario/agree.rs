@@ -7,6 +7,7 @@ use futures::future::{Either, select};
 use grid_client::Grid;
 use grid_core::{Key, MapAddress, MapName, Namespace};
 
+use super::database_check::database_agrees;
 use super::direct::NOTICED_AFTER;
 use super::fault::Fault;
 use super::ledger::{FinalState, Versioned, shown};
@@ -67,6 +68,7 @@ pub(super) async fn agree(cast: &Cast) -> Result<(), String> {
         let difference = difference(&state, &server);
         return Err(format!("devices and server differ: {difference}"));
     }
+    database_agrees(world, &server, deadline).await?;
     let retention = Duration::from_millis(world.simulation.settings.retention_ms);
     let jumps = |fault: &TimedFault| matches!(fault.fault, Fault::ServerClock { .. });
     let steady = !cast.plan.faults.iter().any(jumps);

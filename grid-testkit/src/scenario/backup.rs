@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use grid_core::partition::{Partition, PartitionConfig, TableSeed};
-use grid_core::traits::{Journal, Persistence, Position};
-use grid_core::{DigestKey, ErrorKind, History, OpId, PartitionId, Result, Sequence};
+use grid_core::partition::Partition;
+use grid_core::traits::{Journal, Persistence, Position, RecordCursor};
+use grid_core::{ErrorKind, History, OpId, PartitionId, Result, Sequence};
 use grid_server::Server;
 use grid_server::journal::LocalJournal;
-use grid_server::recovery::{load_records, replay_journal};
+use grid_server::recovery::replay_journal;
 
+use super::contents::{Contents, versions};
 use super::database::Database;
 use super::event::Event;
 use super::fault::BackupPart;
@@ -49,6 +50,16 @@ impl Remains {
         partition.map_or(Sequence::ZERO, |known| known.sequence().max(known.newest()))
     }
 
+    /// The versions that the server knows, partition by partition.
+    pub(super) fn versions(
+        &self,
+    ) -> impl Iterator<Item = (PartitionId, RecordCursor, Sequence)> + '_ {
+        let partitions = self.partitions.iter();
+        partitions.flat_map(|(id, partition)| {
+            versions(partition).map(move |(cursor, sequence)| (*id, cursor, sequence))
+        })
+    }
+
     /// Whether its cursors are of another history than those before.
     #[must_use]
     pub fn is_new_history(&self) -> bool {
@@ -60,7 +71,7 @@ impl Remains {
 #[derive(Debug)]
 pub(super) struct Candidates {
     history: Option<History>,
-    database: BTreeMap<PartitionId, Partition>,
+    database: Arc<Contents>,
     /// What the journal leads to, if it fits the database.
     whole: Option<BTreeMap<PartitionId, Partition>>,
 }
@@ -73,7 +84,7 @@ impl Candidates {
     fn choose(self, server: &Server) -> std::result::Result<Remains, String> {
         let new_history = Some(server.history()) != self.history;
         let partitions = if new_history {
-            self.database
+            self.database.copies()
         } else {
             self.whole
                 .ok_or("a server serves though its database does not fit its journal")?
@@ -144,7 +155,9 @@ impl World {
         let journal = LocalJournal::open(Arc::new(disk), runtime, journal_options()).await;
         let count = self.simulation.settings.partition_count;
         let read = read(&*persistence, journal.ok().as_ref(), count).await;
-        read.map(Some).map_err(|error| error.to_string())
+        let read = read.map_err(|error| error.to_string())?;
+        self.emit(Event::Holds(read.database.clone()));
+        Ok(Some(read))
     }
 
     /// Tells what a server that was put back, and is up again, knows.
@@ -170,16 +183,15 @@ async fn read(
     count: u16,
 ) -> Result<Candidates> {
     let history = persistence.load_state(IDENTITY).await?;
+    let database = Arc::new(Contents::read(persistence, count).await?);
     let mut candidates = Candidates {
         history: history.map(|state| state.history),
-        database: BTreeMap::new(),
+        database: database.clone(),
         whole: journal.map(|_| BTreeMap::new()),
     };
-    for id in (0..count).map(PartitionId) {
-        let (partition, position) = load(persistence, id).await?;
-        candidates.database.insert(id, partition.clone());
+    for (id, partition, position) in database.partitions() {
         if let (Some(whole), Some(journal)) = (&mut candidates.whole, journal) {
-            match replay(partition, position, journal).await? {
+            match replay(partition.clone(), position, journal).await? {
                 Some(partition) => {
                     whole.insert(id, partition);
                 }
@@ -188,25 +200,6 @@ async fn read(
         }
     }
     Ok(candidates)
-}
-
-async fn load(persistence: &dyn Persistence, id: PartitionId) -> Result<(Partition, Position)> {
-    let state = persistence.load_state(id).await?;
-    let config = PartitionConfig {
-        id,
-        history: state
-            .as_ref()
-            .map(|state| state.history)
-            .unwrap_or_default(),
-        digest_key: DigestKey::default(),
-        seed: TableSeed(1, 2),
-    };
-    let (mut partition, position) = match &state {
-        Some(state) => Partition::restore(config, state)?,
-        None => (Partition::new(config), Position::default()),
-    };
-    load_records(&mut partition, persistence).await?;
-    Ok((partition, position))
 }
 
 /// The partition with what the journal has after `position`; none if the two do not fit.

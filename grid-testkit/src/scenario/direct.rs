@@ -7,6 +7,7 @@ use grid_core::protocol::Message;
 
 use super::agree::agree;
 use super::audit::audit;
+use super::database_trouble::trouble_database;
 use super::event::{Event, TimedEvent};
 use super::fault::Fault;
 use super::invariant::{Invariant, View};
@@ -238,6 +239,7 @@ async fn heal(cast: &Cast) -> Result<(), String> {
             side.append_faults.mend();
         });
     }
+    world.database_trouble.mend();
     if let Some(owners) = world.owners() {
         owners.tell(Duration::MAX);
     }
@@ -305,13 +307,10 @@ fn inflict(cast: &Cast, fault: Fault) {
             let (call, time) = (millis(call_ms), millis(for_ms));
             world.with_device(device, |side| side.medium.slow_for(call, time));
         }
-        Fault::DatabaseError { for_ms } => each_server(world, |side| {
-            side.database_medium.fail_for(millis(for_ms));
-        }),
-        Fault::DatabaseSlow { call_ms, for_ms } => each_server(world, |side| {
-            side.database_medium
-                .slow_for(millis(call_ms), millis(for_ms));
-        }),
+        Fault::DatabaseError { .. }
+        | Fault::DatabaseSlow { .. }
+        | Fault::DatabaseRefuses { .. }
+        | Fault::DatabaseTears { .. } => trouble_database(world, fault),
         Fault::TakeOver { server, late_ms } => take_over(world, server, millis(late_ms)),
         Fault::ExpireToken {
             device,
@@ -337,12 +336,6 @@ fn renew_token(world: &World, device: usize, after: Duration, refused_ms: u64) {
         giver.tokens.issue(device, now_ms + refused_ms, None);
     };
     world.executor.spawn(DIRECTOR, "new token", Box::pin(give));
-}
-
-fn each_server(world: &World, mut change: impl FnMut(&mut super::server_side::ServerSide)) {
-    for server in 0..world.server_count() {
-        world.with_server(server, &mut change);
-    }
 }
 
 fn cut(world: &World, device: usize, up: bool, down: bool) {

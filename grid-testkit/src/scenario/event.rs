@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use grid_core::protocol::Message;
-use grid_core::traits::Epoch;
+use grid_core::traits::{AddressedRecord, Epoch};
 use grid_core::{Key, MapName, OpId, PartitionId, Sequence, Stamp};
 
 use super::backup::Remains;
+use super::contents::Contents;
 use super::fault::Fault;
 use crate::sim::{Executor, FrameFate, PartyId};
 
@@ -99,9 +100,9 @@ pub enum Event {
         by: PartyId,
         /// The partition.
         partition: PartitionId,
-        /// How many records.
-        records: usize,
-        /// Up to which change the database is level now.
+        /// The records, of which a later version may be there already.
+        records: Arc<[AddressedRecord]>,
+        /// Up to which change the database is level with them.
         through: Sequence,
         /// What kept it from it.
         error: Option<String>,
@@ -121,6 +122,19 @@ pub enum Event {
         /// Whether it is the record with which an owner begins.
         begins_epoch: bool,
     },
+    /// A batch is known to be in a server's journal: it was written there, or read from it.
+    Durable {
+        /// The server.
+        server: PartyId,
+        /// The partition.
+        partition: PartitionId,
+        /// The sequence that the batch follows on.
+        after: Sequence,
+        /// The partition's sequence after it.
+        through: Sequence,
+        /// The versions in it.
+        records: Arc<[AddressedRecord]>,
+    },
     /// Somebody beside a server asks it for an entry.
     Audit {
         /// The number of the question in the run.
@@ -137,6 +151,8 @@ pub enum Event {
         /// What is there, and its version: none of both if there was never anything.
         found: Option<(Option<Bytes>, Stamp)>,
     },
+    /// A server that was put back to a backup is about to start on this.
+    Holds(Arc<Contents>),
     /// A server that was put back to a backup is up again.
     PutBack {
         /// The server.

@@ -109,6 +109,19 @@ pub enum Fault {
         /// For how long, in milliseconds.
         for_ms: u64,
     },
+    /// The servers' database refuses some records for good, as a constraint of its user's would.
+    DatabaseRefuses {
+        /// Those whose sequence is a multiple of this.
+        every: u64,
+        /// For how long, in milliseconds.
+        for_ms: u64,
+    },
+    /// The servers' database takes a part of what each call hands it, or all of it, now or a little
+    /// later, and gives no answer.
+    DatabaseTears {
+        /// For how long, in milliseconds.
+        for_ms: u64,
+    },
     /// A server becomes the owner of all partitions, while the others live on.
     TakeOver {
         /// The new owner.
@@ -186,6 +199,8 @@ impl Fault {
             Self::StoreSlow { .. } => FaultKind::StoreSlow,
             Self::DatabaseError { .. } => FaultKind::DatabaseError,
             Self::DatabaseSlow { .. } => FaultKind::DatabaseSlow,
+            Self::DatabaseRefuses { .. } => FaultKind::DatabaseRefuses,
+            Self::DatabaseTears { .. } => FaultKind::DatabaseTears,
             Self::TakeOver { .. } => FaultKind::TakeOver,
             Self::ExpireToken { .. } => FaultKind::ExpireToken,
             Self::Backup { .. } => FaultKind::Backup,
@@ -275,6 +290,10 @@ pub enum FaultKind {
     DatabaseError,
     /// [`Fault::DatabaseSlow`]
     DatabaseSlow,
+    /// [`Fault::DatabaseRefuses`]
+    DatabaseRefuses,
+    /// [`Fault::DatabaseTears`]
+    DatabaseTears,
     /// [`Fault::TakeOver`]
     TakeOver,
     /// [`Fault::ExpireToken`]
@@ -357,7 +376,10 @@ impl FaultKind {
                 nth: 1 + below(20),
             },
             Self::StoreError | Self::StoreSlow => store(self, device, &below),
-            Self::DatabaseError | Self::DatabaseSlow => database(self, &below),
+            Self::DatabaseError
+            | Self::DatabaseSlow
+            | Self::DatabaseRefuses
+            | Self::DatabaseTears => database(self, &below),
             Self::TakeOver => Fault::TakeOver {
                 server,
                 late_ms: if rolls(30) { 0 } else { lasting(&below) },
@@ -427,12 +449,17 @@ fn store(kind: FaultKind, device: usize, below: &impl Fn(u64) -> u64) -> Fault {
 
 fn database(kind: FaultKind, below: &impl Fn(u64) -> u64) -> Fault {
     let for_ms = lasting(below);
-    if kind == FaultKind::DatabaseError {
-        return Fault::DatabaseError { for_ms };
-    }
-    Fault::DatabaseSlow {
-        call_ms: 5 + below(300),
-        for_ms,
+    match kind {
+        FaultKind::DatabaseError => Fault::DatabaseError { for_ms },
+        FaultKind::DatabaseTears => Fault::DatabaseTears { for_ms },
+        FaultKind::DatabaseRefuses => Fault::DatabaseRefuses {
+            every: 1 + below(5),
+            for_ms,
+        },
+        _ => Fault::DatabaseSlow {
+            call_ms: 5 + below(300),
+            for_ms,
+        },
     }
 }
 

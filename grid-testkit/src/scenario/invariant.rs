@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use grid_client::Grid;
+use grid_core::op::{AckLevel, Op};
 use grid_server::Handle;
 
 use super::event::Event;
@@ -74,6 +75,19 @@ impl View<'_> {
     #[must_use]
     pub fn retention(&self) -> Duration {
         Duration::from_millis(self.world.simulation.settings.retention_ms)
+    }
+
+    /// When a device is told what became of an op.
+    #[must_use]
+    pub fn ack_level(&self, op: &Op) -> AckLevel {
+        let levels = &self.world.simulation.settings.ack_levels;
+        op.ack.unwrap_or_else(|| levels.of(&op.map))
+    }
+
+    /// How many changes of a partition may wait for the database before no more ops are taken.
+    #[must_use]
+    pub fn backlog_records(&self) -> u64 {
+        self.world.simulation.settings.backlog_records as u64
     }
 
     /// Whether the later of two writes wins, as it does unless the simulation has a merge rule.

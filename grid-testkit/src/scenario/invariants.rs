@@ -1,5 +1,6 @@
 //! What holds after every step of every run. One file each; adding one is a file and a line here.
 
+mod backed;
 mod corrections;
 mod cursors;
 mod once;
@@ -12,6 +13,7 @@ mod stamps;
 mod verdicts;
 mod views;
 mod windows;
+mod write_behind;
 
 use std::sync::Arc;
 
@@ -34,5 +36,6 @@ pub(super) fn all() -> Vec<Make> {
         Arc::new(|| Box::new(cursors::CursorsNeverSkip::default())),
         Arc::new(|| Box::new(owners::OneOwnerAcks::default())),
         Arc::new(|| Box::new(corrections::FastClocksAreCorrected::default())),
+        Arc::new(|| Box::new(write_behind::DatabaseFollows::default())),
     ]
 }

@@ -63,6 +63,11 @@ impl Medium {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A number below `bound`, for what a call comes to.
+    pub(super) fn below(&self, bound: u64) -> u64 {
+        self.executor.below(Stream::Device(self.party), bound)
+    }
+
     /// Calls fail for a while.
     pub(super) fn fail_for(&self, time: Duration) {
         self.lock().fails_until = self.executor.now() + time;

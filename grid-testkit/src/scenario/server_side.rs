@@ -8,15 +8,19 @@ use grid_server::journal::{JournalOptions, LocalJournal};
 use grid_server::{MemoryJournal, Server};
 
 use super::backup::Backup;
-use super::database::{Database, SimPersistence};
+use super::database::Database;
+use super::database_trouble::DatabaseTrouble;
 use super::disk::SimDisk;
 use super::event::EventLog;
 use super::medium::Medium;
 use super::owners::Owners;
 use super::shared_journal::{AppendFaults, SharedJournal};
+use super::sim_persistence::{SimPersistence, Takes};
 use super::simulation::Simulation;
 use super::tokens::{TokenDoor, Tokens};
+use super::watched_journal::WatchedJournal;
 use crate::ModelDisk;
+use crate::hooks::HookedJournal;
 
 /// Small, so that segments turn over within a run.
 const SEGMENT_BYTES: u64 = 16 * 1024;
@@ -58,6 +62,7 @@ pub(super) struct Start {
     pub(super) disk: ModelDisk,
     pub(super) disk_medium: Medium,
     pub(super) database_medium: Medium,
+    pub(super) database_trouble: DatabaseTrouble,
     pub(super) shared: Option<WayToShared>,
     pub(super) tokens: Tokens,
     pub(super) events: EventLog,
@@ -109,8 +114,20 @@ impl Start {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .connect()?;
-        let medium = self.database_medium.clone();
-        let persistence = SimPersistence::new(persistence, medium, self.events.clone());
+        let persistence = SimPersistence {
+            medium: self.database_medium.clone(),
+            trouble: self.database_trouble,
+            runtime: self.runtime.clone(),
+            takes: Takes {
+                inner: persistence,
+                events: self.events.clone(),
+            },
+        };
+        let watch = WatchedJournal {
+            server: self.database_medium.party(),
+            partitions: simulation.settings.partition_count,
+            events: self.events,
+        };
         let door = TokenDoor {
             tokens: self.tokens,
             runtime: self.runtime.clone(),
@@ -118,14 +135,17 @@ impl Start {
         let mut builder = Server::builder();
         builder = match self.shared {
             Some(shared) => builder
-                .journal(Arc::new(shared.journal))
+                .journal(Arc::new(HookedJournal::new(
+                    Arc::new(shared.journal),
+                    watch,
+                )))
                 .ownership(shared.ownership),
             None => {
                 let disk = SimDisk::new(self.disk, self.disk_medium);
                 let journal =
                     LocalJournal::open(Arc::new(disk), self.runtime.clone(), journal_options())
                         .await?;
-                builder.journal(Arc::new(journal))
+                builder.journal(Arc::new(HookedJournal::new(Arc::new(journal), watch)))
             }
         };
         builder = builder

@@ -39,6 +39,7 @@ pub(super) fn simpler(fault: Fault) -> Vec<Fault> {
             sync,
             nth: 1,
         }],
+        Fault::DatabaseRefuses { for_ms, .. } => vec![Fault::DatabaseRefuses { every: 1, for_ms }],
         Fault::TakeOver { server, .. } => vec![Fault::TakeOver { server, late_ms: 0 }],
         Fault::ExpireToken { .. } => token(fault),
         Fault::RestoreBackup { .. } => restore(fault),
@@ -132,7 +133,7 @@ mod tests {
     use crate::scenario::fault::Cast;
     use crate::sim::Executor;
 
-    const KINDS: [FaultKind; 18] = [
+    const KINDS: [FaultKind; 20] = [
         FaultKind::Cut,
         FaultKind::Heal,
         FaultKind::Links,
@@ -147,6 +148,8 @@ mod tests {
         FaultKind::StoreSlow,
         FaultKind::DatabaseError,
         FaultKind::DatabaseSlow,
+        FaultKind::DatabaseRefuses,
+        FaultKind::DatabaseTears,
         FaultKind::TakeOver,
         FaultKind::ExpireToken,
         FaultKind::Backup,

@@ -87,6 +87,8 @@ fn line(happened: &TimedEvent) -> Option<(String, String)> {
         } => Some((device(*number), format!("reads {map}/{key} at {version}"))),
         Event::Stored { .. }
         | Event::Journalled { .. }
+        | Event::Durable { .. }
+        | Event::Holds(_)
         | Event::Audit { .. }
         | Event::Audited { .. }
         | Event::PutBack { .. } => behind(&happened.event),
@@ -106,7 +108,8 @@ fn behind(event: &Event) -> Option<(String, String)> {
         } => {
             let failed = error.as_ref().map(|error| format!(": {error}"));
             let what = format!(
-                "stores partition {partition} up to {through}, {records} records{}",
+                "stores partition {partition} up to {through}, {} records{}",
+                records.len(),
                 failed.unwrap_or_default()
             );
             Some((name_of(*by), what))

@@ -12,6 +12,7 @@ use grid_core::traits::{Codec, CodecLimits, Runtime};
 
 use super::by_turns::ByTurns;
 use super::database::Database;
+use super::database_trouble::DatabaseTrouble;
 use super::devices::DeviceSide;
 use super::event::{Event, EventLog, TimedEvent};
 use super::ledger::Ledger;
@@ -94,6 +95,7 @@ pub(super) struct Inner {
     servers: Vec<Mutex<ServerSide>>,
     shared: Option<Shared>,
     pub(super) database: Mutex<Box<dyn Database>>,
+    pub(super) database_trouble: DatabaseTrouble,
     devices: Vec<Mutex<DeviceSide>>,
     fuses: Arc<Fuses>,
     /// Parties whose power went in the middle of input or output, and that are not yet seen to.
@@ -185,6 +187,7 @@ impl World {
             servers: servers.collect(),
             shared: (simulation.servers > 1).then(Shared::default),
             database: Mutex::new((simulation.database)()),
+            database_trouble: DatabaseTrouble::new(simulation.settings.partition_count),
             devices: devices.collect(),
             fuses,
             fallen,
@@ -268,6 +271,7 @@ impl World {
             disk: side.disk.clone(),
             disk_medium: side.disk_medium.clone(),
             database_medium: side.database_medium.clone(),
+            database_trouble: self.database_trouble.clone(),
             shared: self.shared.as_ref().map(|shared| WayToShared {
                 journal: SharedJournal {
                     inner: shared.journal.clone(),
@@ -388,6 +392,13 @@ impl World {
     pub(super) fn server_handle(&self, server: usize) -> Option<grid_server::Handle> {
         self.with_server(server, |side| {
             side.running.as_ref().map(grid_server::Server::handle)
+        })?
+    }
+
+    /// The operator's way into a server that is up.
+    pub(super) fn server_admin(&self, server: usize) -> Option<grid_server::Admin> {
+        self.with_server(server, |side| {
+            side.running.as_ref().map(grid_server::Server::admin)
         })?
     }
 

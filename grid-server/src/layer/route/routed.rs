@@ -22,6 +22,10 @@ pub(crate) enum RoutedWork {
     /// Ops, in the order of their numbers.
     Push {
         run: RunId,
+        /// All ops before this one have their verdicts, or are on their way.
+        first: u64,
+        /// Whether every worker has to know that the run comes back to there.
+        resumes: bool,
         ops: Vec<(PartitionId, Op, Option<Veto>)>,
     },
     Stored(Vec<Stored>),

@@ -82,6 +82,7 @@ impl<S> Route<S> {
         push: Push,
         mut vetoes: BTreeMap<usize, Veto>,
     ) -> Result<RoutedWork> {
+        let first = first(&push);
         let mut last: Option<(MapName, Placement)> = None;
         let mut ops = Vec::with_capacity(push.ops.len());
         for (index, op) in push.ops.into_iter().enumerate() {
@@ -98,7 +99,24 @@ impl<S> Route<S> {
             let veto = vetoes.remove(&index);
             ops.push((partition, op, veto));
         }
-        Ok(RoutedWork::Push { run: push.run, ops })
+        let run = push.run;
+        Ok(RoutedWork::Push {
+            run,
+            first,
+            resumes: push.resume,
+            ops,
+        })
+    }
+}
+
+/// Where a push comes back to: its first op, or one before that has its verdict by now.
+fn first(push: &Push) -> u64 {
+    let first = push.ops.first().map_or(0, |op| op.id.number);
+    let resumes = push.resume && push.previous > 0;
+    if resumes {
+        push.previous.min(first)
+    } else {
+        first
     }
 }
 

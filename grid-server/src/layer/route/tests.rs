@@ -85,6 +85,25 @@ fn every_op_goes_to_the_partition_of_its_key_with_its_veto() {
 }
 
 #[test]
+fn a_push_that_resumes_comes_back_to_the_op_that_it_names() {
+    let (router, _table) = router();
+    let mut came = Vec::new();
+    for (resume, previous) in [(false, 0), (true, 0), (true, 1), (true, 9)] {
+        let mut request = push();
+        let Message::Push(push) = &mut request.message else {
+            panic!("no push");
+        };
+        (push.resume, push.previous) = (resume, previous);
+        push.ops.remove(0);
+        match route(router.clone(), request).unwrap().work {
+            RoutedWork::Push { first, resumes, .. } => came.push((resumes, first)),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(came, [(false, 2), (true, 2), (true, 1), (true, 2)]);
+}
+
+#[test]
 fn a_page_is_read_from_all_partitions_of_the_map_and_a_key_from_its_own() {
     let (router, _table) = router();
     let read = |target| {

@@ -131,6 +131,12 @@ impl Bands {
             Fault::DatabaseSlow { for_ms, .. } => {
                 self.lasts(at, DATABASE, "database is slow", *for_ms);
             }
+            Fault::DatabaseRefuses { for_ms, .. } => {
+                self.lasts(at, DATABASE, "database refuses records", *for_ms);
+            }
+            Fault::DatabaseTears { for_ms } => {
+                self.lasts(at, DATABASE, "database gives no answers", *for_ms);
+            }
             // What else happens is over at once, or shows as a party that is down.
             _ => {}
         }

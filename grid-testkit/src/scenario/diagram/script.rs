@@ -68,7 +68,7 @@ impl Writer {
                 self.plain(at, *server, Mark::Up, &label);
             }
             // What a batch holds is seen when it is acknowledged.
-            Event::Journalled { .. } => {}
+            Event::Journalled { .. } | Event::Durable { .. } | Event::Holds(_) => {}
             Event::Audit { number, map, key } => {
                 self.plain(at, DIRECTOR, Mark::Read, &format!("asks for {map}/{key}"));
                 self.audits.insert(*number, format!("{map}/{key}"));
@@ -207,8 +207,9 @@ impl Writer {
             if failed { " fails" } else { "" }
         );
         let mut details = format!(
-            "{} stores partition {partition} up to {through}, {records} records",
-            name_of(*by)
+            "{} stores partition {partition} up to {through}, {} records",
+            name_of(*by),
+            records.len()
         );
         if let Some(error) = error {
             let _ = write!(details, ": {error}");
