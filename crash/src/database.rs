@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use grid_core::traits::{Persistence, Runtime};
 use grid_core::{Error, ErrorKind, Result};
@@ -9,6 +10,11 @@ use grid_testkit::servers::{MongoServer, PostgresServer};
 
 use crate::arguments::StoreKind;
 use crate::wait::blocking;
+
+/// How often a start is tried, ...
+const STARTS: u32 = 20;
+/// ... with a pause in between.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The database of a run.
 #[derive(Debug, Clone)]
@@ -80,15 +86,22 @@ impl Database {
         .await
     }
 
-    /// Starts it again.
-    pub(crate) async fn restart(&self) -> Result<()> {
-        let own = self.clone();
-        blocking(move || match own {
-            Self::Postgres(server) => server.restart(),
-            Self::Mongodb(server) => server.restart(),
-            Self::Sqlite => Ok(()),
-        })
-        .await
+    /// Starts it again. For a moment its port may be that of somebody who looks for it.
+    pub(crate) async fn restart(&self, runtime: &dyn Runtime) -> Result<()> {
+        let mut tries = 1;
+        loop {
+            let own = self.clone();
+            let started = blocking(move || match own {
+                Self::Postgres(server) => server.restart(),
+                Self::Mongodb(server) => server.restart(),
+                Self::Sqlite => Ok(()),
+            });
+            match started.await {
+                Err(_) if tries < STARTS => tries += 1,
+                started => return started,
+            }
+            runtime.sleep(PAUSE).await;
+        }
     }
 
     /// Opens it beside the server.

@@ -219,7 +219,7 @@ impl Life {
         let database_back = async {
             if database_falls {
                 runtime.sleep(blow.database_down).await;
-                database.restart().await?;
+                database.restart(&*runtime).await?;
             }
             database_is_back.store(true, Ordering::SeqCst);
             Ok(())

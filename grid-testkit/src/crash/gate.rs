@@ -45,3 +45,33 @@ impl Gate {
         self.resting.send_modify(|resting| *resting -= 1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn clients_rest_while_it_is_closed_and_are_counted() {
+        let gate = Gate::new();
+        let mut all = pin!(gate.until_resting(2));
+        let mut one = pin!(gate.rest());
+        assert!(one.as_mut().now_or_never().is_none());
+        assert!(all.as_mut().now_or_never().is_none(), "only one rests");
+        let mut other = pin!(gate.rest());
+        assert!(other.as_mut().now_or_never().is_none());
+        assert!(all.as_mut().now_or_never().is_some());
+        gate.open();
+        assert!(gate.is_open());
+        assert!(one.as_mut().now_or_never().is_some());
+        assert!(
+            gate.until_resting(1).now_or_never().is_some(),
+            "one still rests"
+        );
+        assert!(other.as_mut().now_or_never().is_some());
+        assert!(gate.until_resting(1).now_or_never().is_none());
+    }
+}

@@ -151,3 +151,60 @@ impl Ledger {
         self.lock().troubles.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures::FutureExt;
+    use grid_core::RunId;
+
+    use super::*;
+
+    fn id(number: u64) -> OpId {
+        OpId {
+            run: RunId(1),
+            number,
+        }
+    }
+
+    fn write(level: AckLevel) -> Write {
+        Write {
+            client: 0,
+            place: ("map".to_owned(), "key".to_owned()),
+            value: None,
+            level,
+        }
+    }
+
+    #[test]
+    fn who_waits_for_unanswered_ops_is_told_when_there_are_enough_at_once() {
+        let ledger = Ledger::new();
+        let mut enough = pin!(ledger.until_unacked(2));
+        assert!(enough.as_mut().now_or_never().is_none());
+        ledger.written(id(1), write(AckLevel::Journaled));
+        ledger.told(id(1), Told::Acked);
+        ledger.written(id(2), write(AckLevel::Journaled));
+        assert_eq!((ledger.len(), ledger.unacked()), (2, 1));
+        assert!(enough.as_mut().now_or_never().is_none(), "one is answered");
+        ledger.written(id(3), write(AckLevel::Journaled));
+        assert!(enough.as_mut().now_or_never().is_some());
+    }
+
+    #[test]
+    fn who_waits_for_answers_counts_from_now_and_those_of_the_database_apart() {
+        let ledger = Ledger::new();
+        let answer = |number, level| {
+            ledger.written(id(number), write(level));
+            ledger.told(id(number), Told::Acked);
+        };
+        answer(1, AckLevel::Stored);
+        let mut flows = pin!(ledger.until_answered(2, 1));
+        assert!(flows.as_mut().now_or_never().is_none());
+        answer(2, AckLevel::Journaled);
+        answer(3, AckLevel::Journaled);
+        assert!(flows.as_mut().now_or_never().is_none(), "none is stored");
+        answer(4, AckLevel::Stored);
+        assert!(flows.as_mut().now_or_never().is_some());
+    }
+}
