@@ -71,7 +71,8 @@ const EXIT_CODES: &str = "Exit codes:
   1  an error, or the server rejected the write
   2  bad usage
   3  kept on this device, and still pending when the time was up
-  4  get: there is no such entry
+  4  get: there is no such entry; admin dead-letters: there is no such letter
+  5  admin health: the server is degraded
 130  interrupted; what was written is kept on this device";
 
 /// What to do.
@@ -138,6 +139,55 @@ pub(crate) enum Command {
     },
     /// Tell what this device holds and what is pending.
     Status,
+    /// Ask a server as its operator.
+    Admin(AdminArgs),
+}
+
+/// To ask a server as its operator.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AdminArgs {
+    /// Where the server answers operators: its setting `admin`.
+    #[arg(
+        long = "admin",
+        global = true,
+        value_name = "URL",
+        env = "GRID_ADMIN",
+        default_value = "http://127.0.0.1:7172"
+    )]
+    pub(crate) url: String,
+
+    /// What to ask.
+    #[command(subcommand)]
+    pub(crate) command: AdminCommand,
+}
+
+/// What operators ask.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AdminCommand {
+    /// Tell whether the server does all that it should, and what is wrong if not.
+    Health,
+    /// Print the server in numbers.
+    Metrics,
+    /// Settle what the database refuses for good.
+    #[command(subcommand)]
+    DeadLetters(LetterCommand),
+}
+
+/// What can be done about dead letters.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LetterCommand {
+    /// Print all of them.
+    List,
+    /// Store one where it belongs, now that the reason of its refusal is mended.
+    Retry {
+        /// The letter.
+        id: String,
+    },
+    /// Give one up: the entry becomes what the database has of it, for every client.
+    Drop {
+        /// The letter.
+        id: String,
+    },
 }
 
 impl Command {
@@ -155,7 +205,7 @@ impl Command {
             | Self::Import { map, .. }
             | Self::Export { map, .. } => (std::slice::from_ref(map), None),
             Self::Sync { maps } => (maps.as_slice(), None),
-            Self::Status => (&[] as &[String], None),
+            Self::Status | Self::Admin(_) => (&[] as &[String], None),
         };
         for map in maps {
             MapName::new(map.as_str()).map_err(Stop::Usage)?;
@@ -193,6 +243,11 @@ mod tests {
             "grid import m f.csv --key id",
             "grid export m --out f",
             "grid sync a b",
+            "grid admin health --admin http://h:1 --json",
+            "grid --json admin metrics",
+            "grid admin --admin h:1 dead-letters list",
+            "grid admin dead-letters retry 00001-ab",
+            "grid admin dead-letters drop 00001-ab --timeout 3",
             "grid --store sqlite://f --server ws://h:1 --token t status",
         ] {
             super::Args::try_parse_from(line.split(' ')).unwrap();

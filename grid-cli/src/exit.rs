@@ -18,10 +18,12 @@ pub(crate) enum Outcome {
     Done,
     /// Kept on this device, but not everything reached the server in time.
     Pending,
-    /// There is no such entry.
+    /// There is no such entry or letter.
     Absent,
     /// The server rejected it, which was told on standard error.
     Rejected,
+    /// The server is degraded.
+    Degraded,
     /// The user ended it.
     Interrupted,
 }
@@ -33,6 +35,7 @@ impl From<Outcome> for ExitCode {
             Outcome::Rejected => 1,
             Outcome::Pending => 3,
             Outcome::Absent => 4,
+            Outcome::Degraded => 5,
             Outcome::Interrupted => INTERRUPTED,
         })
     }

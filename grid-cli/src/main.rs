@@ -1,5 +1,6 @@
 //! The program `grid`: a local-first device of the hybrid grid, in the terminal.
 
+mod admin;
 mod args;
 mod commands;
 mod exit;

@@ -47,6 +47,14 @@ impl Output {
         }
     }
 
+    /// Prints one line of many.
+    ///
+    /// # Errors
+    /// [`Stop::ReaderGone`] when nobody reads any more.
+    pub(crate) fn line(self, line: &str) -> Result<()> {
+        line_out(line)
+    }
+
     /// Prints a result that only JSON readers need.
     pub(crate) fn json_only(self, json: &Value) -> Result<()> {
         if self.json {

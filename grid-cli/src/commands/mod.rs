@@ -1,5 +1,6 @@
 //! One file for each group of commands.
 
+mod admin;
 mod import;
 mod read;
 mod status;
@@ -72,6 +73,7 @@ pub(crate) async fn run(args: &Args) -> Result<Outcome> {
             })
             .await
         }
+        Command::Admin(asked) => admin::admin(asked, args.timeout, output),
         Command::Status => {
             with(wish.offline(), async |session| {
                 status::status(session, output)

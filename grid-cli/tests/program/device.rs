@@ -74,6 +74,13 @@ impl Device {
         ended(self.start(arguments)).await
     }
 
+    /// Asks `server` as its operator.
+    pub(crate) async fn admin(&self, server: &Server, arguments: &[&str]) -> Ended {
+        let url = server.process.admin().unwrap();
+        self.run(&[&["admin", "--admin", url], arguments].concat())
+            .await
+    }
+
     pub(crate) async fn status(&self) -> Value {
         let status = self.run(&["--json", "status"]).await.code(0);
         serde_json::from_str(&status.stdout).unwrap()

@@ -10,5 +10,7 @@ mod device;
 mod exit_codes;
 mod files;
 mod interruptions;
+mod letters;
+mod operating;
 mod refusals;
 mod restored;

@@ -1,0 +1,61 @@
+//! `grid admin` without trouble, and without a server.
+
+use crate::device::{Device, NOWHERE, Server, mute};
+
+#[tokio::test]
+async fn a_healthy_server_says_so_and_tells_its_numbers() {
+    let server = Server::start(&[]).await;
+    let device = Device::new(&server.url());
+    device.run(&["put", "m", "k", "1"]).await.code(0);
+    let health = device.admin(&server, &["health"]).await.code(0);
+    health.prints("ok\n");
+    let health = device.admin(&server, &["health", "--json"]).await.code(0);
+    assert_eq!(health.json()["status"], "ok");
+    let metrics = device.admin(&server, &["metrics"]).await.code(0);
+    let accepted = |line: &&str| line.contains("verdict=\"accepted\"");
+    let line = metrics.stdout.lines().find(accepted).unwrap();
+    assert!(
+        line.starts_with("grid_ops_total{") && line.ends_with(" 1"),
+        "{line}"
+    );
+    let metrics = device.admin(&server, &["metrics", "--json"]).await.code(0);
+    assert_eq!(metrics.json()["grid_sessions_total"], 1);
+    assert_eq!(metrics.json()["grid_partitions_served"], 271);
+    let list = device.admin(&server, &["dead-letters", "list"]).await;
+    list.code(0).prints("").says(&["there are no dead letters"]);
+    let retry = ["dead-letters", "retry", "00001-ff"];
+    let retry = device.admin(&server, &retry).await.code(4);
+    retry.says(&["there is no letter of this id", "00001-ff"]);
+    let drop = ["dead-letters", "drop", "no/letter"];
+    device
+        .admin(&server, &drop)
+        .await
+        .code(2)
+        .says(&["dead-letters list"]);
+}
+
+#[tokio::test]
+async fn without_a_server_it_says_what_to_do() {
+    let device = Device::new(NOWHERE);
+    let nobody = device
+        .run(&["admin", "--admin", "127.0.0.1:1", "health"])
+        .await;
+    nobody
+        .code(1)
+        .says(&["http://127.0.0.1:1", "is grid-server running", "--admin"]);
+    let wrong = device
+        .run(&["admin", "health", "--admin", "ws://127.0.0.1:1"])
+        .await;
+    wrong.code(2).says(&["http://HOST:PORT", "`ws`"]);
+    let store = device.path("device.db");
+    assert!(!store.exists(), "an operator needs no store");
+    // The clients' listener is no admin listener.
+    let server = Server::start(&[]).await;
+    let clients = format!("http://{}", server.process.address());
+    let other = device.run(&["admin", "health", "--admin", &clients]).await;
+    other.code(1).says(&[&clients, "is this its `admin`"]);
+    let (_listener, mute) = mute().await;
+    let mute = mute.replace("ws://", "http://");
+    let silent = ["admin", "health", "--timeout", "0.2", "--admin", &mute];
+    device.run(&silent).await.code(1).says(&["--timeout"]);
+}
