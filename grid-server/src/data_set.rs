@@ -24,29 +24,44 @@ pub(crate) struct DataSet {
     pub(crate) digest_key: DigestKey,
     pub(crate) partition_count: u16,
     pub(crate) map_spread: u16,
+    /// Whether it began in this journal, with nothing: then a partition of which the journal has
+    /// everything can be served without the database. A new history begins with what the database
+    /// has.
+    pub(crate) begun_here: bool,
+}
+
+/// What a database says of the data set that it belongs to.
+#[derive(Debug)]
+enum Stored {
+    Nothing,
+    DataSet(DataSet),
+    /// It cannot be asked now.
+    Away(Error),
 }
 
 /// What a journal and a database say of the data set that they belong to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Found {
-    stored: Option<DataSet>,
+    stored: Stored,
     journalled: Option<DataSet>,
     /// Where the journal's identity ends.
     tail: Position,
 }
 
 impl Found {
-    /// Reads what there is, and changes nothing.
+    /// Reads what there is, and changes nothing. A database that cannot be reached now says nothing.
     ///
     /// # Errors
-    /// As those of the journal and the persistence.
+    /// As those of the journal and the persistence, where a retry does not help.
     pub(crate) async fn read(
         journal: &Arc<dyn Journal>,
         persistence: &Arc<dyn Persistence>,
     ) -> Result<Self> {
-        let stored = match persistence.load_state(IDENTITY).await? {
-            Some(state) => Some(DataSet::decode(&state.data)?),
-            None => None,
+        let stored = match persistence.load_state(IDENTITY).await {
+            Ok(Some(state)) => Stored::DataSet(DataSet::decode(&state.data)?),
+            Ok(None) => Stored::Nothing,
+            Err(error) if error.is_retryable() => Stored::Away(error),
+            Err(error) => return Err(error),
         };
         let (last, tail) = last_identity(journal).await?;
         let journalled = last.as_ref().map(DataSet::decode).transpose()?;
@@ -57,77 +72,105 @@ impl Found {
         })
     }
 
-    /// The data set that journal and database agree on, or a new one where there is none yet.
+    /// Whether the database says nothing.
+    pub(crate) fn is_away(&self) -> bool {
+        matches!(self.stored, Stored::Away(_))
+    }
+
+    /// The data set that journal and database agree on, or a new one where there is none yet; the
+    /// journal's, where the database says nothing.
     ///
     /// # Errors
     /// `Diverged` when they do not agree; `Conflict` when the data set was made with another
-    /// partition count or spread than the settings name.
+    /// partition count or spread than the settings name; `Unavailable` when the journal has none
+    /// and the database says nothing.
     pub(crate) fn data_set(&self, runtime: &dyn Runtime, settings: &Settings) -> Result<DataSet> {
-        let data_set = match (self.stored, self.journalled) {
-            (Some(stored), Some(journalled)) if stored != journalled => {
-                return Err(mixed_up(&stored, &journalled));
+        let data_set = match (&self.stored, self.journalled) {
+            (Stored::DataSet(stored), Some(journalled)) if *stored != journalled => {
+                return Err(mixed_up(stored, &journalled));
             }
             // The journal has it first, and never less than once.
-            (Some(stored), None) => return Err(journal_lost(&stored)),
+            (Stored::DataSet(stored), None) => return Err(journal_lost(stored)),
             (_, Some(known)) => known,
-            (None, None) => DataSet {
+            (Stored::Away(error), None) => return Err(unknown(error)),
+            (Stored::Nothing, None) => DataSet {
                 history: History(runtime.random()),
                 digest_key: DigestKey(runtime.random()),
                 partition_count: settings.partition_count,
                 map_spread: settings.map_spread,
+                begun_here: true,
             },
         };
         data_set.check(settings)?;
         Ok(data_set)
     }
 
-    /// Makes journal and database know `data_set`, where they do not. Called once it is certain
-    /// that they belong together.
+    /// Makes the journal know `data_set`, if it does not. Called once it is certain that journal and
+    /// database belong together.
     ///
     /// # Errors
-    /// As those of the journal and the persistence; `Unavailable` when another server has made a
-    /// data set meanwhile.
-    pub(crate) async fn complete(
+    /// As those of the journal; `Unavailable` when another server has made a data set meanwhile.
+    pub(crate) async fn complete_journal(
         &self,
         data_set: &DataSet,
         journal: &Arc<dyn Journal>,
+    ) -> Result<()> {
+        if self.journalled.is_some() {
+            return Ok(());
+        }
+        match data_set.append_to(journal, self.tail).await {
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                let message = "another server has just made the data set; start again";
+                Err(Error::new(ErrorKind::Unavailable, "open data set", message))
+            }
+            written => written.map(|_| ()),
+        }
+    }
+
+    /// Makes the database know `data_set`, if it does not; after [`Found::complete_journal`].
+    ///
+    /// # Errors
+    /// As those of the persistence; why it says nothing, if it does not.
+    pub(crate) async fn complete_database(
+        self,
+        data_set: &DataSet,
         persistence: &Arc<dyn Persistence>,
     ) -> Result<()> {
-        if self.journalled.is_none() {
-            match data_set.append_to(journal, self.tail).await {
-                Err(error) if error.kind() == ErrorKind::Conflict => {
-                    let message = "another server has just made the data set; start again";
-                    return Err(Error::new(ErrorKind::Unavailable, "open data set", message));
-                }
-                written => written?,
-            };
+        match self.stored {
+            Stored::Nothing => data_set.store_in(persistence).await,
+            Stored::DataSet(_) => Ok(()),
+            Stored::Away(error) => Err(error),
         }
-        if self.stored.is_none() {
-            data_set.store_in(persistence).await?;
-        }
-        Ok(())
     }
 
     /// Checks that there is something to begin a new history on.
     ///
     /// # Errors
-    /// `Conflict` when neither journal nor database holds a data set.
+    /// `Conflict` when neither journal nor database holds a data set, `Unavailable` when the
+    /// database says nothing.
     pub(crate) fn check_not_empty(&self) -> Result<()> {
-        self.stored
-            .or(self.journalled)
-            .map(|_| ())
-            .ok_or_else(nothing_to_begin_on)
+        match (&self.stored, self.journalled) {
+            (Stored::Nothing, None) => Err(nothing_to_begin_on()),
+            (Stored::Away(error), _) => Err(Error::new(
+                ErrorKind::Unavailable,
+                "begin history",
+                format!("the database is to be the truth, and says nothing: {error}"),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// The data set of the database.
     ///
     /// # Errors
     /// `Conflict` when the database holds none, or one that was made with other numbers than the
-    /// settings name.
-    pub(crate) fn stored(&self, settings: &Settings) -> Result<DataSet> {
-        let stored = self.stored.ok_or_else(nothing_to_begin_on)?;
-        stored.check(settings)?;
-        Ok(stored)
+    /// settings name; `Unavailable` when it says nothing.
+    pub(crate) fn stored(self, settings: &Settings) -> Result<DataSet> {
+        match self.stored {
+            Stored::DataSet(stored) => stored.check(settings).map(|()| stored),
+            Stored::Nothing => Err(nothing_to_begin_on()),
+            Stored::Away(error) => Err(error),
+        }
     }
 }
 
@@ -233,11 +276,12 @@ impl DataSet {
         let mut buffer = BytesMut::new();
         buffer.extend_from_slice(&[VERSION]);
         let mut writer = Writer::new(&mut buffer);
-        writer.tuple(4);
+        writer.tuple(5);
         writer.history(self.history);
         writer.u64(self.digest_key.0);
         writer.u64(self.partition_count.into());
         writer.u64(self.map_spread.into());
+        writer.u64(self.begun_here.into());
         buffer.freeze()
     }
 
@@ -254,13 +298,16 @@ impl DataSet {
                 ),
             ));
         }
-        let tuple = reader.tuple(4)?;
-        let data_set = Self {
+        let mut tuple = reader.tuple(4)?;
+        let mut data_set = Self {
             history: reader.history()?,
             digest_key: DigestKey(reader.u64()?),
             partition_count: reader.u16()?,
             map_spread: reader.u16()?,
+            begun_here: false,
         };
+        let begun_here = reader.trailing(&mut tuple, Reader::u64)?;
+        data_set.begun_here = begun_here == Some(1);
         reader.end(tuple)?;
         reader.finish()?;
         Ok(data_set)
@@ -290,6 +337,7 @@ pub(crate) const WHAT_TO_DO: &str = "give the server the two that belong togethe
 fn mixed_up(stored: &DataSet, journalled: &DataSet) -> Error {
     let other_history = DataSet {
         history: stored.history,
+        begun_here: stored.begun_here,
         ..*journalled
     };
     let what = if other_history == *stored {
@@ -305,6 +353,18 @@ fn mixed_up(stored: &DataSet, journalled: &DataSet) -> Error {
     )
     .with("history of the database", stored.history)
     .with("history of the journal", journalled.history)
+}
+
+/// The database cannot be asked, and nobody else knows what it holds.
+fn unknown(away: &Error) -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "open data set",
+        format!(
+            "the journal is new, and whether the database (`persistence`) holds a data set already \
+             is not known: {away}; start again when it is back"
+        ),
+    )
 }
 
 fn journal_lost(stored: &DataSet) -> Error {

@@ -129,6 +129,7 @@ mod tests {
                 digest_key: DigestKey(1),
                 partition_count: 3,
                 map_spread: 1,
+                begun_here: true,
             };
             let shared: Arc<dyn Journal> = Arc::new(MemoryJournal::new());
             data_set.write_to(&shared).await.unwrap();

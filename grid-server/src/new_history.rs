@@ -27,6 +27,7 @@ pub(crate) async fn begin(
     let before = Found::read(journal, persistence).await?.stored(settings)?;
     let data_set = DataSet {
         history: History(runtime.random()),
+        begun_here: false,
         ..before
     };
     // From here on no start without the order finds that the two belong together.

@@ -32,9 +32,30 @@ pub(crate) async fn recover(
     persistence: &Arc<dyn Persistence>,
     now: Duration,
 ) -> Result<Owned> {
+    recover_within(config, journal, persistence, now, None).await
+}
+
+/// Where a partition stood that was made of the journal alone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Start {
+    pub(crate) tail: Position,
+    pub(crate) sequence: Sequence,
+}
+
+/// As [`recover`], with a database to which nothing was written since `start`: it has nothing later.
+///
+/// # Errors
+/// As those of [`recover`].
+pub(crate) async fn recover_within(
+    config: PartitionConfig,
+    journal: &Arc<dyn Journal>,
+    persistence: &Arc<dyn Persistence>,
+    now: Duration,
+    start: Option<Start>,
+) -> Result<Owned> {
     let mut before = None;
     loop {
-        let (position, recovered) = try_recover(config, journal, persistence, now).await?;
+        let (position, recovered) = try_recover(config, journal, persistence, now, start).await?;
         match recovered {
             Ok(owned) => return Ok(owned),
             // A former owner that does not know it yet may have stored and truncated meanwhile.
@@ -44,6 +65,44 @@ pub(crate) async fn recover(
     }
 }
 
+/// A partition of which the journal has everything, without the database, which has not been asked;
+/// none when it has not everything.
+///
+/// # Errors
+/// As the journal's; `Corrupt` when a batch is damaged, `Diverged` when the first one is not the
+/// partition's first.
+pub(crate) async fn recover_alone(
+    config: PartitionConfig,
+    journal: &Arc<dyn Journal>,
+    now: Duration,
+) -> Result<Option<Owned>> {
+    let extent = journal.extent(config.id).await?;
+    if extent.truncated > Position(0) {
+        return Ok(None);
+    }
+    let mut partition = Partition::new(config);
+    let mut backing = Backing::unconfirmed(partition.save(Position(0)));
+    partition.finish_load();
+    let mut tail = Position(0);
+    let replayed = match replay_journal(&mut partition, &mut tail, &**journal).await {
+        // A former owner that does not know it yet has truncated meanwhile.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        replayed => replayed?,
+    };
+    partition.finish_replay();
+    if tail > Position(0) {
+        backing.journalled(replayed.bytes, now);
+    }
+    Ok(Some(Owned {
+        partition,
+        epoch: extent.epoch,
+        tail,
+        unknown: None,
+        fenced: false,
+        backing,
+    }))
+}
+
 /// One try: the position at which the database was, and the partition, unless the journal does not
 /// reach back to there.
 async fn try_recover(
@@ -51,6 +110,7 @@ async fn try_recover(
     journal: &Arc<dyn Journal>,
     persistence: &Arc<dyn Persistence>,
     now: Duration,
+    start: Option<Start>,
 ) -> Result<(Position, Result<Owned>)> {
     let id = config.id;
     let (mut partition, position) = match persistence.load_state(id).await? {
@@ -63,7 +123,9 @@ async fn try_recover(
     let letters = DeadLetters::new(&**persistence, partition.history());
     letters.remove(id, &loaded.settled).await?;
     let extent = journal.extent(id).await?;
-    let fits = position >= extent.truncated && position <= extent.tail;
+    let latest = start.map_or(extent.tail, |start| start.tail);
+    let is_later = start.is_some_and(|start| partition.newest() > start.sequence);
+    let fits = position >= extent.truncated && position <= latest && !is_later;
     if !fits && !planted(Mutation::ServeOldDatabase) {
         let misfit = misfit(id, position, extent.truncated, extent.tail);
         return Ok((position, Err(misfit)));

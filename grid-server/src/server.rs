@@ -25,7 +25,7 @@ use crate::new_history;
 use crate::observations::Observations;
 use crate::ownership_table::OwnershipTable;
 use crate::partition_service::Partitions;
-use crate::takeover::Takeover;
+use crate::takeover::{Takeover, Unsettled};
 use crate::vital_journal::VitalJournal;
 use crate::worker::{Mailboxes, WorkerMessage, Workers, start_workers};
 
@@ -97,10 +97,13 @@ impl Server {
         // From before anything is owned, so that no change is missed.
         let watch = parts.ownership.watch().await?;
         let observations = Arc::new(Observations::default());
-        let (takeover, shards) = open(&parts, &table, &observations).await?;
-        let data_set = takeover.data_set;
+        let opened = open(&parts, &table, &observations).await?;
+        let data_set = opened.takeover.data_set;
+        let shards = opened.shards;
         let workers = start_workers(&parts, data_set, shards, &table, &observations, &life);
-        follow_owners(&parts, takeover, watch, &workers.mailboxes, &life);
+        follow_owners(&parts, &opened.takeover, watch, &workers.mailboxes, &life);
+        let left = opened.unsettled;
+        opened.takeover.start(left, &workers.mailboxes, &life);
         let server = Self::open_doors(parts, data_set, table, observations, workers, lifecycle);
         Ok(server)
     }
@@ -232,10 +235,18 @@ impl Server {
     }
 }
 
-/// Follows the ownership table from now on, and takes over what this node becomes the owner of.
+/// What a server starts with.
+struct Opened {
+    takeover: Takeover,
+    shards: Vec<Partitions>,
+    /// What is left to be done when the database is back, if it is away.
+    unsettled: Option<Unsettled>,
+}
+
+/// Follows the ownership table from now on.
 fn follow_owners(
     parts: &Parts,
-    takeover: Takeover,
+    takeover: &Takeover,
     watch: Box<dyn OwnershipWatch>,
     mailboxes: &Mailboxes,
     life: &Lifecycle,
@@ -248,7 +259,6 @@ fn follow_owners(
         partition_count: takeover.data_set.partition_count,
     };
     following.start(watch, life);
-    takeover.start(mailboxes, life);
 }
 
 /// Lets clients in. What is returned closes when the last of them is gone.
@@ -275,7 +285,7 @@ async fn open(
     parts: &Parts,
     table: &Arc<OwnershipTable>,
     observations: &Arc<Observations>,
-) -> Result<(Takeover, Vec<Partitions>)> {
+) -> Result<Opened> {
     match open_as_it_is(parts, table, observations).await {
         Err(error) if parts.new_history && error.kind() == ErrorKind::Diverged => {
             tracing::warn!(%error, "a new history is ordered");
@@ -298,7 +308,7 @@ async fn open_as_it_is(
     parts: &Parts,
     table: &Arc<OwnershipTable>,
     observations: &Arc<Observations>,
-) -> Result<(Takeover, Vec<Partitions>)> {
+) -> Result<Opened> {
     let found = Found::read(&parts.journal, &parts.persistence).await?;
     if parts.new_history {
         found.check_not_empty()?;
@@ -312,15 +322,30 @@ async fn open_as_it_is(
         seed: TableSeed(parts.runtime.random(), parts.runtime.random()),
         has_peers: parts.has_peers,
         observations: observations.clone(),
+        settings: parts.settings.clone(),
     };
-    let shards = recover_all(parts, &takeover).await?;
-    found
-        .complete(&takeover.data_set, &parts.journal, &parts.persistence)
-        .await?;
+    let (shards, mut unsettled) = recover_all(parts, &takeover, found.is_away()).await?;
+    let data_set = takeover.data_set;
+    found.complete_journal(&data_set, &parts.journal).await?;
+    match found.complete_database(&data_set, &parts.persistence).await {
+        Err(error) if error.is_retryable() && !parts.new_history => {
+            tracing::warn!(
+                %error,
+                "the database is away: what the journal has is served, and the rest when it is back"
+            );
+            takeover.is_away(&error);
+            unsettled.get_or_insert_default();
+        }
+        completed => completed?,
+    }
     if parts.persistence.capabilities().survives_power_loss {
         forget_stored(&parts.journal, &shards).await?;
     }
-    Ok((takeover, shards))
+    Ok(Opened {
+        takeover,
+        shards,
+        unsettled,
+    })
 }
 
 /// Lets the journal forget what the database has: a flush tells it only of partitions that change.
@@ -331,20 +356,49 @@ async fn forget_stored(journal: &Arc<dyn Journal>, shards: &[Partitions]) -> Res
     Ok(())
 }
 
-/// Makes this node the owner of all partitions that no other node owns, and brings them back.
-async fn recover_all(parts: &Parts, takeover: &Takeover) -> Result<Vec<Partitions>> {
+/// Makes this node the owner of all partitions that no other node owns, and brings them back: from
+/// the journal alone where the database is away, as far as that is enough.
+async fn recover_all(
+    parts: &Parts,
+    takeover: &Takeover,
+    mut is_away: bool,
+) -> Result<(Vec<Partitions>, Option<Unsettled>)> {
     let workers = worker_count(&parts.settings);
     let mut shards: Vec<Partitions> = (0..workers).map(|_| Partitions::new()).collect();
+    let mut left = Unsettled::default();
     let table = &takeover.table;
     for id in (0..takeover.data_set.partition_count).map(PartitionId) {
         let written = parts.journal.extent(id).await?.epoch;
         let Some(epoch) = table.acquire(&parts.ownership, id, written).await? else {
             continue;
         };
-        if let Some(owned) = takeover.load(id, epoch).await? {
+        let loaded = if is_away {
+            None
+        } else {
+            match takeover.load(id, epoch).await {
+                Err(error) if error.is_retryable() && !parts.new_history => {
+                    // The journal's errors keep a server from starting.
+                    match parts.persistence.load_state(id).await {
+                        Err(away) if away.is_retryable() => is_away = true,
+                        _ => return Err(error),
+                    }
+                    None
+                }
+                loaded => Some(loaded?),
+            }
+        };
+        let owned = match loaded {
+            Some(owned) => owned,
+            None => {
+                let owned = takeover.load_alone(id, epoch).await?;
+                owned.iter().for_each(|owned| left.add(owned));
+                owned
+            }
+        };
+        if let Some(owned) = owned {
             shards[usize::from(id.0) % workers].insert(id, owned);
             table.serve(id, epoch);
         }
     }
-    Ok(shards)
+    Ok((shards, is_away.then_some(left)))
 }

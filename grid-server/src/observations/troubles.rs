@@ -14,7 +14,9 @@ const MAX_REASONS: usize = 16;
 /// Who sees that something is wrong; only it can tell that it is mended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Source {
-    /// The start, or a takeover: a partition cannot be loaded.
+    /// The start: the database was away, and is not looked through yet.
+    Start,
+    /// A takeover: a partition cannot be loaded.
     Load(PartitionId),
     /// The write-behind of a worker: the database takes nothing.
     Database(usize),
@@ -62,6 +64,10 @@ impl Troubles {
                 continue;
             }
             let what = match source {
+                Source::Start => format!(
+                    "the database was away when the server started, and is not back: {}",
+                    trouble.what
+                ),
                 Source::Load(_) => format!("partitions cannot be loaded: {}", trouble.what),
                 Source::Database(_) => format!("the database takes no changes: {}", trouble.what),
                 Source::Partition(id) => {

@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::partition_service::Owned;
 use crate::sessions::{MergeId, Owed, Session, SessionId};
+use crate::write_behind::Backing;
 
 /// One message to a worker.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub(crate) enum WorkerMessage {
     Leave(SessionId),
     /// A partition that this node has become the owner of, loaded.
     Begin(Box<Owned>),
+    /// What the database has of a partition that is run, at this epoch, as its journal alone has it.
+    Confirm(PartitionId, Epoch, Box<Backing>),
     /// A partition that this node owned at this epoch has another owner.
     Cease(PartitionId, Epoch),
     /// Finish what came before, and end.

@@ -8,6 +8,7 @@ use super::message::SubscribeWork;
 use super::task::Worker;
 use crate::partition_service::{Owned, fenced};
 use crate::sessions::goodbye;
+use crate::write_behind::Backing;
 
 impl Worker {
     /// Runs a partition from now on.
@@ -15,6 +16,18 @@ impl Worker {
         let partition = owned.partition.id();
         self.cease(partition, owned.epoch);
         self.context.shard.lock().insert(partition, owned);
+    }
+
+    /// Takes note of what the database has of a partition that was made of the journal alone.
+    pub(super) fn confirm(&mut self, partition: PartitionId, epoch: Epoch, found: Backing) {
+        if let Some(owned) = self.context.shard.lock().get_mut(&partition)
+            && owned.epoch == epoch
+        {
+            owned.backing.confirm(found, owned.tail);
+        }
+        // The database may have had it all along.
+        self.tell_stored();
+        self.context.flush.notify_one();
     }
 
     /// Ceases to run a partition as its owner of `epoch`. Those who follow it are sent to its new

@@ -300,6 +300,9 @@ impl Worker {
                 self.held.leave(session);
             }
             WorkerMessage::Cease(partition, epoch) => self.cease(partition, epoch),
+            WorkerMessage::Confirm(partition, epoch, found) => {
+                self.confirm(partition, epoch, *found);
+            }
             WorkerMessage::Stop(stopped) => return Some(stopped),
             // These were gathered.
             WorkerMessage::Push(..)

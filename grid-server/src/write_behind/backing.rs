@@ -30,6 +30,8 @@ pub(crate) struct Backing {
     urgent: bool,
     /// Versions that the database refused for good.
     pub(crate) buried: Buried,
+    /// Whether the database was asked what it has. Until then nothing is stored.
+    confirmed: bool,
 }
 
 /// How far a batch brings the database.
@@ -68,7 +70,34 @@ impl Backing {
             in_doubt: None,
             urgent: false,
             buried,
+            confirmed: true,
         }
+    }
+
+    /// Of a partition that was made of the journal alone: the database may have `nothing` of it, or
+    /// anything.
+    pub(crate) fn unconfirmed(nothing: StateRecord) -> Self {
+        Self {
+            confirmed: false,
+            ..Self::new(nothing, Position(0), Buried::new())
+        }
+    }
+
+    /// Whether it is known what the database has.
+    pub(crate) fn is_confirmed(&self) -> bool {
+        self.confirmed
+    }
+
+    /// The database was asked, and has what `found` says, of a partition whose last batch is `tail`.
+    pub(crate) fn confirm(&mut self, found: Self, tail: Position) {
+        let is_level = found.position == tail;
+        *self = Self {
+            // More than waits by now, if the database has a part: until it has all.
+            waiting_bytes: if is_level { 0 } else { self.waiting_bytes },
+            waiting_since: self.waiting_since.filter(|_| !is_level),
+            urgent: self.urgent && !is_level,
+            ..found
+        };
     }
 
     pub(crate) fn state(&self) -> &StateRecord {

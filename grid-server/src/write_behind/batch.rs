@@ -22,10 +22,10 @@ pub(super) struct Batch {
 
 impl Batch {
     /// The next batch of a partition at `now` (monotonic), of no more than `budget`; none if the
-    /// database has everything.
+    /// database has everything, or it is not known what it has.
     pub(super) fn of(owned: &Owned, budget: Budget, now: Duration) -> Option<Self> {
         let backing = &owned.backing;
-        if owned.tail == backing.position() {
+        if !backing.is_confirmed() || owned.tail == backing.position() {
             return None;
         }
         let unstored = owned.partition.unstored(backing.through(), budget);

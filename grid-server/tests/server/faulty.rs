@@ -92,6 +92,12 @@ pub(crate) struct PersistenceFaults {
     pub(crate) fails: AtomicBool,
     /// Nothing can be loaded.
     pub(crate) unreadable: AtomicBool,
+    /// It cannot be reached at all.
+    pub(crate) away: AtomicBool,
+    /// The state records that are told before it is away; 0 means all.
+    pub(crate) states: AtomicU64,
+    /// It does not let the server in.
+    pub(crate) locked: AtomicBool,
     /// It says that it survives the process only.
     pub(crate) is_lazy: AtomicBool,
     /// The stores that succeed before all fail; 0 means all.
@@ -120,6 +126,21 @@ impl PersistenceFaults {
     /// A backup, which does not fail.
     pub(crate) fn copy(&self) -> Arc<FaultyPersistence> {
         faulty(Arc::new(self.memory.copy()))
+    }
+
+    fn reach(&self) -> Result<()> {
+        if self.locked.load(Ordering::SeqCst) {
+            let message = "user or password";
+            return Err(Error::new(ErrorKind::Unauthorized, "connect", message));
+        }
+        if self.away.load(Ordering::SeqCst) {
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                "connect",
+                "nobody answers",
+            ));
+        }
+        Ok(())
     }
 
     fn check(&self, records: &[AddressedRecord]) -> Result<()> {
@@ -152,10 +173,25 @@ impl PersistenceHooks for PersistenceFaults {
         after: Option<&RecordCursor>,
         limit: usize,
     ) -> Result<RecordPage> {
+        self.reach()?;
         if self.unreadable.load(Ordering::SeqCst) {
             return Err(Error::new(ErrorKind::Unavailable, "load", "told to fail"));
         }
         inner.load(partition, after, limit).await
+    }
+
+    async fn load_state(
+        &self,
+        inner: &dyn Persistence,
+        partition: PartitionId,
+    ) -> Result<Option<StateRecord>> {
+        self.reach()?;
+        let left = self.states.load(Ordering::SeqCst);
+        self.states.store(left.saturating_sub(1), Ordering::SeqCst);
+        if left == 1 {
+            self.away.store(true, Ordering::SeqCst);
+        }
+        inner.load_state(partition).await
     }
 
     async fn store(
@@ -165,6 +201,7 @@ impl PersistenceHooks for PersistenceFaults {
         records: &[AddressedRecord],
         state: &StateRecord,
     ) -> Result<()> {
+        self.reach()?;
         self.stores.fetch_add(1, Ordering::SeqCst);
         let _open = self.gate.lock().await;
         let left = self.succeeds.load(Ordering::SeqCst);

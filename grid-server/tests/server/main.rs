@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod ack_levels;
 #[cfg(test)]
+mod away;
+#[cfg(test)]
 mod catching_up;
 #[cfg(test)]
 mod dead_letters;
