@@ -196,7 +196,8 @@ impl Server {
         self.lifecycle.life().reached(Phase::Over).await;
     }
 
-    /// Stops accepting, finishes what was taken, writes everything to the database, and closes.
+    /// Stops accepting, finishes what was taken, writes everything to the database, and closes. Who
+    /// waits for the database to have a write is told so, if that is within `drain_ms`.
     ///
     /// # Errors
     /// As those of the journal's and the persistence's close; the server has ended all the same.
@@ -205,11 +206,15 @@ impl Server {
         for listener in &self.listeners {
             listener.close().await;
         }
+        let mut stopping = Vec::with_capacity(self.mailboxes.len());
         for worker in 0..self.mailboxes.len() {
             let (stopped, finished) = oneshot::channel();
-            self.mailboxes
-                .send(worker, WorkerMessage::Stop(stopped))
-                .await?;
+            let stop = WorkerMessage::Stop(stopped);
+            self.mailboxes.send(worker, stop).await?;
+            stopping.push(finished);
+        }
+        // All of them wait at once for what the database is to have.
+        for finished in stopping {
             finished.await.map_err(|_| {
                 Error::new(
                     ErrorKind::Internal,

@@ -200,7 +200,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!(housekeeping_ms: number, "milliseconds", "1000", Some((10, 3_600_000)),
         "How often entries expire, tombstones are collected and finished runs forgotten."),
     setting!(drain_ms: number, "milliseconds", "5000", Some((1, 600_000)),
-        "How long a connection that ends, and a shutdown, wait for the client to take what was sent."),
+        "How long a connection that ends, and a shutdown, wait for the client to take what was sent; and a shutdown for the database to take what is acknowledged as `stored`."),
     setting!(log: text, "filter", "info", None,
         "What is logged to standard error, as in `warn` or `grid_server=debug`."),
 ];

@@ -60,6 +60,11 @@ impl Held {
         true
     }
 
+    /// Whether nothing is held.
+    pub(super) fn is_empty(&self) -> bool {
+        self.partitions.is_empty()
+    }
+
     /// The partitions of which something is held.
     pub(super) fn partitions(&self) -> Vec<PartitionId> {
         self.partitions.keys().copied().collect()

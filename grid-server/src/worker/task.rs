@@ -137,6 +137,7 @@ impl Worker {
                 }
                 Event::Message(message) => {
                     if let Some(stopped) = self.turn(message).await {
+                        self.finish_held().await;
                         // Nobody listening means that the server was dropped meanwhile.
                         let _ = stopped.send(());
                         return;
@@ -147,6 +148,28 @@ impl Worker {
             }
             if let Some((session, partition, view)) = self.unfinished.next() {
                 self.run_jobs(session, &[(partition, view)]);
+            }
+        }
+    }
+
+    /// Tells what is held back once it is stored, for as long as a shutdown waits: whoever is told
+    /// nothing asks again later.
+    async fn finish_held(&mut self) {
+        // Who asks from now on need not wait.
+        self.mailbox.close();
+        let patience = Duration::from_millis(self.context.settings.drain_ms);
+        let lifecycle = self.context.lifecycle.clone();
+        let over = lifecycle.reached(Phase::Over).fuse();
+        futures::pin_mut!(over);
+        let mut due = self.context.runtime.sleep(patience).fuse();
+        while !self.held.is_empty() {
+            select_biased! {
+                () = over => return,
+                () = due => {
+                    tracing::warn!("some who wait for the database are not told what it has");
+                    return;
+                }
+                () = Box::pin(self.context.stored.notified()).fuse() => self.tell_stored(),
             }
         }
     }

@@ -3,6 +3,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::future::{Either, select};
+use grid_core::op::AckLevel;
 use grid_core::protocol::{Message, Selector};
 use grid_core::traits::Journal;
 use grid_core::{ErrorKind, Key, PartitionId};
@@ -41,6 +42,70 @@ fn a_shutdown_answers_what_was_taken_stores_it_and_says_goodbye() {
             .await
             .unwrap();
         assert_eq!(page.records.len(), 50);
+    });
+}
+
+#[test]
+fn a_shutdown_answers_who_waits_for_the_database_once_it_has_the_write() {
+    run(|mut world| async move {
+        let persistence = faulty_persistence();
+        world.persistence = persistence.clone();
+        world.settings.flush_interval_ms = 3_600_000;
+        let server = world.start().await;
+        let mut client = world.client().await;
+        let gate = persistence.hooks().gate.lock().await;
+        // As many partitions as both workers have.
+        let mut ops: Vec<_> = (1..=20)
+            .map(|n| world.put(9, n, "m", &format!("k{n}"), b"v"))
+            .collect();
+        for op in &mut ops {
+            op.ack = Some(AckLevel::Stored);
+        }
+        client.push(ops).await;
+        client.answer_pings(Duration::from_millis(100)).await;
+        let handle = server.handle();
+        let shutdown = Box::pin(server.shutdown());
+        // It waits for the database, which is slow.
+        let waiting = select(shutdown, Box::pin(world.sleep(Duration::from_secs(1)))).await;
+        let Either::Right((_, shutdown)) = waiting else {
+            panic!("it did not wait for the database");
+        };
+        let key = Key::new("late").unwrap();
+        let error = handle.put(&address("m"), &key, cbor(b"v")).await;
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::Closed);
+        drop(gate);
+        shutdown.await.unwrap();
+        let acks = client.acks(20).await;
+        assert!(acks.iter().all(|ack| ack.exceptions.is_empty()));
+        assert!(matches!(client.farewell().await, Some(Message::Goodbye(_))));
+        assert_eq!(persistence.hooks().records.load(Ordering::SeqCst), 20);
+    });
+}
+
+#[test]
+fn a_shutdown_does_not_wait_for_a_database_for_ever() {
+    run(|mut world| async move {
+        let persistence = faulty_persistence();
+        world.persistence = persistence.clone();
+        let server = world.start().await;
+        let mut client = world.client().await;
+        persistence.hooks().fails.store(true, Ordering::SeqCst);
+        let mut op = world.put(9, 1, "m", "k", b"v");
+        op.ack = Some(AckLevel::Stored);
+        client.push(vec![op]).await;
+        client.answer_pings(Duration::from_millis(100)).await;
+        let begun = world.now_ms();
+        server.shutdown().await.unwrap();
+        let took = world.now_ms() - begun;
+        let patience = world.settings.drain_ms;
+        assert!((patience..4 * patience).contains(&took), "{took} ms");
+        assert!(matches!(client.farewell().await, Some(Message::Goodbye(_))));
+        // It was not acked, and not lost.
+        persistence.hooks().fails.store(false, Ordering::SeqCst);
+        let again = world.start().await;
+        let key = Key::new("k").unwrap();
+        let found = again.handle().get(&address("m"), &key).await.unwrap();
+        assert_eq!(found.unwrap().value, Some(cbor(b"v")));
     });
 }
 
