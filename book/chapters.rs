@@ -23,6 +23,7 @@ chapters! {
     configuration = "src/configuration.md",
     pipeline = "src/pipeline.md",
     systems_of_record = "src/systems-of-record.md",
+    watching = "src/watching.md",
     operating = "src/operating.md",
     writing_a_backend = "src/writing-a-backend.md",
     simulation = "src/simulation.md",
