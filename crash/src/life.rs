@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -30,8 +29,6 @@ const FLOWING_STORED_OPS: usize = 10;
 const FLOW_LIMIT: Duration = Duration::from_secs(90);
 /// How long it may take until enough ops wait for their answers.
 const UNACKED_LIMIT: Duration = Duration::from_secs(30);
-/// How long after its end a server is started again.
-const RESTART_PAUSE: Duration = Duration::from_millis(100);
 /// Clients come back at once: the next kill does not wait for them.
 const BACKOFF: Backoff = Backoff {
     shortest: Duration::from_millis(20),
@@ -188,8 +185,7 @@ impl Life {
         self.come_back(&blow, server_falls, database_falls).await
     }
 
-    /// Starts again what fell. A server that ends because its database is not there yet is started
-    /// again, as whatever looks after it would do.
+    /// Starts again what fell, each in its own time: the server may have to do without its database.
     async fn come_back(
         &mut self,
         blow: &Blow,
@@ -198,7 +194,6 @@ impl Life {
     ) -> Result<()> {
         let runtime = self.runtime.clone();
         let (server, database) = (&mut self.server, &self.database);
-        let database_is_back = AtomicBool::new(!database_falls);
         let server_back = async {
             if !server_falls {
                 return Ok(());
@@ -208,20 +203,13 @@ impl Life {
                 server.start_and_kill(runtime.sleep(after)).await?;
                 eprintln!("the start of the server was cut short after {after:?}: kill -9");
             }
-            loop {
-                let was_back = database_is_back.load(Ordering::SeqCst);
-                match server.start().await {
-                    Err(_) if !was_back => runtime.sleep(RESTART_PAUSE).await,
-                    started => return started,
-                }
-            }
+            server.start().await
         };
         let database_back = async {
             if database_falls {
                 runtime.sleep(blow.database_down).await;
                 database.restart(&*runtime).await?;
             }
-            database_is_back.store(true, Ordering::SeqCst);
             Ok(())
         };
         futures::try_join!(server_back, database_back).map(|_| ())
