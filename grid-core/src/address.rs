@@ -210,6 +210,22 @@ impl fmt::Display for MapAddress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PartitionId(pub u16);
 
+impl PartitionId {
+    /// Where the identity of a data set is kept. No data has this number: they stay below
+    /// [`MAX_PARTITION_COUNT`](crate::limits::MAX_PARTITION_COUNT).
+    pub const IDENTITY: Self = Self(u16::MAX);
+    /// Where a system of record keeps dead letters. No data has this number either.
+    ///
+    /// A constraint that a user adds to the records has to let these two through:
+    ///
+    /// ```
+    /// # use grid_core::PartitionId;
+    /// assert_eq!(PartitionId::DEAD_LETTERS.0, 65_534);
+    /// assert_eq!(PartitionId::IDENTITY.0, 65_535);
+    /// ```
+    pub const DEAD_LETTERS: Self = Self(u16::MAX - 1);
+}
+
 impl fmt::Display for PartitionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

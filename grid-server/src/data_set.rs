@@ -10,7 +10,7 @@ use grid_core::{DigestKey, Error, ErrorKind, History, PartitionId, Result, Seque
 use crate::config::Settings;
 
 /// The partition number under which the identity is stored; no data has it.
-const IDENTITY: PartitionId = PartitionId(u16::MAX);
+const IDENTITY: PartitionId = PartitionId::IDENTITY;
 /// The version of the format.
 const VERSION: u8 = 1;
 const READ_BYTES: usize = 4096;

@@ -13,7 +13,7 @@ use crate::data_set::WHAT_TO_DO;
 use crate::partition_service::Owned;
 use crate::write_behind::{Backing, DeadLetters};
 
-pub use crate::write_behind::{LETTERS as DEAD_LETTERS, read_letter};
+pub use crate::write_behind::read_letter;
 
 /// Records that are loaded at once.
 const LOAD_RECORDS: usize = 4096;

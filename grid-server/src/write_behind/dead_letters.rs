@@ -15,8 +15,8 @@ use grid_core::{
 
 use super::isolate::Poison;
 
-/// The partition number under which dead letters are stored; no data has it.
-pub const LETTERS: PartitionId = PartitionId(u16::MAX - 1);
+/// Under which they are stored.
+const LETTERS: PartitionId = PartitionId::DEAD_LETTERS;
 /// The map in which they are stored.
 const MAP: &str = "$dead-letters";
 /// Letters that are read at once.

@@ -16,4 +16,4 @@ pub(crate) use backoff::Backoff;
 pub(crate) use dead_letters::{DeadLetters, ENVELOPE_BYTES};
 pub(crate) use engine::{Engine, Retry, gathered_enough};
 
-pub use dead_letters::{DeadLetter, LETTERS, read_letter};
+pub use dead_letters::{DeadLetter, read_letter};

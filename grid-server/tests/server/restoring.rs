@@ -230,7 +230,7 @@ fn a_new_history_does_not_begin_with_nothing() {
 
 /// Another journal of the same data set, as of before the first write.
 async fn journal_of_before(world: &World) -> Arc<dyn Journal> {
-    let identity = PartitionId(u16::MAX);
+    let identity = PartitionId::IDENTITY;
     let entries = world.journal.read(identity, first(world).await, 9_999);
     let append = Append {
         partition: identity,
@@ -295,7 +295,7 @@ fn an_older_journal_than_the_database_stops_the_start_also_amid_a_flush() {
 }
 
 async fn first(world: &World) -> Position {
-    let identity = PartitionId(u16::MAX);
+    let identity = PartitionId::IDENTITY;
     world.journal.extent(identity).await.unwrap().truncated
 }
 

@@ -18,7 +18,7 @@ use super::owners::{PARTITIONS, batches, give_all_to, give_to, two, value};
 use super::support::{address, cbor, run};
 
 /// Where the journal keeps the identity of the data set.
-const IDENTITY: PartitionId = PartitionId(u16::MAX);
+const IDENTITY: PartitionId = PartitionId::IDENTITY;
 
 /// Something happens before the identity of the data set is written.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ use super::world::{DIRECTOR, World, lock, server_party};
 use crate::ModelDisk;
 
 /// The pseudo partition under which a data set keeps its history.
-const IDENTITY: PartitionId = PartitionId(u16::MAX);
+const IDENTITY: PartitionId = PartitionId::IDENTITY;
 
 /// A server's database and disk as they were at one instant.
 #[derive(Debug)]

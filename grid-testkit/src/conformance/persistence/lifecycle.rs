@@ -33,7 +33,7 @@ pub async fn reopening_keeps_everything<F: PersistenceFixture>(fixture: &F) -> R
     let records = [record("a", 10, Some(b"v"))?, record("b", 11, None)?];
     backend.store(PARTITION, &records, &state(11)).await?;
     let identity = state_of(History(u64::MAX), 1);
-    backend.store(PartitionId(u16::MAX), &[], &identity).await?;
+    backend.store(PartitionId::IDENTITY, &[], &identity).await?;
     let collected = [record("c", 12, None)?];
     backend.store(PARTITION, &collected, &state(12)).await?;
     backend
@@ -48,7 +48,7 @@ pub async fn reopening_keeps_everything<F: PersistenceFixture>(fixture: &F) -> R
     assert_eq!(all(&*backend, PARTITION, 10).await?, expected);
     assert_eq!(backend.load_state(PARTITION).await?, Some(state(13)));
     assert_eq!(
-        backend.load_state(PartitionId(u16::MAX)).await?,
+        backend.load_state(PartitionId::IDENTITY).await?,
         Some(identity)
     );
     backend.close().await

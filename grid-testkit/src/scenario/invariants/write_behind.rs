@@ -6,7 +6,7 @@ use grid_core::op::AckLevel;
 use grid_core::protocol::{Ack, Message, Verdict};
 use grid_core::traits::{AddressedRecord, RecordCursor};
 use grid_core::{OpId, PartitionId, Sequence};
-use grid_server::recovery::{DEAD_LETTERS, read_letter};
+use grid_server::recovery::read_letter;
 
 use super::backed::Backed;
 use super::sent::sent;
@@ -47,7 +47,7 @@ impl Invariant for DatabaseFollows {
                 through,
                 error: None,
                 ..
-            } if *partition == DEAD_LETTERS => self.letters(records, *through),
+            } if *partition == PartitionId::DEAD_LETTERS => self.letters(records, *through),
             Event::Stored {
                 partition,
                 records,
