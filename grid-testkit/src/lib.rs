@@ -11,6 +11,7 @@ pub mod http;
 pub mod model_disk;
 pub mod process;
 pub mod proxy;
+pub mod rows;
 #[cfg(feature = "scenario")]
 pub mod scenario;
 pub mod servers;

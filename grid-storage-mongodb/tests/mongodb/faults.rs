@@ -6,7 +6,7 @@ use grid_storage_mongodb::DRIVER;
 use grid_testkit::servers::MongoServer;
 
 use crate::place::{Place, open};
-use crate::records::{PARTITION, pairs, record, stands, state, store};
+use grid_testkit::rows::{PARTITION, pairs, record, stands, state, store};
 
 #[test]
 fn what_returned_survives_a_killed_server_and_work_goes_on() -> Result<()> {

@@ -5,7 +5,7 @@ use grid_core::{ErrorKind, History, Result};
 use mongodb::bson::{Document, doc};
 
 use crate::place::Place;
-use crate::records::{PARTITION, pairs, record, stands, state, store};
+use grid_testkit::rows::{PARTITION, pairs, record, stands, state, store};
 
 #[test]
 fn two_owners_that_overlap_leave_the_newer_ones_records() -> Result<()> {

@@ -11,4 +11,3 @@ mod faults;
 mod guard;
 mod place;
 mod queries;
-mod records;

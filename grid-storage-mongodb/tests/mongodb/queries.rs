@@ -5,7 +5,7 @@ use grid_core::traits::Persistence;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 
 use crate::place::Place;
-use crate::records::{PARTITION, STAMPED_MS, record, store};
+use grid_testkit::rows::{PARTITION, STAMPED_MS, record, store};
 
 /// `{"text": "é", "done": true}`.
 const TODO: &[u8] = b"\xa2\x64text\x62\xc3\xa9\x64done\xf5";

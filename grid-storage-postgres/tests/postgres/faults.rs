@@ -10,7 +10,7 @@ use grid_storage_postgres::PostgresPersistence;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use crate::place::{Place, open, run, runtime};
-use crate::records::{PARTITION, pairs, record, stands, state, store};
+use grid_testkit::rows::{PARTITION, pairs, record, stands, state, store};
 
 fn assert_passing(error: &Error, kind: ErrorKind) {
     assert_eq!(error.kind(), kind, "{error}");

@@ -10,7 +10,6 @@ mod conformance;
 mod faults;
 mod place;
 mod queries;
-mod records;
 mod refusals;
 mod restart;
 mod schema;

@@ -5,7 +5,7 @@ use grid_core::traits::Persistence;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use crate::place::{Place, run};
-use crate::records::{PARTITION, record, state, store};
+use grid_testkit::rows::{PARTITION, record, state, store};
 
 /// `{"text": "é", "done": true, "n": 1.0}`, in this order.
 const TODO: &[u8] = b"\xa3\x64text\x62\xc3\xa9\x64done\xf5\x61n\xf9\x3c\x00";

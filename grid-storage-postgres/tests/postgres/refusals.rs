@@ -5,7 +5,7 @@ use grid_core::{Error, ErrorKind, Result, Sequence};
 use grid_testkit::servers::postgres_url;
 
 use crate::place::{Place, open, run};
-use crate::records::{PARTITION, pairs, record, stands, state, store};
+use grid_testkit::rows::{PARTITION, pairs, record, stands, state, store};
 
 fn assert_refused(result: Result<()>, kind: ErrorKind, part: &str) -> Error {
     let error = result.expect_err("it must be refused");

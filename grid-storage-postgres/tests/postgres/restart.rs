@@ -5,7 +5,7 @@ use grid_core::{ErrorKind, Result};
 use grid_testkit::servers::PostgresServer;
 
 use crate::place::{Place, open, run};
-use crate::records::{PARTITION, pairs, record, stands, state, store};
+use grid_testkit::rows::{PARTITION, pairs, record, stands, state, store};
 
 #[test]
 fn what_returned_survives_a_killed_server_and_work_goes_on() -> Result<()> {

@@ -6,7 +6,7 @@ use grid_core::{DriverKind, ErrorKind, Registry, Result};
 use grid_storage_postgres::DRIVER;
 
 use crate::place::{Place, run, runtime};
-use crate::records::{pairs, record, stands, store};
+use grid_testkit::rows::{pairs, record, stands, store};
 
 #[test]
 fn servers_that_start_at_once_make_one_schema() -> Result<()> {

@@ -1,4 +1,6 @@
-//! Short ways to make and read records.
+//! Short ways to make and read records, for the tests of systems of record.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bytes::Bytes;
 use grid_core::traits::{AddressedRecord, Persistence, StateRecord};
@@ -8,12 +10,16 @@ use grid_core::{
 };
 
 /// The partition of all these tests.
-pub(crate) const PARTITION: PartitionId = PartitionId(7);
+pub const PARTITION: PartitionId = PartitionId(7);
 /// The milliseconds of every stamp: 2024-01-02 03:04:05.678 UTC.
-pub(crate) const STAMPED_MS: u64 = 1_704_164_645_678;
+pub const STAMPED_MS: u64 = 1_704_164_645_678;
 
-/// A record of the map `todos`.
-pub(crate) fn record(key: &str, sequence: u64, value: Option<&[u8]>) -> AddressedRecord {
+/// A record of the map `todos`, whose stamp says [`STAMPED_MS`].
+///
+/// # Panics
+/// When `key` is no key.
+#[must_use]
+pub fn record(key: &str, sequence: u64, value: Option<&[u8]>) -> AddressedRecord {
     AddressedRecord {
         address: MapAddress {
             namespace: Namespace::new("default").unwrap(),
@@ -35,7 +41,9 @@ pub(crate) fn record(key: &str, sequence: u64, value: Option<&[u8]>) -> Addresse
     }
 }
 
-pub(crate) fn state(sequence: u64) -> StateRecord {
+/// A state record of the history of all these tests, as of `sequence`.
+#[must_use]
+pub fn state(sequence: u64) -> StateRecord {
     StateRecord {
         history: History(0xF000_0000_0000_000A),
         sequence: Sequence(sequence),
@@ -44,7 +52,10 @@ pub(crate) fn state(sequence: u64) -> StateRecord {
 }
 
 /// Stores records whose state record is that of the last.
-pub(crate) async fn store(backend: &dyn Persistence, records: &[AddressedRecord]) -> Result<()> {
+///
+/// # Errors
+/// As those of the backend.
+pub async fn store(backend: &dyn Persistence, records: &[AddressedRecord]) -> Result<()> {
     let last = records.iter().map(|record| record.record.sequence.0).max();
     backend
         .store(PARTITION, records, &state(last.unwrap_or(0)))
@@ -52,7 +63,13 @@ pub(crate) async fn store(backend: &dyn Persistence, records: &[AddressedRecord]
 }
 
 /// The keys and sequences of all records.
-pub(crate) async fn stands(backend: &dyn Persistence) -> Result<Vec<(String, u64)>> {
+///
+/// # Errors
+/// As those of the backend.
+///
+/// # Panics
+/// When there are more than 10,000.
+pub async fn stands(backend: &dyn Persistence) -> Result<Vec<(String, u64)>> {
     let page = backend.load(PARTITION, None, 10_000).await?;
     assert!(!page.more);
     let pair = |stored: &AddressedRecord| {
@@ -64,7 +81,9 @@ pub(crate) async fn stands(backend: &dyn Persistence) -> Result<Vec<(String, u64
     Ok(page.records.iter().map(pair).collect())
 }
 
-pub(crate) fn pairs(expected: &[(&str, u64)]) -> Vec<(String, u64)> {
+/// What [`stands`] returns when it is this.
+#[must_use]
+pub fn pairs(expected: &[(&str, u64)]) -> Vec<(String, u64)> {
     expected
         .iter()
         .map(|(key, sequence)| ((*key).to_owned(), *sequence))
