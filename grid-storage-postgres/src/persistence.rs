@@ -11,6 +11,7 @@ use grid_core::traits::{
 use grid_core::{Error, ErrorKind, History, PartitionId, Result, Sequence};
 use sqlx::{Connection, PgConnection};
 
+use crate::error::Asked;
 use crate::options::PostgresOptions;
 use crate::pool::Pool;
 use crate::rows::{RecordRow, StoreCall, unsigned};
@@ -49,8 +50,8 @@ impl PostgresPersistence {
     /// # Errors
     /// `Unauthorized` when the database refuses user or password, `Version` when the schema is of a
     /// later version, `NotFound` when there is no such database, `Forbidden` when the user may not
-    /// make the schema, `Invalid` when it holds somebody else's tables, `Unsupported` without a
-    /// tokio runtime around it.
+    /// make the schema, `Conflict` when it holds somebody else's tables, `Unavailable`, not
+    /// retryable, when the server wants TLS, `Unsupported` without a tokio runtime around it.
     pub async fn open(options: PostgresOptions, runtime: Arc<dyn Runtime>) -> Result<Self> {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(Error::new(
@@ -62,7 +63,9 @@ impl PostgresPersistence {
         let statements = Statements::new(options.schema());
         let pool = Pool::new(options, runtime);
         let first = pool.bounded("open postgres", async {
-            pool.acquire("open postgres").await?.done(Ok(()))
+            pool.acquire("open postgres")
+                .await?
+                .done(Asked::ToServe, Ok(()))
         });
         match first.await {
             Err(error) if error.is_retryable() => {
@@ -120,7 +123,7 @@ impl Persistence for PostgresPersistence {
             .bounded("load records", async {
                 let mut lease = self.pool.acquire("load records").await?;
                 let rows = self.page(lease.connection(), partition, after, limit).await;
-                lease.done(rows)
+                lease.done(Asked::ToServe, rows)
             })
             .await?;
         let cut_by_size = rows.last().is_some_and(|row| row.through >= PAGE_BYTES);
@@ -143,7 +146,7 @@ impl Persistence for PostgresPersistence {
                     .bind(i32::from(partition.0))
                     .fetch_optional(lease.connection())
                     .await;
-                lease.done(state)
+                lease.done(Asked::ToServe, state)
             })
             .await?;
         Ok(state.map(|(history, sequence, data)| StateRecord {
@@ -164,7 +167,7 @@ impl Persistence for PostgresPersistence {
             .bounded("store records", async {
                 let mut lease = self.pool.acquire("store records").await?;
                 let stored = store(&call, &self.statements, lease.connection()).await;
-                lease.done(stored)
+                lease.done(Asked::ToChangeRecords, stored)
             })
             .await
     }
@@ -179,7 +182,7 @@ impl Persistence for PostgresPersistence {
                     .bind(i64::try_from(horizon.0).unwrap_or(i64::MAX))
                     .execute(lease.connection())
                     .await;
-                lease.done(collected.map(|_| ()))
+                lease.done(Asked::ToChangeRecords, collected.map(|_| ()))
             })
             .await
     }

@@ -14,6 +14,7 @@ use grid_core::{Error, ErrorKind, Result};
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
+use crate::error::Asked;
 use crate::options::PostgresOptions;
 use crate::{error, schema};
 
@@ -131,7 +132,9 @@ impl Pool {
     async fn connect(&self, operation: &'static str) -> Result<PgConnection> {
         let limit = self.options.connect_timeout();
         match self.within(limit, self.options.connect().connect()).await {
-            Some(made) => made.map_err(|error| error::from_sqlx(operation, &self.options, error)),
+            Some(made) => made.map_err(|error| {
+                error::from_sqlx(operation, &self.options, Asked::ToServe, &error)
+            }),
             None => Err(Error::new(
                 ErrorKind::Unavailable,
                 operation,
@@ -187,7 +190,7 @@ impl Lease<'_> {
     }
 
     /// Gives the connection back, and the result with the error that the grid knows.
-    pub(crate) fn done<T>(self, result: Result<T, sqlx::Error>) -> Result<T> {
+    pub(crate) fn done<T>(self, asked: Asked, result: Result<T, sqlx::Error>) -> Result<T> {
         let pool = self.pool;
         match &result {
             Err(error) if !error::keeps_connection(error) => pool.forget_idle(),
@@ -196,6 +199,6 @@ impl Lease<'_> {
                 since: pool.runtime.monotonic(),
             }),
         }
-        result.map_err(|error| error::from_sqlx(self.operation, &pool.options, error))
+        result.map_err(|error| error::from_sqlx(self.operation, &pool.options, asked, &error))
     }
 }

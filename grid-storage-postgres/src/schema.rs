@@ -3,7 +3,7 @@
 use grid_core::{Error, ErrorKind, Result};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use crate::error::from_sqlx;
+use crate::error::{Asked, from_sqlx};
 use crate::options::PostgresOptions;
 
 /// Brings a schema from each version to the next; the first from nothing.
@@ -20,7 +20,7 @@ pub(crate) async fn prepare(
     connection: &mut PgConnection,
     options: &PostgresOptions,
 ) -> Result<()> {
-    let failed = |error| from_sqlx(OPERATION, options, error);
+    let failed = |error| from_sqlx(OPERATION, options, Asked::ToServe, &error);
     let mut transaction = connection.begin().await.map_err(failed)?;
     let known = i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX);
     let found = begin(&mut transaction, options.schema())
@@ -92,11 +92,12 @@ async fn refuse_foreign(connection: &mut PgConnection, options: &PostgresOptions
     .bind(options.schema())
     .fetch_optional(connection)
     .await
-    .map_err(|error| from_sqlx(OPERATION, options, error))?;
+    .map_err(|error| from_sqlx(OPERATION, options, Asked::ToServe, &error))?;
     match taken {
         None => Ok(()),
+        // Not `Invalid`: a call that comes first to a new database is about records.
         Some(table) => Err(Error::new(
-            ErrorKind::Invalid,
+            ErrorKind::Conflict,
             OPERATION,
             format!(
                 "the schema holds a table `{table}` that is not the grid's; name another with \

@@ -3,6 +3,7 @@
 use grid_core::traits::{Persistence, StateRecord};
 use grid_core::{Error, ErrorKind, Result, Sequence};
 use grid_testkit::servers::postgres_url;
+use sqlx::PgConnection;
 
 use crate::place::{Place, open, run};
 use grid_testkit::rows::{PARTITION, pairs, record, stands, state, store};
@@ -18,6 +19,16 @@ fn assert_refused(result: Result<()>, kind: ErrorKind, part: &str) -> Error {
     error
 }
 
+/// No value of a row, neither in the error nor in what caused it.
+fn assert_no_secret(error: &Error) {
+    let mut source: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = source {
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains("secret"), "a value is shown: {shown}");
+        source = error.source();
+    }
+}
+
 #[test]
 fn a_row_that_a_constraint_or_a_trigger_refuses_takes_its_batch_down_and_is_named() -> Result<()> {
     let place = Place::new(0);
@@ -28,7 +39,9 @@ fn a_row_that_a_constraint_or_a_trigger_refuses_takes_its_batch_down_and_is_name
             &mut connection,
             "ALTER TABLE records ADD CONSTRAINT short_texts CHECK (length(value ->> 'text') < 3);
              CREATE FUNCTION no_x() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-                 IF NEW.key = 'x' THEN RAISE EXCEPTION 'no x here'; END IF;
+                 IF NEW.key = 'x' THEN
+                     RAISE EXCEPTION 'no %', NEW.value USING CONSTRAINT = 'no_x_here';
+                 END IF;
                  RETURN NEW; END $$;
              CREATE TRIGGER no_x BEFORE INSERT ON records FOR EACH ROW EXECUTE FUNCTION no_x();",
         )
@@ -40,19 +53,78 @@ fn a_row_that_a_constraint_or_a_trigger_refuses_takes_its_batch_down_and_is_name
             ErrorKind::Invalid,
             "short_texts",
         );
-        assert!(
-            !error.to_string().contains("secret"),
-            "no value is shown: {error}"
-        );
-        assert_refused(
-            store(&backend, &[record("x", 4, None)]).await,
-            ErrorKind::Invalid,
-            "no x here",
-        );
+        assert_no_secret(&error);
+        let x = record("x", 4, Some(b"\x66secret"));
+        let error = assert_refused(store(&backend, &[x]).await, ErrorKind::Invalid, "no_x_here");
+        assert_no_secret(&error);
         assert_eq!(stands(&backend).await?, []);
         assert_eq!(backend.load_state(PARTITION).await?, None);
         store(&backend, &[batch[0].clone(), batch[2].clone()]).await?;
         assert_eq!(stands(&backend).await?, pairs(&[("a", 1), ("c", 3)]));
+        backend.close().await
+    })
+}
+
+#[test]
+fn whatever_a_trigger_raises_is_about_its_row() -> Result<()> {
+    let place = Place::new(0);
+    place.block_on(async {
+        let backend = place.open().await?;
+        let mut connection = place.connect().await;
+        run(
+            &mut connection,
+            "CREATE TABLE seen (value text UNIQUE); INSERT INTO seen VALUES ('\"secret\"');
+             CREATE FUNCTION raises() RETURNS trigger LANGUAGE plpgsql
+                 SET search_path FROM CURRENT AS $$ BEGIN
+                 IF NEW.key = 'unique' THEN
+                     INSERT INTO seen VALUES (NEW.value::text);
+                 ELSIF NEW.key = 'cast' THEN
+                     PERFORM NEW.value::text::int;
+                 ELSIF NEW.key <> 'good' THEN
+                     RAISE EXCEPTION 'not %', NEW.value
+                         USING ERRCODE = NEW.key, DETAIL = NEW.value, HINT = NEW.value;
+                 END IF;
+                 RETURN NEW; END $$;
+             CREATE TRIGGER raises BEFORE INSERT ON records
+                 FOR EACH ROW EXECUTE FUNCTION raises();",
+        )
+        .await;
+        let good = record("good", 1, None);
+        for refused in [
+            "P0001", "ZZ001", "38000", "55000", "XX000", "42501", "unique", "cast",
+        ] {
+            let batch = [good.clone(), record(refused, 2, Some(b"\x66secret"))];
+            let stored = store(&backend, &batch).await;
+            assert_no_secret(&assert_refused(stored, ErrorKind::Invalid, "sqlstate"));
+        }
+        store(&backend, &[good]).await?;
+        assert_eq!(stands(&backend).await?, pairs(&[("good", 1)]));
+        backend.close().await
+    })
+}
+
+#[test]
+fn tables_that_are_missing_or_changed_are_nobodys_poison() -> Result<()> {
+    let place = Place::new(0);
+    place.block_on(async {
+        let backend = place.open().await?;
+        let mut connection = place.connect().await;
+        for (harm, mend) in [
+            (
+                "ALTER TABLE states RENAME TO hidden",
+                "ALTER TABLE hidden RENAME TO states",
+            ),
+            (
+                "ALTER TABLE records RENAME COLUMN number TO hidden",
+                "ALTER TABLE records RENAME COLUMN hidden TO number",
+            ),
+        ] {
+            run(&mut connection, harm).await;
+            let stored = store(&backend, &[record("k", 1, None)]).await;
+            assert_refused(stored, ErrorKind::NotFound, "restore them");
+            run(&mut connection, mend).await;
+            store(&backend, &[record("k", 1, None)]).await?;
+        }
         backend.close().await
     })
 }
@@ -105,6 +177,113 @@ fn who_is_not_known_or_asks_for_what_is_not_there_is_told_at_once_and_without_th
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
         assert!(error.message().contains("create it"), "{error}");
+    });
+}
+
+/// A schema of a user that is no superuser, for what holds for those alone.
+struct Owned<'a> {
+    place: &'a Place,
+    role: String,
+    /// Of a superuser.
+    connection: PgConnection,
+}
+
+impl<'a> Owned<'a> {
+    async fn new(place: &'a Place) -> Self {
+        let mut connection = place.connect().await;
+        let schema = place.schema();
+        let role = format!("role_{schema}");
+        let make = format!(
+            "CREATE ROLE {role} LOGIN PASSWORD 'pw'; CREATE SCHEMA {schema} AUTHORIZATION {role}"
+        );
+        run(&mut connection, &make).await;
+        Self {
+            place,
+            role,
+            connection,
+        }
+    }
+
+    fn url(&self) -> String {
+        let url = elsewhere(&format!("{}:pw@", self.role), "");
+        format!("{url}&schema={}", self.place.schema())
+    }
+
+    async fn run(&mut self, statements: &str) {
+        run(&mut self.connection, statements).await;
+    }
+
+    async fn remove(mut self) {
+        let remove = format!(
+            "DROP SCHEMA {} CASCADE; DROP ROLE {}",
+            self.place.schema(),
+            self.role
+        );
+        self.run(&remove).await;
+    }
+}
+
+#[test]
+fn a_policy_on_rows_is_about_a_row_and_a_missing_right_is_not() -> Result<()> {
+    let place = Place::new(0);
+    place.block_on(async {
+        let mut owned = Owned::new(&place).await;
+        let backend = open(&owned.url()).await?;
+        owned
+            .run(
+                "ALTER TABLE records ENABLE ROW LEVEL SECURITY;
+                 ALTER TABLE records FORCE ROW LEVEL SECURITY;
+                 CREATE POLICY no_x ON records USING (true) WITH CHECK (key <> 'x')",
+            )
+            .await;
+        let batch = [record("a", 1, None), record("x", 2, None)];
+        let stored = store(&backend, &batch).await;
+        assert_refused(stored, ErrorKind::Invalid, "a policy");
+        store(&backend, &batch[..1]).await?;
+        let revoke = format!("REVOKE INSERT ON records FROM {}", owned.role);
+        owned.run(&revoke).await;
+        let stored = store(&backend, &[record("b", 3, None)]).await;
+        assert_refused(stored, ErrorKind::Forbidden, "grant");
+        assert_eq!(stands(&backend).await?, pairs(&[("a", 1)]));
+        backend.close().await?;
+        owned.remove().await;
+        Ok(())
+    })
+}
+
+#[test]
+fn a_connection_that_only_reads_is_let_go_so_that_a_failover_is_followed() -> Result<()> {
+    let place = Place::new(0);
+    place.block_on(async {
+        let mut owned = Owned::new(&place).await;
+        open(&owned.url()).await?.close().await?;
+        let read_only = format!(
+            "ALTER ROLE {} SET default_transaction_read_only",
+            owned.role
+        );
+        owned.run(&format!("{read_only} = on")).await;
+        let backend = open(&owned.url()).await?;
+        let error = store(&backend, &[record("k", 1, None)]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert!(error.is_retryable(), "{error}");
+        // From here on new connections may write, and the old one may not, as after a failover.
+        owned.run(&format!("{read_only} = off")).await;
+        store(&backend, &[record("k", 1, None)]).await?;
+        assert_eq!(stands(&backend).await?, pairs(&[("k", 1)]));
+        backend.close().await?;
+        owned.remove().await;
+        Ok(())
+    })
+}
+
+#[test]
+fn encryption_that_is_not_built_in_is_refused_and_nobodys_poison() {
+    let place = Place::new(0);
+    place.block_on(async {
+        let error = open(&place.url("&sslmode=require")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert!(!error.is_retryable(), "{error}");
+        assert!(error.message().contains("sslmode=disable"), "{error}");
     });
 }
 

@@ -100,7 +100,7 @@ fn somebody_elses_tables_are_refused_and_stay_as_they_are() {
         )
         .await;
         let error = place.open().await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
         assert!(error.message().contains("`records`"), "{error}");
         let titles: Vec<String> = sqlx::query_scalar("SELECT title FROM records")
             .fetch_all(&mut connection)
