@@ -12,9 +12,10 @@ use futures::TryStreamExt;
 use grid_core::{Error, Result};
 use mongodb::Database;
 use mongodb::bson::{Bson, Document, doc};
+use mongodb::options::{ReadConcern, ReadPreference, SelectionCriteria};
 
 use crate::document::Guarded;
-use crate::error::{Meaning, from_mongo};
+use crate::error::{Asked, Meaning, from_mongo};
 use crate::options::MongoOptions;
 
 /// Most documents in one command.
@@ -108,20 +109,23 @@ impl Writer<'_> {
 
     /// Something else than the id refuses a document: an index of the user's.
     fn refused(&self) -> Error {
-        Meaning::of_code(DUPLICATE)
+        Meaning::of_code(DUPLICATE, Asked::ToChangeRecords)
             .error(OPERATION, self.place)
             .with("collection", self.collection)
     }
 
-    /// Which of the documents stand.
+    /// Which of the documents stand, for the server that just refused others in their place: one
+    /// that no majority has yet is there, and not to see it would blame an index of the user's.
     async fn present(&self, documents: &[&Guarded]) -> Result<BTreeSet<String>> {
-        let failed = |error| from_mongo(OPERATION, self.place, &error);
+        let failed = |error| from_mongo(OPERATION, self.place, Asked::ToServe, &error);
         let ids: Vec<&str> = documents.iter().map(|document| &*document.id).collect();
         let found: Vec<Document> = self
             .database
             .collection::<Document>(self.collection)
             .find(doc! { "_id": { "$in": ids } })
             .projection(doc! { "_id": 1 })
+            .read_concern(ReadConcern::local())
+            .selection_criteria(SelectionCriteria::ReadPreference(ReadPreference::Primary))
             .await
             .map_err(failed)?
             .try_collect()
@@ -139,37 +143,36 @@ impl Writer<'_> {
             "ordered": false,
             "writeConcern": { "w": "majority", "j": true },
         };
-        let answer = self
-            .database
-            .run_command(command)
-            .await
-            .map_err(|error| from_mongo(OPERATION, self.place, &error))?;
+        let answer =
+            self.database.run_command(command).await.map_err(|error| {
+                from_mongo(OPERATION, self.place, Asked::ToChangeRecords, &error)
+            })?;
         self.read(&answer)
     }
 
     fn read(&self, answer: &Document) -> Result<BTreeSet<usize>> {
         let mut refused = BTreeSet::new();
-        let mut worst: Option<Error> = None;
+        let mut first: Option<(u8, Error)> = None;
         for error in answer.get_array("writeErrors").into_iter().flatten() {
             let (index, code) = fields(error);
             if code == DUPLICATE {
                 refused.insert(index);
                 continue;
             }
-            let meaning = Meaning::of_code(code);
-            // What passes comes first: what is refused will be refused again.
-            if worst.is_none() || meaning.retryable {
+            let meaning = Meaning::of_code(code, Asked::ToChangeRecords);
+            let precedence = meaning.precedence();
+            if first.as_ref().is_none_or(|(best, _)| precedence < *best) {
                 let made = meaning.error(OPERATION, self.place).with("code", code);
-                worst = Some(made.with("collection", self.collection));
+                first = Some((precedence, made.with("collection", self.collection)));
             }
         }
         if let Ok(error) = answer.get_document("writeConcernError") {
             let code = error.get_i32("code").unwrap_or_default();
             let made = Meaning::of_write_concern(code).error(OPERATION, self.place);
-            worst = Some(made.with("code", code));
+            return Err(made.with("code", code));
         }
-        match worst {
-            Some(error) => Err(error),
+        match first {
+            Some((_, error)) => Err(error),
             None => Ok(refused),
         }
     }
@@ -201,3 +204,6 @@ fn fitting(sizes: impl Iterator<Item = usize>) -> usize {
         .count();
     count.max(1)
 }
+
+#[cfg(test)]
+mod tests;

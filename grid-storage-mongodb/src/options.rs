@@ -12,14 +12,16 @@ const APPLICATION_NAME: &str = "hybrid-grid";
 const MAX_CONNECTIONS: u32 = 8;
 /// How long to look for a server that can be written to, unless the URL says.
 const SELECTION: Duration = Duration::from_secs(5);
-/// How long the answer to a command may take beyond that.
-const ANSWER: Duration = Duration::from_secs(30);
+/// How long all answers of a call may take beyond that: a slow server must get through a batch of
+/// thousands of documents, which would come back to it otherwise.
+const ANSWERS: Duration = Duration::from_secs(60);
 
 /// Where the database is, and the bounds that its use keeps.
 ///
 /// The URL is MongoDB's, with all its parameters. Unless it says otherwise, at most 8 connections
 /// are made (`maxPoolSize`), and a server to write to is looked for during 5 seconds
-/// (`serverSelectionTimeoutMS`). What is written is always acknowledged by a majority and journaled.
+/// (`serverSelectionTimeoutMS`). A call takes at most 60 seconds more than that, whatever the size of
+/// its batch; then it fails, to be tried again. What is written is always acknowledged by a majority and journaled.
 ///
 /// `Debug` shows hosts and database, and nothing else of the URL.
 #[derive(Clone)]
@@ -40,13 +42,14 @@ impl MongoOptions {
                 "expected mongodb://USER:PASSWORD@HOST:PORT/DATABASE",
             ));
         }
+        let (base, _) = url.split_once('?').unwrap_or((url, ""));
+        // A password with a `/` in it would be taken for a database, whose name errors show.
+        let path = base.splitn(4, '/').nth(3).unwrap_or_default();
+        if path.contains(['@', '/']) {
+            return Err(unreadable());
+        }
         // What the parser says of a URL may quote it.
-        let mut client = ClientOptions::parse(url).await.map_err(|_| {
-            invalid(
-                "the URL cannot be read; special characters in names and passwords are written \
-                 as %XX",
-            )
-        })?;
+        let mut client = ClientOptions::parse(url).await.map_err(|_| unreadable())?;
         let database = client
             .default_database
             .clone()
@@ -70,9 +73,9 @@ impl MongoOptions {
         &self.database
     }
 
-    /// How long a call of so many commands may take: the server may never answer.
-    pub(crate) fn call_timeout(&self, commands: u32) -> Duration {
-        self.client.server_selection_timeout.unwrap_or(SELECTION) + ANSWER * commands
+    /// How long a whole call may take, however many commands it is: the server may never answer.
+    pub(crate) fn call_timeout(&self) -> Duration {
+        self.client.server_selection_timeout.unwrap_or(SELECTION) + ANSWERS
     }
 }
 
@@ -90,6 +93,10 @@ impl fmt::Debug for MongoOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "MongoOptions({self})")
     }
+}
+
+fn unreadable() -> Error {
+    invalid("the URL cannot be read; special characters in names and passwords are written as %XX")
 }
 
 fn invalid(message: &str) -> Error {
@@ -112,6 +119,9 @@ mod tests {
         assert_eq!(options.client().max_pool_size, Some(3));
         assert_eq!(options.client().server_selection_timeout, Some(SELECTION));
         assert_eq!(options.client().app_name.as_deref(), Some(APPLICATION_NAME));
+        assert_eq!(options.call_timeout(), Duration::from_secs(65));
+        let options = read("mongodb://h/d?serverSelectionTimeoutMS=3000").unwrap();
+        assert_eq!(options.call_timeout(), Duration::from_secs(63));
     }
 
     #[test]
@@ -121,6 +131,7 @@ mod tests {
             ("mongodb://u:s3cret@h", "names no database"),
             ("mongodb://u:s3cret@h/", "names no database"),
             ("mongodb://u:s3@cret@h/d", "cannot be read"),
+            ("mongodb://u:12/s3cret@h/d", "cannot be read"),
             ("mongodb://u:s3cret@h:port/d", "cannot be read"),
             ("mongodb://u:p@h/d?maxPoolSize=s3cret", "cannot be read"),
         ] {

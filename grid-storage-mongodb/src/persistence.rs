@@ -20,7 +20,7 @@ use tokio::sync::OnceCell;
 use crate::document::{
     Guarded, TOMBSTONE, page_start, partition_end, partition_id, to_record, to_state,
 };
-use crate::error::{closed, from_mongo};
+use crate::error::{Asked, closed, from_mongo};
 use crate::guarded::Writer;
 use crate::options::MongoOptions;
 use crate::schema::{RECORDS, STATES, prepare};
@@ -28,9 +28,6 @@ use crate::{MAX_STATE_BYTES, MAX_VALUE_BYTES, error};
 
 /// The size at which a page ends before its limit, in bytes.
 const PAGE_BYTES: usize = 8 * 1024 * 1024;
-/// Documents for which a server gets the time of one answer: a slow one must get through a large
-/// batch, which would come back to it otherwise.
-const DOCUMENTS_IN_TIME: usize = 250;
 
 /// A server's system of record in a MongoDB database.
 ///
@@ -78,7 +75,7 @@ impl MongoPersistence {
                 "connections to MongoDB need a tokio runtime; open it on one",
             ));
         }
-        let failed = |error| from_mongo("open mongodb", &options, &error);
+        let failed = |error| from_mongo("open mongodb", &options, Asked::ToServe, &error);
         let client = Client::with_options(options.client().clone()).map_err(failed)?;
         let settings = mongodb::options::DatabaseOptions::builder()
             .read_concern(ReadConcern::majority())
@@ -98,7 +95,7 @@ impl MongoPersistence {
             prepared: OnceCell::new(),
             closed: AtomicBool::new(false),
         };
-        match backend.bounded("open mongodb", 1, async { Ok(()) }).await {
+        match backend.bounded("open mongodb", async { Ok(()) }).await {
             Err(error) if error.is_retryable() => {
                 tracing::warn!(%error, "the system of record cannot be reached yet");
             }
@@ -112,13 +109,12 @@ impl MongoPersistence {
     async fn bounded<T>(
         &self,
         operation: &'static str,
-        commands: u32,
         call: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         if self.closed.load(Ordering::Acquire) {
             return Err(closed(operation, &self.options));
         }
-        let limit = self.options.call_timeout(commands);
+        let limit = self.options.call_timeout();
         let call = async {
             self.prepared
                 .get_or_try_init(|| prepare(&self.database, &self.options))
@@ -156,7 +152,7 @@ impl MongoPersistence {
         after: Option<&RecordCursor>,
         limit: usize,
     ) -> Result<RecordPage> {
-        let failed = |error| from_mongo("load records", &self.options, &error);
+        let failed = |error| from_mongo("load records", &self.options, Asked::ToServe, &error);
         let range = doc! {
             "_id": { "$gt": page_start(partition, after), "$lt": partition_end(partition) }
         };
@@ -204,17 +200,17 @@ impl Persistence for MongoPersistence {
         after: Option<&RecordCursor>,
         limit: usize,
     ) -> Result<RecordPage> {
-        self.bounded("load records", 1, self.page(partition, after, limit.max(1)))
+        self.bounded("load records", self.page(partition, after, limit.max(1)))
             .await
     }
 
     async fn load_state(&self, partition: PartitionId) -> Result<Option<StateRecord>> {
-        self.bounded("load state", 1, async {
+        self.bounded("load state", async {
             let found = self
                 .collection(STATES)
                 .find_one(doc! { "_id": partition_id(partition) })
                 .await
-                .map_err(|error| from_mongo("load state", &self.options, &error))?;
+                .map_err(|error| from_mongo("load state", &self.options, Asked::ToServe, &error))?;
             found.as_ref().map(to_state).transpose()
         })
         .await
@@ -238,9 +234,7 @@ impl Persistence for MongoPersistence {
                 MAX_STATE_BYTES,
             ));
         }
-        // Each may need further ones, where documents stand that are not older.
-        let commands = u32::try_from(documents.len() / DOCUMENTS_IN_TIME).unwrap_or(u32::MAX / 2);
-        self.bounded("store records", commands + 2, async {
+        self.bounded("store records", async {
             self.writer(RECORDS).write(&documents).await?;
             // After all of them: it may lag, and never leads.
             self.writer(STATES).write(&state).await
@@ -249,7 +243,7 @@ impl Persistence for MongoPersistence {
     }
 
     async fn collect(&self, partition: PartitionId, horizon: Sequence) -> Result<()> {
-        self.bounded("collect tombstones", 1, async {
+        self.bounded("collect tombstones", async {
             // A horizon above every sequence that can be stored means all tombstones.
             let horizon = i64::try_from(horizon.0).unwrap_or(i64::MAX);
             let due = doc! {
@@ -261,7 +255,10 @@ impl Persistence for MongoPersistence {
                 .delete_many(due)
                 .await
                 .map(|_| ())
-                .map_err(|error| from_mongo("collect tombstones", &self.options, &error))
+                .map_err(|error| {
+                    let asked = Asked::ToChangeRecords;
+                    from_mongo("collect tombstones", &self.options, asked, &error)
+                })
         })
         .await
     }

@@ -5,7 +5,7 @@ use mongodb::Database;
 use mongodb::bson::{Document, doc};
 
 use crate::document::TOMBSTONE;
-use crate::error::{Meaning, from_mongo};
+use crate::error::{Asked, Meaning, from_mongo};
 use crate::options::MongoOptions;
 
 /// The records, one document each.
@@ -53,7 +53,7 @@ async fn version(database: &Database, place: &MongoOptions) -> Result<Option<i32
         .collection::<Document>(SCHEMA)
         .find_one(doc! { "_id": SCHEMA_ID })
         .await
-        .map_err(|error| from_mongo(OPERATION, place, &error))?;
+        .map_err(|error| from_mongo(OPERATION, place, Asked::ToServe, &error))?;
     let Some(found) = found else {
         return Ok(None);
     };
@@ -77,7 +77,7 @@ async fn create(database: &Database, place: &MongoOptions) -> Result<()> {
             "partialFilterExpression": { "kind": TOMBSTONE },
         }],
     };
-    let failed = |error| from_mongo(OPERATION, place, &error);
+    let failed = |error| from_mongo(OPERATION, place, Asked::ToServe, &error);
     database.run_command(index).await.map_err(failed)?;
     // Last: who finds the version finds the rest.
     let version = doc! {
@@ -92,7 +92,8 @@ async fn create(database: &Database, place: &MongoOptions) -> Result<()> {
             .as_document()
             .and_then(|error| error.get_i32("code").ok());
         if code != Some(DUPLICATE) {
-            return Err(Meaning::of_code(code.unwrap_or_default()).error(OPERATION, place));
+            let meaning = Meaning::of_code(code.unwrap_or_default(), Asked::ToServe);
+            return Err(meaning.error(OPERATION, place));
         }
     }
     Ok(())
