@@ -7,6 +7,9 @@ use grid_core::{Error, ErrorKind};
 
 use crate::MAX_VALUE_BYTES;
 
+/// The extended result code with which `RAISE` in a trigger ends a statement.
+const TRIGGER: &str = "1811";
+
 /// A primary result code of SQLite, or an extended one where it means something of its own.
 /// <https://www.sqlite.org/rescode.html>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,9 +90,16 @@ pub(crate) fn from_sqlx(operation: &'static str, path: &Path, error: sqlx::Error
         sqlx::Error::WorkerCrashed => (ErrorKind::Internal, "the thread of a connection ended"),
         _ => (ErrorKind::Internal, "sqlx refused the call"),
     };
-    let made = Error::new(kind, operation, message)
-        .with("path", path.display())
-        .with_source(error);
+    let of_trigger = error
+        .as_database_error()
+        .and_then(|error| error.code())
+        .is_some_and(|code| code == TRIGGER);
+    let made = Error::new(kind, operation, message).with("path", path.display());
+    // What a trigger says may quote a record; all else names parts of the schema.
+    let made = match of_trigger {
+        true => made,
+        false => made.with_source(error),
+    };
     // Somebody else's lock goes away without this caller changing anything.
     match kind {
         ErrorKind::Locked => made.with_retryable(true),

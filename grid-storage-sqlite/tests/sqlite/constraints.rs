@@ -55,6 +55,7 @@ fn what_a_trigger_refuses_is_the_records_fault_and_nothing_of_the_batch_is_store
         let error = database.store(id, &batch, &state(2)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
         assert!(!error.is_retryable());
+        assert!(!error.to_string().contains("no bad keys"), "{error}");
         assert_eq!(database.load_state(id).await?, None);
         database.store(id, &batch[..1], &state(1)).await?;
         let page = database.load(id, None, 10).await?;
