@@ -49,7 +49,7 @@ impl Meaning {
     fn refused() -> Self {
         Self::new(
             ErrorKind::Invalid,
-            "the collection refuses a record (a validator or an index)",
+            "the collection refuses a record (a validator, a unique index or another index)",
         )
     }
 
