@@ -12,5 +12,6 @@ mod files;
 mod interruptions;
 mod letters;
 mod operating;
+mod outage;
 mod refusals;
 mod restored;

@@ -135,9 +135,8 @@ async fn serve(own: &[&'static Driver], settings: Settings, new_history: bool) -
         "" => data_dir.database()?,
         url => url.to_owned(),
     };
-    let persistence = registry
-        .open_persistence(&database, runtime.clone())
-        .await?;
+    let persistence = registry.open_persistence(&database, runtime.clone()).await;
+    let persistence = persistence.map_err(|error| error.with("setting", "persistence"))?;
     let mut layers = Vec::new();
     for url in &settings.layers {
         layers.push(GatewayLayer::open(&registry, url, runtime.clone()).await?);

@@ -1,0 +1,255 @@
+//! Databases that go away under load, or are away at the start, or let nobody in.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use grid_testkit::http::ask;
+use grid_testkit::process::{build, run};
+use grid_testkit::servers::{MongoServer, PostgresServer};
+use hybrid_grid::Grid;
+use mongodb::bson::doc;
+use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection, Row};
+
+use crate::device::{Device, Server};
+
+/// How long what happens in the background may take.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// How often to look.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Seconds that the database is away, unless this variable names another number.
+const OUTAGE: &str = "GRID_TEST_OUTAGE_S";
+const OUTAGE_S: u64 = 5;
+/// Keys that the load writes to, one after the other.
+const KEYS: u64 = 100;
+
+/// A database that can be killed.
+enum Database {
+    Postgres(PostgresServer),
+    Mongo(MongoServer),
+}
+
+impl Database {
+    fn url(&self) -> String {
+        match self {
+            Self::Postgres(server) => server.url(),
+            Self::Mongo(server) => server.url().replacen("/?", "/outage?", 1),
+        }
+    }
+
+    fn kill(&self) {
+        match self {
+            Self::Postgres(server) => server.kill().unwrap(),
+            Self::Mongo(server) => server.kill().unwrap(),
+        }
+    }
+
+    fn restart(&self) {
+        match self {
+            Self::Postgres(server) => server.restart().unwrap(),
+            Self::Mongo(server) => server.restart().unwrap(),
+        }
+    }
+
+    /// Every entry of the map `m`, by key, with its `n`.
+    async fn entries(&self) -> BTreeMap<String, i64> {
+        match self {
+            Self::Postgres(server) => {
+                let mut sql = PgConnection::connect(&server.url()).await.unwrap();
+                let query = "SELECT key, (value ->> 'n')::bigint FROM grid.entries WHERE map = 'm'";
+                let rows = sqlx::query(query).fetch_all(&mut sql).await.unwrap();
+                rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+            }
+            Self::Mongo(server) => {
+                let client = mongodb::Client::with_uri_str(server.url()).await.unwrap();
+                let records = client.database("outage").collection("records");
+                let mut found: Vec<mongodb::bson::Document> = Vec::new();
+                let mut cursor = records.find(doc! { "map": "m" }).await.unwrap();
+                while cursor.advance().await.unwrap() {
+                    found.push(cursor.deserialize_current().unwrap());
+                }
+                let entry = |each: &mongodb::bson::Document| {
+                    let n = each.get_document("value").unwrap().get("n").unwrap();
+                    let n = n.as_i64().or(n.as_i32().map(i64::from));
+                    (each.get_str("key").unwrap().to_owned(), n.unwrap())
+                };
+                found.iter().map(entry).collect()
+            }
+        }
+    }
+}
+
+async fn metric(server: &Server, name: &str) -> f64 {
+    let url = server.process.admin().unwrap();
+    let answer = ask(url, "GET", "/metrics", &[]).await.unwrap();
+    let mut lines = answer.body.lines();
+    let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.unwrap_or("0").parse().unwrap()
+}
+
+/// Waits until the server's health has this code; returns what it says.
+async fn health(server: &Server, code: u16) -> String {
+    let url = server.process.admin().unwrap();
+    let begun = Instant::now();
+    loop {
+        let answer = ask(url, "GET", "/health", &[]).await.unwrap();
+        if answer.code == code {
+            return answer.body;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{answer:?}");
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Waits until nothing waits for the database.
+async fn level(server: &Server) {
+    let begun = Instant::now();
+    while metric(server, "grid_write_behind_lag_ops").await > 0.0 {
+        assert!(begun.elapsed() < PATIENCE, "the lag does not fall");
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Writes until it is told to stop; every write is acked before the next. Returns what was written
+/// last to each key, and how many writes there were.
+async fn load(server: String, stop: Arc<AtomicBool>) -> (BTreeMap<String, i64>, u64) {
+    let grid = Grid::builder().storage("memory:").server(&server);
+    let grid = grid.open().await.unwrap();
+    let map = grid.map::<Value>("m").unwrap();
+    let (mut last, mut writes) = (BTreeMap::new(), 0);
+    while !stop.load(Ordering::SeqCst) {
+        let key = format!("k{}", writes % KEYS);
+        let n = i64::try_from(writes).unwrap();
+        let write = map.put(&key, &json!({ "n": n })).await.unwrap();
+        write.acked().await.unwrap();
+        last.insert(key, n);
+        writes += 1;
+    }
+    grid.close().await.unwrap();
+    (last, writes)
+}
+
+/// The database goes away under load and comes back: nothing is lost, and nothing stored twice.
+async fn goes_away_and_comes_back(database: &Database) -> Server {
+    let url = database.url();
+    let server = Server::start(&["--persistence", &url, "--flush-interval-ms", "20"]).await;
+    health(&server, 200).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let loading = tokio::spawn(load(server.url(), stop.clone()));
+    let begun = Instant::now();
+    while database.entries().await.is_empty() {
+        assert!(begun.elapsed() < PATIENCE, "nothing is stored");
+        tokio::time::sleep(PAUSE).await;
+    }
+
+    database.kill();
+    let told = health(&server, 503).await;
+    assert!(told.contains("the database takes no changes"), "{told}");
+    let (lag, seconds) = ("grid_write_behind_lag_ops", "grid_write_behind_lag_seconds");
+    let (early, acked) = (metric(&server, lag).await, accepted(&server).await);
+    let outage = std::env::var(OUTAGE)
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let outage = Duration::from_secs(outage.unwrap_or(OUTAGE_S));
+    tokio::time::sleep(outage).await;
+    assert!(metric(&server, lag).await > early, "the lag rises");
+    assert!(metric(&server, seconds).await > outage.as_secs_f64() / 2.0);
+    assert!(accepted(&server).await > acked, "writes go on");
+    health(&server, 503).await;
+
+    database.restart();
+    health(&server, 200).await;
+    stop.store(true, Ordering::SeqCst);
+    let (last, writes) = loading.await.unwrap();
+    level(&server).await;
+    assert_eq!(database.entries().await, last);
+    let writes = f64::from(u32::try_from(writes).unwrap());
+    assert_eq!(accepted(&server).await, writes, "each took effect once");
+    assert!(metric(&server, "grid_write_behind_retries_total").await > 0.0);
+    server
+}
+
+async fn accepted(server: &Server) -> f64 {
+    metric(server, r#"grid_ops_total{verdict="accepted",reason=""}"#).await
+}
+
+/// The server starts while the database is away, and serves what that has when it is back.
+async fn is_away_at_the_start(database: &Database, server: Server) {
+    let folder = server.folder;
+    server.process.terminate().await.unwrap();
+    let expected = database.entries().await;
+    database.kill();
+    let url = database.url();
+    let arguments = ["--persistence", url.as_str(), "--flush-interval-ms", "20"];
+    let process = crate::device::start(folder.path(), "127.0.0.1:0", &arguments).await;
+    let server = Server { process, folder };
+    let told = health(&server, 503).await;
+    assert!(told.contains("away when the server started"), "{told}");
+    let device = Device::new(&server.url());
+    database.restart();
+    health(&server, 200).await;
+    let get = device.run(&["get", "m", "k7"]).await.code(0);
+    assert_eq!(get.json()["n"], expected["k7"]);
+    let put = device.run(&["put", "m", "k7", r#"{"n":-1}"#]);
+    put.await.code(0);
+    level(&server).await;
+    assert_eq!(database.entries().await["k7"], -1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgresql_may_go_away_under_load_and_be_away_at_the_start() {
+    let database = Database::Postgres(PostgresServer::start(false).unwrap());
+    let server = goes_away_and_comes_back(&database).await;
+    is_away_at_the_start(&database, server).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mongodb_may_go_away_under_load_and_be_away_at_the_start() {
+    let database = Database::Mongo(MongoServer::start().unwrap());
+    let server = goes_away_and_comes_back(&database).await;
+    is_away_at_the_start(&database, server).await;
+}
+
+/// What the program says when it does not start.
+async fn refused(folder: &Path, persistence: &str) -> String {
+    let program = &build(&["grid-server"])[0];
+    let folder = folder.to_str().unwrap();
+    let arguments = ["--data-dir", folder, "--listen", "127.0.0.1:0"];
+    let arguments = [&arguments[..], &["--persistence", persistence]].concat();
+    let output = run(program, &arguments, PATIENCE).await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test]
+async fn wrong_credentials_and_a_later_schema_stop_the_start_and_are_named() {
+    let postgres = PostgresServer::start(false).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut sql = PgConnection::connect(&postgres.url()).await.unwrap();
+    let later = "CREATE SCHEMA later; CREATE TABLE later.schema_version (version integer); \
+                 INSERT INTO later.schema_version VALUES (7);";
+    sqlx::raw_sql(later).execute(&mut sql).await.unwrap();
+    let said = refused(folder.path(), &format!("{}&schema=later", postgres.url())).await;
+    assert!(
+        said.contains("version 7") && said.contains("knows version 1"),
+        "{said}"
+    );
+
+    let lock = "CREATE ROLE careful LOGIN PASSWORD 'r1ght';
+         DO $$ BEGIN EXECUTE format('COPY (SELECT unnest(ARRAY[
+             ''host all careful 127.0.0.1/32 scram-sha-256'', ''host all all 127.0.0.1/32 trust''
+         ])) TO %L', current_setting('hba_file')); END $$;
+         SELECT pg_reload_conf();";
+    sqlx::raw_sql(lock).execute(&mut sql).await.unwrap();
+    let port = postgres.port();
+    let url = format!("postgres://careful:wr0ng@127.0.0.1:{port}/postgres?sslmode=disable");
+    let said = refused(folder.path(), &url).await;
+    assert!(
+        said.contains("unauthorized") && said.contains("persistence"),
+        "{said}"
+    );
+    assert!(!said.contains("wr0ng"), "{said}");
+}
