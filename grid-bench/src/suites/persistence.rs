@@ -1,10 +1,15 @@
 //! Batches into systems of record: through the trait, and the same rows by the same statements on a
-//! bare connection, in the same run and by turns, so that both meet the same disturbances.
+//! bare connection, in the same run and by turns, so that both meet the same disturbances. Then what
+//! a server makes of it: how fast write-behind drains a backlog, and how many ops it acknowledges.
 //!
 //! Each database is one file, with a [`Side`] for the bare connection.
 
+mod acks;
+mod drain;
+mod load;
 mod mongodb;
 mod postgres;
+mod served;
 mod sqlite;
 mod workload;
 
@@ -36,8 +41,36 @@ trait Side: Send {
     async fn store(&mut self, batch: &Batch) -> Result<()>;
 }
 
-/// What a database calls its figures, by the rows in a batch.
-type Names = [(u32, &'static str); 4];
+/// What a database calls its figures.
+struct Size {
+    /// Rows in a batch.
+    rows: u32,
+    /// Through the trait.
+    store: &'static str,
+    /// By write-behind, if that is measured.
+    drain: Option<&'static str>,
+}
+
+/// The rates of stores and drains of such batches, by the names of their figures.
+macro_rules! sizes {
+    ($($rows:literal: $name:literal),*) => {
+        [$($crate::suites::persistence::Size {
+            rows: $rows,
+            store: $name,
+            drain: Some(concat!("drain_", $name)),
+        }),*]
+    };
+}
+use sizes;
+
+/// Databases to drain to, each empty.
+#[async_trait]
+trait Fresh: Send {
+    /// One of them.
+    async fn make(&mut self, runtime: &Arc<dyn Runtime>) -> Result<Arc<dyn Persistence>>;
+    /// Takes away the one that was made last, which is closed.
+    async fn remove(&mut self) -> Result<()>;
+}
 
 /// Measures every case.
 pub(super) fn measure() -> Result<Vec<Figure>> {
@@ -57,13 +90,14 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
 
 /// The rates of `ours` for every size of batch, beside those of `bare`, which are their limits.
 async fn rates(
-    names: &Names,
+    sizes: &[Size],
     runtime: &Arc<dyn Runtime>,
     ours: &dyn Persistence,
     bare: &mut dyn Side,
 ) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
-    for (index, (rows, case)) in (0_u16..).zip(names) {
+    for (index, size) in (0_u16..).zip(sizes) {
+        let rows = size.rows;
         let (mut bare_times, mut our_times) = (Vec::new(), Vec::new());
         let begun = runtime.monotonic();
         for number in 0..(ROWS / rows).min(BATCHES) {
@@ -71,7 +105,7 @@ async fn rates(
                 break;
             }
             // A partition for each size, so that all of them start with an empty one.
-            let batch = Batch::new(PartitionId(index), number, *rows)?;
+            let batch = Batch::new(PartitionId(index), number, rows)?;
             let start = runtime.monotonic();
             bare.store(&batch).await?;
             let middle = runtime.monotonic();
@@ -80,11 +114,36 @@ async fn rates(
             bare_times.push(middle - start);
             our_times.push(runtime.monotonic() - middle);
         }
-        let limit = rate(*rows, median(bare_times));
+        let limit = rate(rows, median(bare_times));
         figures.push(Figure {
             target: Some(PROMISED * limit),
             limit: Some(limit),
-            ..rows_per_s(case, rate(*rows, median(our_times)))
+            ..rows_per_s(size.store, rate(rows, median(our_times)))
+        });
+    }
+    Ok(figures)
+}
+
+/// The rates at which a server's write-behind drains to a database, beside those of the bare
+/// connection, which `stored` has.
+async fn drains(
+    sizes: &[Size],
+    stored: &[Figure],
+    runtime: &Arc<dyn Runtime>,
+    databases: &mut dyn Fresh,
+) -> Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    for (size, stored) in sizes.iter().zip(stored) {
+        let (Some(case), Some(limit)) = (size.drain, stored.limit) else {
+            continue;
+        };
+        let database = databases.make(runtime).await?;
+        let drained = drain::rate(runtime, database, size.rows, limit).await?;
+        databases.remove().await?;
+        figures.push(Figure {
+            target: Some(PROMISED * limit),
+            limit: Some(limit),
+            ..rows_per_s(case, drained)
         });
     }
     Ok(figures)

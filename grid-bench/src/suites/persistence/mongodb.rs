@@ -13,15 +13,11 @@ use mongodb::bson::{Binary, Document, doc};
 use mongodb::{Client, Database};
 
 use super::workload::Batch;
-use super::{Names, Side, failed, rates};
+use super::{Fresh, Side, Size, drains, failed, rates, sizes};
 use crate::figure::Figure;
 
-const NAMES: Names = [
-    (1, "mongodb_1"),
-    (64, "mongodb_64"),
-    (1_000, "mongodb_1000"),
-    (5_000, "mongodb_5000"),
-];
+const SIZES: [Size; 4] =
+    sizes!(1: "mongodb_1", 64: "mongodb_64", 1_000: "mongodb_1000", 5_000: "mongodb_5000");
 /// Updates in one command, as in the backend.
 const UPDATES: usize = 1_000;
 
@@ -36,11 +32,38 @@ pub(super) async fn measure(runtime: &Arc<dyn Runtime>) -> Result<Vec<Figure>> {
     ours_database.drop().await.map_err(failed)?;
     bare.drop().await.map_err(failed)?;
     let ours = MongoPersistence::open(options, Arc::clone(runtime)).await?;
-    let figures = rates(&NAMES, runtime, &ours, &mut Bare(bare.clone())).await;
+    let stored = rates(&SIZES, runtime, &ours, &mut Bare(bare.clone())).await;
     ours.close().await?;
     ours_database.drop().await.map_err(failed)?;
     bare.drop().await.map_err(failed)?;
-    figures
+    let mut figures = stored?;
+    let mut databases = Databases { client, url };
+    databases.remove().await?;
+    figures.extend(drains(&SIZES, &figures, runtime, &mut databases).await?);
+    Ok(figures)
+}
+
+/// A database for each drain.
+struct Databases {
+    client: Client,
+    url: String,
+}
+
+/// What it is called.
+const DRAIN: &str = "bench_drain";
+
+#[async_trait]
+impl Fresh for Databases {
+    async fn make(&mut self, runtime: &Arc<dyn Runtime>) -> Result<Arc<dyn Persistence>> {
+        let (base, parameters) = self.url.split_once('?').unwrap_or((&self.url, ""));
+        let options = MongoOptions::from_url(&format!("{base}{DRAIN}?{parameters}")).await?;
+        let opened = MongoPersistence::open(options, Arc::clone(runtime)).await?;
+        Ok(Arc::new(opened))
+    }
+
+    async fn remove(&mut self) -> Result<()> {
+        self.client.database(DRAIN).drop().await.map_err(failed)
+    }
 }
 
 struct Bare(Database);

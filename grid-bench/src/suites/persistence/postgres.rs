@@ -12,21 +12,17 @@ use grid_testkit::servers::{POSTGRES_URL, PostgresServer};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::workload::Batch;
-use super::{Names, Side, failed, rates};
+use super::{Fresh, Side, Size, acks, drains, failed, rates, sizes};
 use crate::figure::Figure;
 
-const UNNEST: Names = [
-    (1, "postgres_1"),
-    (64, "postgres_64"),
-    (1_000, "postgres_1000"),
-    (5_000, "postgres_5000"),
-];
-const COPY: Names = [
-    (1, "postgres_copy_1"),
-    (64, "postgres_copy_64"),
-    (1_000, "postgres_copy_1000"),
-    (5_000, "postgres_copy_5000"),
-];
+const UNNEST: [Size; 4] =
+    sizes!(1: "postgres_1", 64: "postgres_64", 1_000: "postgres_1000", 5_000: "postgres_5000");
+const COPY: [Size; 4] = sizes!(
+    1: "postgres_copy_1",
+    64: "postgres_copy_64",
+    1_000: "postgres_copy_1000",
+    5_000: "postgres_copy_5000"
+);
 
 /// What both ways end with, as in the backend.
 const CONFLICT: &str = "
@@ -57,12 +53,49 @@ pub(super) async fn measure(runtime: &Arc<dyn Runtime>) -> Result<Vec<Figure>> {
         let ours = Schema::new(&url, "bench_ours", runtime).await?;
         let bare = Schema::new(&url, "bench_bare", runtime).await?;
         let mut side = Bare::new(&url, copy).await?;
-        let names = if copy { &COPY } else { &UNNEST };
-        figures.extend(rates(names, runtime, &ours.backend, &mut side).await?);
+        let sizes = if copy { &COPY } else { &UNNEST };
+        figures.extend(rates(sizes, runtime, &ours.backend, &mut side).await?);
         ours.remove(&url).await?;
         bare.remove(&url).await?;
     }
+    let mut schemas = Schemas { url: &url };
+    // The statement of the backend is the first one that was measured.
+    figures.extend(drains(&UNNEST, &figures, runtime, &mut schemas).await?);
+    let database = schemas.make(runtime).await?;
+    figures.extend(acks::measure(runtime, &url, database).await?);
+    schemas.remove().await?;
     Ok(figures)
+}
+
+/// A schema for each drain.
+struct Schemas<'a> {
+    url: &'a str,
+}
+
+/// What it is called.
+const DRAIN: &str = "bench_drain";
+
+#[async_trait]
+impl Fresh for Schemas<'_> {
+    async fn make(&mut self, runtime: &Arc<dyn Runtime>) -> Result<Arc<dyn Persistence>> {
+        Ok(Arc::new(
+            Schema::new(self.url, DRAIN, runtime).await?.backend,
+        ))
+    }
+
+    async fn remove(&mut self) -> Result<()> {
+        drop_schema(self.url, DRAIN).await
+    }
+}
+
+async fn drop_schema(url: &str, name: &str) -> Result<()> {
+    let mut connection = PgConnection::connect(url).await.map_err(failed)?;
+    let drop = AssertSqlSafe(format!(
+        "DROP SCHEMA {name} CASCADE; DROP TABLE IF EXISTS bench_direct"
+    ));
+    let dropped = sqlx::raw_sql(drop).execute(&mut connection).await;
+    dropped.map_err(failed)?;
+    Ok(())
 }
 
 /// A schema with the backend's tables.
@@ -81,13 +114,7 @@ impl Schema {
 
     async fn remove(self, url: &str) -> Result<()> {
         self.backend.close().await?;
-        let mut connection = PgConnection::connect(url).await.map_err(failed)?;
-        let drop = AssertSqlSafe(format!("DROP SCHEMA {} CASCADE", self.name));
-        sqlx::raw_sql(drop)
-            .execute(&mut connection)
-            .await
-            .map_err(failed)?;
-        Ok(())
+        drop_schema(url, self.name).await
     }
 }
 

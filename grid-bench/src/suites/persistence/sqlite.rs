@@ -8,17 +8,14 @@ use grid_core::traits::{Persistence, Runtime};
 use grid_storage_sqlite::{SqliteOptions, SqlitePersistence};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection};
+use tempfile::TempDir;
 
 use super::workload::Batch;
-use super::{Names, Side, failed, rates};
+use super::{Fresh, Side, Size, drains, failed, rates, sizes};
 use crate::figure::Figure;
 
-const NAMES: Names = [
-    (1, "sqlite_1"),
-    (64, "sqlite_64"),
-    (1_000, "sqlite_1000"),
-    (5_000, "sqlite_5000"),
-];
+const SIZES: [Size; 4] =
+    sizes!(1: "sqlite_1", 64: "sqlite_64", 1_000: "sqlite_1000", 5_000: "sqlite_5000");
 /// Rows of one statement, as in the backend.
 const ROWS: usize = 128;
 
@@ -52,9 +49,30 @@ pub(super) async fn measure(runtime: &Arc<dyn Runtime>) -> Result<Vec<Figure>> {
         .execute(&mut bare)
         .await
         .map_err(failed)?;
-    let figures = rates(&NAMES, runtime, &ours, &mut Bare(bare)).await;
+    let stored = rates(&SIZES, runtime, &ours, &mut Bare(bare)).await;
     ours.close().await?;
-    figures
+    let mut figures = stored?;
+    let drained = drains(&SIZES, &figures, runtime, &mut Files(None)).await?;
+    figures.extend(drained);
+    Ok(figures)
+}
+
+/// A file for each drain.
+struct Files(Option<TempDir>);
+
+#[async_trait]
+impl Fresh for Files {
+    async fn make(&mut self, runtime: &Arc<dyn Runtime>) -> Result<Arc<dyn Persistence>> {
+        let folder = tempfile::tempdir_in(".").map_err(failed)?;
+        let path = self.0.insert(folder).path().join("drain.db");
+        let opened = SqlitePersistence::open(path, SqliteOptions::default(), &**runtime).await?;
+        Ok(Arc::new(opened))
+    }
+
+    async fn remove(&mut self) -> Result<()> {
+        self.0 = None;
+        Ok(())
+    }
 }
 
 struct Bare(SqliteConnection);

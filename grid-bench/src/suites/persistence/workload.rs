@@ -56,7 +56,7 @@ impl Batch {
 }
 
 /// `{"done": true, "text": "xxx…"}` as CBOR and as JSON.
-fn value() -> (Bytes, String) {
+pub(super) fn value() -> (Bytes, String) {
     let head = b"\xa2\x64done\xf5\x64text\x78";
     let text = "x".repeat(VALUE_BYTES - head.len() - 1);
     let length = u8::try_from(text.len()).unwrap_or(u8::MAX);
