@@ -14,7 +14,7 @@ use grid_core::traits::{
     StateRecord, Transport, TransportCapabilities,
 };
 use grid_core::{PartitionId, Record, Result};
-use grid_server::{GatewayLayer, GatewayService, Request};
+use grid_server::{GatewayLayer, GatewayService, Request, Settings};
 use grid_storage_memory::MemoryPersistence;
 use grid_testkit::hooks::{HookedPersistence, PersistenceHooks};
 use grid_testkit::scenario::{Check, Database, Device, FinalState, Simulation, Turn, Workload};
@@ -65,6 +65,45 @@ fn a_codec_of_ones_own_carries_the_frames() {
     let mirror = Mirror::default();
     holds(&Simulation::new("mirror").codec(mirror.clone()));
     assert!(mirror.frames.load(Ordering::Relaxed) > 1000);
+}
+
+/// CBOR, and how often somebody was put off.
+#[derive(Debug, Clone, Default)]
+struct Counting {
+    put_off: Arc<AtomicUsize>,
+}
+
+impl Codec for Counting {
+    fn name(&self) -> &'static str {
+        "counting"
+    }
+
+    fn encode(&self, message: &Message, buffer: &mut BytesMut) -> Result<()> {
+        let put_off = usize::from(matches!(message, Message::Deferred(_)));
+        self.put_off.fetch_add(put_off, Ordering::Relaxed);
+        CborCodec.encode(message, buffer)
+    }
+
+    fn decode(&self, frame: Bytes, limits: &CodecLimits) -> Result<Message> {
+        CborCodec.decode(frame, limits)
+    }
+}
+
+#[test]
+fn what_limits_put_off_comes_again_and_nothing_is_lost() {
+    let limits: [fn(&mut Settings); 3] = [
+        |settings| settings.client_ops_per_second = 2,
+        |settings| settings.namespace_ops_per_second = 4,
+        // Only what comes while something else waits is put off by this one.
+        |settings| settings.waiting_bytes = 1,
+    ];
+    for limit in limits {
+        let counting = Counting::default();
+        let limited = Simulation::new("limits").codec(counting.clone());
+        holds(&limited.settings(limit));
+        let put_off = counting.put_off.load(Ordering::Relaxed);
+        assert!(put_off > 0, "nothing was put off");
+    }
 }
 
 /// Everybody bids, nobody takes a bid back.
