@@ -190,6 +190,14 @@ impl ServerBuilder {
         let runtime = self.runtime.ok_or_else(|| missing("a runtime"))?;
         let persistence = self.persistence.ok_or_else(|| missing("a persistence"))?;
         check_values(&self.settings, &*persistence)?;
+        if self.layers.len() < self.settings.layers.len() {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "start server",
+                "the setting `layers` names layers that the server was not given: open them with \
+                 `GatewayLayer::open`, and add each with `ServerBuilder::layer`",
+            ));
+        }
         let node = self
             .node
             .unwrap_or_else(|| format!("node-{:016x}", runtime.random()));

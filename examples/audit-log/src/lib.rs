@@ -1,5 +1,5 @@
-//! A layer of the server's pipeline: a log of who writes what, a line for each op. What cannot be
-//! logged is not taken.
+//! A layer of the server's pipeline: a log of who asks to write what, a line for each time. What
+//! cannot be logged is not taken; what is logged may still be put off or rejected further in.
 #![expect(
     clippy::disallowed_types,
     reason = "this log is a file, in the simulator too"
@@ -36,7 +36,7 @@ fn open(url: &str) -> Result<GatewayLayer> {
 fn logged(mut log: &File, mut request: Request) -> Request {
     if let Message::Push(push) = &request.message {
         let who = &request.session.principal().name;
-        let line = |op: &Op| format!("{who} {} {}\n", op.map, op.key);
+        let line = |op: &Op| format!("{who:?} {:?} {:?}\n", op.map.as_str(), op.key.as_str());
         let lines: String = push.ops.iter().map(line).collect();
         if log.write_all(lines.as_bytes()).is_err() {
             request.put_off("the audit log takes no lines", Duration::from_secs(1));

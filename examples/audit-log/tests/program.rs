@@ -40,7 +40,7 @@ async fn who_writes_what_is_logged_and_what_cannot_be_is_not_taken() {
         .await
         .unwrap();
     let logged = std::fs::read_to_string(&log).unwrap();
-    assert_eq!(logged, "anonymous todos t1\n");
+    assert_eq!(logged, "\"anonymous\" \"todos\" \"t1\"\n");
     grid.close().await.unwrap();
     server.terminate().await.unwrap();
 

@@ -116,6 +116,20 @@ pub struct Push {
     pub ops: Vec<Op>,
 }
 
+impl Push {
+    /// Where it comes back to: its first op, or one before that has its verdict by now. 0 for a push
+    /// without ops.
+    #[must_use]
+    pub fn begins(&self) -> u64 {
+        let first = self.ops.first().map_or(0, |op| op.id.number);
+        if self.resume && self.previous > 0 {
+            first.min(self.previous)
+        } else {
+            first
+        }
+    }
+}
+
 /// Consecutive op numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NumberRange {

@@ -51,8 +51,9 @@ pub struct Settings {
     pub waiting_bytes: usize,
     /// How long a request may wait for the workers, in milliseconds.
     pub request_timeout_ms: u64,
-    /// URLs of layers of the program's own, the first of them outermost.
-    pub layers: Vec<String>,
+    /// URLs of layers of the program's own, which may hold passwords; the first is outermost. A
+    /// program that embeds a server opens them itself, see [`crate::GatewayLayer::open`].
+    pub layers: Vec<Secret>,
     /// Connections at once.
     pub max_connections: usize,
     /// Views that one connection may follow.

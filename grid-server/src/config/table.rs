@@ -87,11 +87,11 @@ impl Setting {
         clippy::unnecessary_wraps,
         reason = "one signature for all kinds of settings"
     )]
-    fn list(&self, text: &str) -> Result<Vec<String>> {
+    fn secrets(&self, text: &str) -> Result<Vec<Secret>> {
         let parts = text.split(',').map(str::trim);
         Ok(parts
             .filter(|part| !part.is_empty())
-            .map(str::to_owned)
+            .map(|part| Secret(part.to_owned()))
             .collect())
     }
 
@@ -155,10 +155,10 @@ pub const SETTINGS: &[Setting] = &[
         "The same for all clients of a namespace together."),
     setting!(waiting_bytes: number, "bytes", "268435456", Some((65_536, 1_099_511_627_776)),
         "Bytes of requests that may wait for the workers, over all connections; beyond that they are put off."),
-    setting!(request_timeout_ms: number, "milliseconds", "30000", Some((100, 600_000)),
+    setting!(request_timeout_ms: number, "milliseconds", "20000", Some((100, 600_000)),
         "How long a request may wait for the workers; then its connection ends, and its client connects again."),
-    setting!(layers: list, "URLs", "", None,
-        "Layers of the program's own that requests pass first, parted by commas, the first outermost; each needs a driver."),
+    setting!(layers: secrets, "URLs", "", None,
+        "Layers of the program's own that requests pass first, parted by commas (so a URL has none), the first outermost; each needs a driver."),
     setting!(max_connections: number, "connections", "10000", Some((1, 1_000_000)),
         "Connections at once; more are refused as overloaded. Each takes a file descriptor: see `ulimit -n`."),
     setting!(max_views: number, "views", "1024", Some((1, 65_536)),

@@ -7,7 +7,7 @@ use grid_core::traits::{Connection, Listener};
 use grid_core::{Error, ErrorKind};
 use tokio::sync::mpsc;
 
-use super::connection::{refuse, serve};
+use super::connection::{leave, refuse, serve};
 use super::context::GatewayContext;
 use crate::lifecycle::Phase;
 
@@ -48,7 +48,14 @@ fn admit(context: &GatewayContext, connection: Arc<dyn Connection>, alive: mpsc:
         "connection",
         Box::pin(async move {
             match seat {
-                Ok(_seat) => serve(context, connection).await,
+                Ok(seat) => {
+                    let session = serve(&context, connection).await;
+                    // A worker that is stuck must not keep the seat of a connection that is over.
+                    drop(seat);
+                    if let Some(session) = session {
+                        leave(&context, &session).await;
+                    }
+                }
                 Err(_) => {
                     let error = Error::new(
                         ErrorKind::Overloaded,

@@ -28,11 +28,14 @@ use crate::worker::WorkerMessage;
 /// Most frames that are taken from a connection at once.
 const FRAMES_PER_READ: usize = 64;
 
-/// Serves a connection until it ends.
-pub(super) async fn serve(context: GatewayContext, connection: Arc<dyn Connection>) {
+/// Serves a connection until it ends; returns what is to [`leave`], if it was let in.
+pub(super) async fn serve(
+    context: &GatewayContext,
+    connection: Arc<dyn Connection>,
+) -> Option<Arc<Session>> {
     let mut frames = Vec::new();
     let introduced = {
-        let introduction = introduce(&context, &*connection, &mut frames).fuse();
+        let introduction = introduce(context, &*connection, &mut frames).fuse();
         let timeout = context
             .runtime
             .sleep(Duration::from_millis(context.settings.handshake_timeout_ms));
@@ -52,9 +55,14 @@ pub(super) async fn serve(context: GatewayContext, connection: Arc<dyn Connectio
         Ok(session) => {
             let mut received = FrameChain::default();
             frames.iter().for_each(|hello| received.add(hello));
-            serve_session(context, connection, Arc::new(session), received).await;
+            let session = Arc::new(session);
+            serve_session(context, connection, session.clone(), received).await;
+            Some(session)
         }
-        Err(error) => refuse(&context, &*connection, &error).await,
+        Err(error) => {
+            refuse(context, &*connection, &error).await;
+            None
+        }
     }
 }
 
@@ -74,7 +82,7 @@ pub(super) async fn refuse(context: &GatewayContext, connection: &dyn Connection
 }
 
 async fn serve_session(
-    context: GatewayContext,
+    context: &GatewayContext,
     connection: Arc<dyn Connection>,
     session: Arc<Session>,
     received: FrameChain,
@@ -95,7 +103,7 @@ async fn serve_session(
     );
     let mut reader = Reader {
         pipeline: context.pipeline.clone(),
-        context: &context,
+        context,
         connection: &*connection,
         session: &session,
         heartbeat: Heartbeat::new(
@@ -121,12 +129,10 @@ async fn serve_session(
     let _ = select(written, timeout).await;
     connection.close().await;
     session.outgoing().clear();
-    // Last, because a worker that is stuck keeps this waiting.
-    leave(&context, &session).await;
 }
 
-/// Tells everybody that a client is gone.
-async fn leave(context: &GatewayContext, session: &Session) {
+/// Tells everybody that a client is gone, once the workers have room for that.
+pub(super) async fn leave(context: &GatewayContext, session: &Session) {
     for view in std::mem::take(&mut *session.views()) {
         context.views.unfollow(view);
     }

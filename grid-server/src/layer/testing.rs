@@ -68,7 +68,7 @@ where
 {
     let executor = Executor::new(1);
     let runtime = SimRuntime::new(&executor, PARTY);
-    executor.block_on(PARTY, 10_000, test(Arc::new(runtime)));
+    executor.block_on(PARTY, 1_000_000, test(Arc::new(runtime)));
 }
 
 /// A push of run 7: `ops` ops of a byte each, from number `first` on.

@@ -139,7 +139,7 @@ async fn serve(own: &[&'static Driver], settings: Settings, new_history: bool) -
     let persistence = persistence.map_err(|error| error.with("setting", "persistence"))?;
     let mut layers = Vec::new();
     for url in &settings.layers {
-        layers.push(GatewayLayer::open(&registry, url, runtime.clone()).await?);
+        layers.push(GatewayLayer::open(&registry, &url.0, runtime.clone()).await?);
     }
     let start = Start {
         runtime,

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use grid_core::protocol::{Message, ViewId};
+use grid_core::protocol::{Message, Push, ViewId};
 use grid_core::traits::{Authenticated, Principal};
 use grid_core::{Namespace, Result, RunId};
 
@@ -189,6 +189,14 @@ impl Session {
     /// From which op on each run has to come again, after it was put off.
     pub(crate) fn deferred(&self) -> MutexGuard<'_, BTreeMap<RunId, u64>> {
         lock(&self.deferred)
+    }
+
+    /// Whether a push is behind one that was put off, and comes again.
+    pub(crate) fn is_deferred(&self, push: &Push) -> bool {
+        let deferred = self.deferred();
+        deferred
+            .get(&push.run)
+            .is_some_and(|from| push.begins() > *from)
     }
 
     /// The views that the client follows.

@@ -237,9 +237,10 @@ impl Worker {
         let Origin::Session(session) = &push.origin else {
             return true;
         };
+        let is_full = self.is_full(push);
         let mut subscribers = self.subscribers.lock();
         let taken = subscribers.admits(session.id(), push.run, push.first);
-        if taken && !self.is_full(push) {
+        if taken && !is_full {
             return true;
         }
         session.ops_answered(push.ops.len());

@@ -25,17 +25,16 @@ impl<S> Defer<S> {
 
 /// Whether a push is to be handed on. If not, the client knows from where on to push again.
 fn admits(session: &Session, push: &Push, put_off: Option<PutOff>) -> bool {
-    let first = push.ops.first().map_or(0, |op| op.id.number);
-    let mut deferred = session.deferred();
-    if deferred.get(&push.run).is_some_and(|from| first > *from) {
+    if session.is_deferred(push) {
         session.ops_answered(push.ops.len());
         return false;
     }
     let Some(put_off) = put_off else {
-        deferred.remove(&push.run);
+        session.deferred().remove(&push.run);
         return true;
     };
-    deferred.insert(push.run, first);
+    let first = push.ops.first().map_or(0, |op| op.id.number);
+    session.deferred().insert(push.run, first);
     session.ops_answered(push.ops.len());
     session.answer(&Message::Deferred(Deferred {
         run: push.run,
@@ -63,6 +62,10 @@ where
         let admitted = match (&request.message, put_off) {
             (Message::Push(push), put_off) => Ok(admits(&request.session, push, put_off)),
             (_, Some(put_off)) => Err(not_now(put_off)),
+            (Message::Release(run), None) => {
+                request.session.deferred().remove(run);
+                Ok(true)
+            }
             (_, None) => Ok(true),
         };
         match admitted {

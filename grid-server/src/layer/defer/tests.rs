@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use grid_core::ErrorKind;
 use grid_core::protocol::Message;
+use grid_core::{ErrorKind, RunId};
 
 use super::DeferLayer;
 use crate::layer::Request;
@@ -51,4 +51,56 @@ fn anything_else_that_was_put_off_ends_its_connection() {
     assert_eq!(error.kind(), ErrorKind::Overloaded);
     assert!(error.is_retryable());
     assert!(handed_on(&mut handle).is_none());
+}
+
+#[test]
+fn a_push_that_comes_back_may_lack_what_has_its_verdict_by_then() {
+    let (mut service, mut handle) = around(&DeferLayer);
+    let session = Session::for_tests();
+    session.ops_read(100);
+    let mut passes = |mut request: Request, from: Option<u64>| {
+        if let (Message::Push(push), Some(from)) = (&mut request.message, from) {
+            push.resume = true;
+            push.previous = from;
+        }
+        let served = call(&mut service, request);
+        let passes = handed_on(&mut handle).is_some();
+        now(served).unwrap();
+        passes
+    };
+    // A worker put off 1 to 4 as well, and what came late was put off here.
+    assert!(!passes(later(push(&session, 5, 4)), None));
+    assert!(passes(push(&session, 1, 4), Some(1)));
+    assert!(passes(push(&session, 5, 4), None), "this copy is answered");
+    assert!(!passes(later(push(&session, 5, 4)), Some(5)));
+    assert!(!passes(push(&session, 9, 4), None), "it was on its way");
+    assert!(
+        passes(push(&session, 9, 4), Some(5)),
+        "5 to 8 have their verdicts"
+    );
+}
+
+#[test]
+fn runs_are_put_off_apart_and_a_released_one_is_forgotten() {
+    let (mut service, mut handle) = around(&DeferLayer);
+    let session = Session::for_tests();
+    session.ops_read(100);
+    let mut passes = |request| {
+        drop(call(&mut service, request));
+        handed_on(&mut handle).is_some()
+    };
+    let of = |run, mut request: Request| {
+        if let Message::Push(push) = &mut request.message {
+            push.run = RunId(run);
+        }
+        request
+    };
+    assert!(!passes(of(7, later(push(&session, 1, 2)))));
+    assert!(passes(of(8, push(&session, 3, 2))));
+    assert!(!passes(of(7, push(&session, 3, 2))));
+    assert!(passes(Request::new(
+        session.clone(),
+        Message::Release(RunId(7))
+    )));
+    assert!(session.deferred().is_empty());
 }

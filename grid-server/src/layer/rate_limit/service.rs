@@ -15,9 +15,11 @@ use super::error::Exceeded;
 use super::limits::Limits;
 use crate::layer::Request;
 
-/// How long a request that asks for data waits for room. Its connection says nothing meanwhile, so
-/// it is less than the time after which the client takes that for its end.
+/// How long a request that asks for data waits for room, and its connection with it.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// By how much more a client is told to wait, at most, in microseconds.
+const LONGEST_JITTER_US: u64 = 50_000;
 
 /// Hands on what its client may send.
 #[derive(Debug, Clone)]
@@ -37,9 +39,20 @@ impl<S> RateLimit<S> {
     }
 }
 
+impl<S> RateLimit<S> {
+    /// Those who are told to wait for the same room do not come back at the same moment, of whom the
+    /// same one would be first each time.
+    fn jitter(&self) -> Duration {
+        Duration::from_micros(self.runtime.random() % LONGEST_JITTER_US)
+    }
+}
+
 /// The ops that a message counts for.
 fn cost(request: &Request) -> u32 {
     match &request.message {
+        // Of what is not taken in any case, nothing is counted.
+        _ if request.put_off.is_some() => 0,
+        Message::Push(push) if request.session.is_deferred(push) => 0,
         Message::Push(push) => u32::try_from(push.ops.len()).unwrap_or(u32::MAX),
         _ if request.frees() => 0,
         _ => 1,
@@ -58,12 +71,10 @@ async fn room(
 ) -> Result<()> {
     let last = runtime.monotonic() + LONGEST_WAIT;
     loop {
-        match exceeded {
-            Exceeded::For(wait) if runtime.monotonic() + wait <= last => {
-                runtime.sleep(wait).await;
-            }
-            exceeded => return Err(exceeded.into_error()),
+        if runtime.monotonic() + exceeded.0 > last {
+            return Err(exceeded.into_error());
         }
+        runtime.sleep(exceeded.0).await;
         match limits.take(&request.session, cost(request)) {
             Ok(()) => return Ok(()),
             Err(again) => exceeded = again,
@@ -87,8 +98,8 @@ where
     fn call(&mut self, mut request: Request) -> Self::Future {
         match self.limits.take(&request.session, cost(&request)) {
             Ok(()) => Either::Left(self.inner.call(request)),
-            Err(Exceeded::For(wait)) if request.is_push() => {
-                request.put_off(&Exceeded::For(wait).message(), wait);
+            Err(exceeded) if request.is_push() => {
+                request.put_off(&exceeded.message(), exceeded.0 + self.jitter());
                 Either::Left(self.inner.call(request))
             }
             Err(exceeded) => {

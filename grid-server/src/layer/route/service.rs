@@ -82,7 +82,7 @@ impl<S> Route<S> {
         push: Push,
         mut vetoes: BTreeMap<usize, Veto>,
     ) -> Result<RoutedWork> {
-        let first = first(&push);
+        let first = push.begins();
         let mut last: Option<(MapName, Placement)> = None;
         let mut ops = Vec::with_capacity(push.ops.len());
         for (index, op) in push.ops.into_iter().enumerate() {
@@ -106,17 +106,6 @@ impl<S> Route<S> {
             resumes: push.resume,
             ops,
         })
-    }
-}
-
-/// Where a push comes back to: its first op, or one before that has its verdict by now.
-fn first(push: &Push) -> u64 {
-    let first = push.ops.first().map_or(0, |op| op.id.number);
-    let resumes = push.resume && push.previous > 0;
-    if resumes {
-        push.previous.min(first)
-    } else {
-        first
     }
 }
 
