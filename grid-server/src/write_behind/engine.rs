@@ -21,6 +21,7 @@ use crate::identity::Identity;
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::observations::{Observations, Source};
 use crate::partition_service::{Owned, Shard, fenced};
+use crate::turn::let_others_run;
 
 /// Partitions whose batches are under way at once; of one partition it is one batch at most.
 const BATCHES_AT_ONCE: usize = 4;
@@ -158,11 +159,19 @@ impl Engine {
                 None => futures::future::pending().await,
             }
         };
+        let pause = async {
+            // A timer takes a millisecond at least, which is more than a small batch does.
+            if wait.is_zero() {
+                let_others_run().await;
+            } else {
+                self.runtime.sleep(wait).await;
+            }
+        };
         select_biased! {
             () = Box::pin(self.lifecycle.reached(Phase::Drained)).fuse() => Event::Drained,
             retry = Box::pin(retry).fuse() => Event::Retry(retry),
             () = Box::pin(wake).fuse() => Event::Due,
-            () = self.runtime.sleep(wait).fuse() => Event::Due,
+            () = Box::pin(pause).fuse() => Event::Due,
         }
     }
 

@@ -10,7 +10,7 @@ use grid_core::codec::CborCodec;
 use grid_core::op::{Action, Op};
 use grid_core::protocol::{FrameChain, Hello, Message, Push, read_frame, write_frame};
 use grid_core::traits::{CodecLimits, Connection, Runtime, Transport};
-use grid_core::{Error, ErrorKind, Hlc, Namespace, OpId, Result, RunId};
+use grid_core::{Error, ErrorKind, Hlc, Key, Namespace, OpId, Result, RunId};
 use grid_transport_websocket::WebSocketTransport;
 
 use super::super::sample;
@@ -104,7 +104,8 @@ impl Loader {
                     },
                     hlc: Hlc::new(now, u16::try_from(self.pushed % 60_000).unwrap_or(0)),
                     map: map.clone(),
-                    key: sample::key(key)?,
+                    // Without a `/`, which would keep all of them in one partition.
+                    key: Key::new(&format!("customer-{key:08}"))?,
                     action: Action::Put {
                         value: self.value.clone(),
                         ttl_ms: None,
