@@ -122,6 +122,9 @@ impl World {
             if part != BackupPart::Database {
                 side.disk = disk;
             }
+            // Whoever puts something back sees to it that the server starts with its database:
+            // without it, it would serve what a journal has that may be an old one.
+            side.database_medium.mend();
             side.put_back = true;
             side.ordered = false;
             Some(())

@@ -89,7 +89,9 @@ pub(super) fn trouble_database(world: &World, fault: Fault) {
     let now = world.executor.now();
     match fault {
         Fault::DatabaseError { for_ms } => each_server(world, |side| {
-            side.database_medium.fail_for(millis(for_ms));
+            if !side.put_back {
+                side.database_medium.fail_for(millis(for_ms));
+            }
         }),
         Fault::DatabaseSlow { call_ms, for_ms } => each_server(world, |side| {
             let (call, time) = (millis(call_ms), millis(for_ms));
