@@ -346,5 +346,6 @@ fn ack(script: &mut Script<'_>) -> Message {
             number: script.number(),
             verdict: verdict(script),
         }),
+        window: None,
     })
 }

@@ -133,6 +133,7 @@ fn a_server_that_breaks_the_protocol_decides_nothing() {
             sequence: Sequence(1),
             accepted: vec![NumberRange { first: 1, count: 9 }],
             exceptions: Vec::new(),
+            window: None,
         });
         for (answers, part) in [
             (vec![unwanted], "morse"),

@@ -162,6 +162,11 @@ pub struct Ack {
     pub accepted: Vec<NumberRange>,
     /// The others.
     pub exceptions: Vec<Exception>,
+    /// How many ops without a verdict the client may have from now on for this partition's sake,
+    /// where that is another number than the last one: of all partitions the lowest counts, and
+    /// [`Welcome::push_window`] is the bound. 0 stops the client until another ack, which may hold
+    /// no verdict, names more.
+    pub window: Option<u32>,
 }
 
 /// The server could not take this op and those after it now; the client pushes again from here,

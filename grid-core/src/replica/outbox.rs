@@ -93,6 +93,12 @@ impl Outbox {
         self.in_flight
     }
 
+    /// Whether every pending op was pushed on this connection.
+    pub(super) fn has_nothing_to_push(&self) -> bool {
+        let mut waiting = self.pending.range(self.next..);
+        waiting.all(|(_, pending)| pending.stage != Stage::Waiting)
+    }
+
     pub(super) fn is_recorded(&self, ordinal: u64) -> bool {
         self.runs.get(&ordinal).is_some_and(|run| run.recorded)
     }

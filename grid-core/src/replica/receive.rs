@@ -41,7 +41,7 @@ impl Replica {
         match message {
             Message::Welcome(welcome) => self.on_welcome(&welcome, now),
             Message::Refused(refused) => Err(refusal(&refused)),
-            Message::Ack(ack) => self.on_ack(&ack),
+            Message::Ack(ack) => self.on_ack(&ack, now),
             Message::Deferred(deferred) => self.on_deferred(&deferred, now),
             Message::Subscribed(subscribed) => self.on_subscribed(&subscribed),
             Message::SubscribeRefused(refused) => self.on_subscribe_refused(refused),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::note::Note;
 use super::replica::Replica;
 use super::view::View;
-use crate::address::MapName;
+use crate::address::{MapName, PartitionId};
 use crate::error::{Error, ErrorKind, Result};
 use crate::op::RunId;
 use crate::protocol::{
@@ -63,6 +63,12 @@ pub(super) struct Session {
     pub(super) previous: BTreeMap<RunId, u64>,
     /// The highest number pushed of each run.
     pub(super) highest: BTreeMap<RunId, u64>,
+    /// Partitions for whose sake fewer ops may be on their way, and how many.
+    pub(super) windows: BTreeMap<PartitionId, u32>,
+    /// Whether one op may go out though no window is open, in case the word that one is was lost.
+    probes: bool,
+    /// When that is so again.
+    probes_at: Option<Duration>,
     pub(super) last_heard: Duration,
     last_ping: Duration,
     pings: u64,
@@ -91,6 +97,9 @@ impl Session {
             put_off: BTreeMap::new(),
             previous: BTreeMap::new(),
             highest: BTreeMap::new(),
+            windows: BTreeMap::new(),
+            probes: false,
+            probes_at: None,
             last_heard: now.elapsed,
             last_ping: now.elapsed,
             pings: 0,
@@ -110,6 +119,35 @@ impl Session {
 
     pub(super) fn send(&mut self, message: Message) {
         self.outgoing.push_back(message);
+    }
+
+    /// The server names a window for the sake of one partition.
+    pub(super) fn set_window(&mut self, partition: PartitionId, window: u32, now: Now) {
+        if usize::try_from(window).is_ok_and(|window| window < self.push_window) {
+            self.windows.insert(partition, window);
+        } else {
+            self.windows.remove(&partition);
+        }
+        if self.window() > 0 {
+            (self.probes, self.probes_at) = (false, None);
+        } else {
+            self.probes_at.get_or_insert(now.elapsed + self.heartbeat);
+        }
+    }
+
+    /// How many ops may be on their way.
+    fn window(&self) -> usize {
+        let lowest = self.windows.values().min().copied();
+        let lowest = lowest.and_then(|window| usize::try_from(window).ok());
+        lowest.map_or(self.push_window, |window| window.min(self.push_window))
+    }
+
+    /// How many more ops may go out while so many are on their way.
+    fn room(&mut self, in_flight: usize) -> usize {
+        if in_flight == 0 && std::mem::take(&mut self.probes) {
+            return 1;
+        }
+        self.window().saturating_sub(in_flight)
     }
 
     pub(super) fn set_heartbeat(&mut self, heartbeat_ms: u32, now: Now) {
@@ -204,7 +242,10 @@ impl Replica {
         {
             return None;
         }
-        let room = session.push_window.saturating_sub(self.outbox.in_flight());
+        if self.outbox.has_nothing_to_push() {
+            return None;
+        }
+        let room = session.room(self.outbox.in_flight());
         if room == 0 {
             return None;
         }
@@ -232,7 +273,9 @@ impl Replica {
         }
         let ping = session.last_ping + session.heartbeat;
         let lost = session.last_heard + session.heartbeat * LOST_AFTER_HEARTBEATS;
-        let next = ping.min(lost);
+        let next = ping
+            .min(lost)
+            .min(session.probes_at.unwrap_or(Duration::MAX));
         Some(session.paused_until.map_or(next, |until| next.min(until)))
     }
 
@@ -257,6 +300,10 @@ impl Replica {
             .is_some_and(|until| until <= now.elapsed)
         {
             session.paused_until = None;
+        }
+        if session.probes_at.is_some_and(|at| at <= now.elapsed) {
+            session.probes = true;
+            session.probes_at = Some(now.elapsed + session.heartbeat);
         }
         let silent = now.elapsed.saturating_sub(session.last_heard);
         if silent >= session.heartbeat * LOST_AFTER_HEARTBEATS {

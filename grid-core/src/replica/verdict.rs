@@ -19,7 +19,10 @@ use crate::record::Sequence;
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 impl Replica {
-    pub(super) fn on_ack(&mut self, ack: &Ack) -> Result<()> {
+    pub(super) fn on_ack(&mut self, ack: &Ack, now: Now) -> Result<()> {
+        if let (Some(session), Some(window)) = (&mut self.session, ack.window) {
+            session.set_window(ack.partition, window, now);
+        }
         for range in &ack.accepted {
             let last = range.first.saturating_add(range.count.saturating_sub(1));
             self.check_pushed(ack.run, last)?;

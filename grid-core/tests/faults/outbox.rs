@@ -66,6 +66,7 @@ fn a_pause_that_is_over_is_no_deadline() {
         sequence: Sequence::ZERO,
         accepted: vec![NumberRange { first: 1, count: 1 }],
         exceptions: Vec::new(),
+        window: None,
     };
     world.tell(0, Message::Ack(ack)).unwrap();
     world.pass(u64::from(RETRY_AFTER_MS));

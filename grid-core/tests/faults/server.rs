@@ -323,6 +323,7 @@ impl Server {
             sequence: Sequence::ZERO,
             accepted: Vec::new(),
             exceptions: Vec::new(),
+            window: None,
         };
         for (proposal, outcome) in batch.proposals.iter().zip(decided.outcomes) {
             let number = proposal.op.id.number;

@@ -13,4 +13,5 @@ mod random;
 mod repairing;
 mod restarts;
 mod server;
+mod windows;
 mod world;

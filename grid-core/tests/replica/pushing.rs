@@ -108,6 +108,7 @@ fn a_push_that_comes_back_names_the_op_that_was_put_off_though_it_has_its_verdic
         sequence: Sequence(9),
         accepted: vec![NumberRange { first: 1, count: 2 }],
         exceptions: Vec::new(),
+        window: None,
     });
     world.devices[0].receive(ack, now_ms).unwrap();
     world.server.now_ms += 5;
@@ -459,6 +460,7 @@ fn a_verdict_on_an_op_that_was_not_pushed_is_refused() {
                 count: u64::MAX,
             }],
             exceptions: Vec::new(),
+            window: None,
         };
         let error = world.devices[0].receive(Message::Ack(ack), 0).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Protocol);

@@ -313,6 +313,7 @@ impl Server {
                 sequence: outcome.sequence,
                 accepted: Vec::new(),
                 exceptions: Vec::new(),
+                window: None,
             };
             match &outcome.verdict {
                 Verdict::Accepted => ack.accepted.push(NumberRange {

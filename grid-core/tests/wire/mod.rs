@@ -159,6 +159,7 @@ fn pushing() -> Vec<(&'static str, Message)> {
             .map(|(first, count)| NumberRange { first, count })
             .to_vec(),
         exceptions: exceptions.collect(),
+        window: None,
     };
     let deferred = Deferred {
         run: RUN,
@@ -175,7 +176,14 @@ fn pushing() -> Vec<(&'static str, Message)> {
     vec![
         ("push", Message::Push(push)),
         ("push-resumed", Message::Push(resumed)),
-        ("ack", Message::Ack(ack)),
+        ("ack", Message::Ack(ack.clone())),
+        (
+            "ack-window",
+            Message::Ack(Ack {
+                window: Some(300),
+                ..ack
+            }),
+        ),
         ("deferred", Message::Deferred(deferred)),
         ("stored", Message::Stored(stored)),
         ("release", Message::Release(RUN)),

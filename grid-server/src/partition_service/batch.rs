@@ -50,12 +50,12 @@ pub(crate) enum Work {
 #[derive(Debug)]
 pub(crate) struct PartResult {
     pub(crate) partition: PartitionId,
-    /// An earlier batch that turned out to be durable only now. Its clients were told to try
-    /// again, and so are those of this one.
+    /// What is durable although the result is an error: an earlier batch of which that was not
+    /// known, or what was asked for beside ops that have to wait.
     pub(crate) late: Option<Committed>,
     /// Whether [`Early`] was told the outcomes.
     pub(crate) told_early: bool,
-    /// An error means that nothing was done, and that trying again may help.
+    /// An error means that no op was taken, and that trying again may help.
     pub(crate) result: Result<Committed>,
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use grid_core::mutation::{Mutation, planted};
-use grid_core::partition::{Applied, Decided, Effects, Outcome, Rules};
+use grid_core::partition::{Applied, Decided, Effects, Outcome, Proposal, Rules};
 use grid_core::traits::{Append, Journal, Position, Runtime};
 use grid_core::{BoxFuture, Error, ErrorKind, PartitionId, Result};
 use tower::Service;
@@ -114,17 +114,19 @@ impl PartitionService {
                 .get(&partition)
                 .ok_or_else(|| not_here(partition))
                 .and_then(|owned| {
-                    let decided = self.decide_part(owned, part, now_ms)?;
-                    Ok((owned, decided))
+                    let (decided, refused) = self.decide_part(owned, part, now_ms)?;
+                    Ok((owned, decided, refused))
                 });
             let mut draft = Draft {
                 partition,
                 batch: None,
                 written: None,
                 told_early: false,
+                refused: None,
                 decided: Err(not_here(partition)),
             };
-            draft.decided = decided.map(|(owned, decided)| {
+            draft.decided = decided.map(|(owned, decided, refused)| {
+                draft.refused = refused;
                 if !decided.effects.is_empty() {
                     let batch = decided.effects.encode();
                     draft.batch = Some(batch.clone());
@@ -142,7 +144,13 @@ impl PartitionService {
         (drafts, appends)
     }
 
-    fn decide_part(&self, owned: &Owned, part: PartWork, now_ms: u64) -> Result<Decided> {
+    /// What is decided, and why the ops among it are not, if they are not.
+    fn decide_part(
+        &self,
+        owned: &Owned,
+        part: PartWork,
+        now_ms: u64,
+    ) -> Result<(Decided, Option<Error>)> {
         if let Some(refusal) = part.refusal {
             return Err(refusal);
         }
@@ -152,20 +160,22 @@ impl PartitionService {
         if owned.unknown.is_some() {
             return Err(unsettled(part.partition));
         }
-        match part.work {
-            Work::Housekeeping => Ok(Decided {
-                effects: owned.partition.housekeeping(
-                    now_ms,
-                    &self.rules,
-                    owned.backing.sequence(),
-                ),
+        let Work::Decide { mut batch, .. } = part.work else {
+            let stored = owned.backing.sequence();
+            let decided = Decided {
+                effects: owned.partition.housekeeping(now_ms, &self.rules, stored),
                 outcomes: Vec::new(),
-            }),
-            Work::Decide { batch, .. } => {
-                self.backlog.check(owned)?;
-                Ok(owned.partition.decide(&batch, now_ms, &self.rules))
-            }
+            };
+            return Ok((decided, None));
+        };
+        let is_new = |one: &Proposal| !owned.partition.has_decided(one.op.id);
+        let refused = self.backlog.check(owned).err();
+        let refused = refused.filter(|_| batch.proposals.iter().any(is_new));
+        if refused.is_some() {
+            // What clients confirm, and runs that they release, add nothing to what waits.
+            batch.proposals.clear();
         }
+        Ok((owned.partition.decide(&batch, now_ms, &self.rules), refused))
     }
 
     fn apply(
@@ -179,13 +189,19 @@ impl PartitionService {
             .into_iter()
             .map(|draft| {
                 let (partition, told_early) = (draft.partition, draft.told_early);
-                let result = match partitions.get_mut(&partition) {
+                let (mut draft, mut late) = (draft, late.remove(&partition));
+                let refused = draft.refused.take();
+                let mut result = match partitions.get_mut(&partition) {
                     Some(owned) => draft.apply(owned, now),
                     None => Err(not_here(partition)),
                 };
+                if let Some(refusal) = refused {
+                    late = late.or(result.ok());
+                    result = Err(refusal);
+                }
                 PartResult {
                     partition,
-                    late: late.remove(&partition),
+                    late,
                     told_early,
                     result,
                 }
@@ -227,7 +243,9 @@ fn believed(appends: &[Append]) -> Vec<Result<Position>> {
 
 fn tell_early(mut early: Box<dyn Early>, drafts: &mut [Draft]) {
     for draft in drafts {
-        if let Ok(decided) = &draft.decided {
+        if let Ok(decided) = &draft.decided
+            && draft.refused.is_none()
+        {
             early.decided(draft.partition, &decided.outcomes);
             draft.told_early = true;
         }
@@ -239,6 +257,8 @@ struct Draft {
     partition: PartitionId,
     decided: Result<Decided>,
     told_early: bool,
+    /// Why the ops are not decided, if the rest is.
+    refused: Option<Error>,
     /// The journal batch; none when there is nothing to journal.
     batch: Option<Bytes>,
     /// What the journal said.

@@ -39,6 +39,7 @@ impl Acks {
                 sequence: Sequence::ZERO,
                 accepted: Vec::new(),
                 exceptions: Vec::new(),
+                window: None,
             };
             (session.clone(), ack)
         });

@@ -2,6 +2,7 @@
 
 mod acks;
 mod batch;
+mod credit;
 mod fan_out;
 mod held;
 mod jobs;

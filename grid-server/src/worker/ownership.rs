@@ -42,6 +42,7 @@ impl Worker {
             };
         }
         self.give_up_held(partition);
+        self.give_up_credit(partition);
         let last = goodbye(&fenced(partition));
         let followers = self.subscribers.lock().forget(partition);
         for session in followers {

@@ -15,6 +15,7 @@ use tower::{Service, ServiceExt};
 
 use super::acks::{Deferrals, EarlyAcks};
 use super::batch::Batch;
+use super::credit::Credit;
 use super::held::Held;
 use super::jobs::Scene;
 use super::message::{Origin, PushWork, ReadWork, SubscribeWork, WorkerMessage};
@@ -62,6 +63,8 @@ pub(crate) struct Worker {
     pub(super) puts_off: bool,
     /// What is told once the database has it.
     pub(super) held: Held,
+    /// What connections may push while much waits for the database.
+    pub(super) credit: Credit,
     /// Partitions of which a client has seen more than there is; each is told once.
     overtaken: BTreeSet<PartitionId>,
 }
@@ -98,6 +101,7 @@ impl Worker {
             unfinished: Turns::default(),
             puts_off: false,
             held: Held::default(),
+            credit: Credit::default(),
             overtaken: BTreeSet::new(),
         }
     }
@@ -322,6 +326,7 @@ impl Worker {
             WorkerMessage::Leave(session) => {
                 self.subscribers.lock().leave(session);
                 self.held.leave(session);
+                self.credit.leave(session);
             }
             WorkerMessage::Cease(partition, epoch) => self.cease(partition, epoch),
             WorkerMessage::Confirm(partition, epoch, found) => {

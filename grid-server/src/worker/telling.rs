@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use grid_core::mutation::{Mutation, planted};
-use grid_core::op::AckLevel;
+use grid_core::op::{AckLevel, RunId};
 use grid_core::partition::Outcome;
-use grid_core::protocol::{Ack, Verdict};
-use grid_core::{Error, PartitionId};
+use grid_core::protocol::{Ack, Message, Verdict};
+use grid_core::{Error, ErrorKind, PartitionId, Sequence};
 
 use super::acks::{Acks, Deferrals, send_ack, session_of};
 use super::batch::{Pushed, Source, Sources};
@@ -18,7 +18,7 @@ use super::task::Worker;
 use crate::observations::{OpCounts, Source as Seen, named};
 use crate::partition_service::{PartResult, fenced};
 use crate::sessions::{Encoded, Session};
-use crate::write_behind::gathered_enough;
+use crate::write_behind::{BacklogBound, Room, gathered_enough};
 
 impl Worker {
     /// Tells those who pushed what became of it; subscribers were told already.
@@ -52,6 +52,9 @@ impl Worker {
                         &mut pushes,
                         &mut deferrals,
                     );
+                    if error.kind() == ErrorKind::Overloaded {
+                        self.slow_down(part.partition, sources, &pushes);
+                    }
                     refused = refused.or((!sources.is_empty()).then_some(error));
                 }
             }
@@ -193,6 +196,7 @@ impl Worker {
             }
             self.send_acks(acks);
         }
+        self.reopen();
     }
 
     /// Has what was held back pushed again to the partition's next owner.
@@ -215,9 +219,61 @@ impl Worker {
     }
 
     fn send_acks(&mut self, acks: Acks) {
-        for (session, ack) in acks.finish() {
+        for (session, mut ack) in acks.finish() {
             self.bring_level(&session, &ack);
+            ack.window = self.window(ack.partition, &session, ack.run);
             send_ack(&session, ack);
+        }
+    }
+
+    /// The window of a connection, if it is another one than before.
+    fn window(
+        &mut self,
+        partition: PartitionId,
+        session: &Arc<Session>,
+        run: RunId,
+    ) -> Option<u32> {
+        let room = self.room(partition)?;
+        let full = self.context.settings.push_window;
+        self.credit.grant(partition, (session, run), room, full)
+    }
+
+    fn room(&self, partition: PartitionId) -> Option<Room> {
+        let bound = BacklogBound::new(&self.context.settings);
+        let partitions = self.context.shard.lock();
+        partitions.get(&partition).map(|owned| bound.room(owned))
+    }
+
+    /// Names a window to those whose ops are not taken.
+    fn slow_down(&mut self, partition: PartitionId, sources: &[Source], pushes: &[Pushed]) {
+        for source in sources {
+            let pushed = &pushes[source.push];
+            if let Some(session) = session_of(pushed)
+                && let Some(window) = self.window(partition, session, pushed.run)
+            {
+                tell_window(session, pushed.run, partition, window);
+            }
+        }
+    }
+
+    /// Names larger windows to those who wait for the database.
+    fn reopen(&mut self) {
+        for partition in self.credit.partitions() {
+            let Some(room) = self.room(partition) else {
+                continue;
+            };
+            let full = self.context.settings.push_window;
+            for telling in self.credit.reopen(partition, room, full) {
+                tell_window(&telling.session, telling.run, partition, telling.window);
+            }
+        }
+    }
+
+    /// Nobody has to wait for the sake of a partition that is not run here any more.
+    pub(super) fn give_up_credit(&mut self, partition: PartitionId) {
+        let full = self.context.settings.push_window;
+        for telling in self.credit.forget(partition, full) {
+            tell_window(&telling.session, telling.run, partition, telling.window);
         }
     }
 
@@ -250,6 +306,18 @@ impl Worker {
             }
         }
     }
+}
+
+/// Names a window in an ack without verdicts.
+fn tell_window(session: &Session, run: RunId, partition: PartitionId, window: u32) {
+    session.answer(&Message::Ack(Ack {
+        run,
+        partition,
+        sequence: Sequence::ZERO,
+        accepted: Vec::new(),
+        exceptions: Vec::new(),
+        window: Some(window),
+    }));
 }
 
 /// Takes note of what has to be pushed again.

@@ -15,11 +15,34 @@ pub(crate) struct BacklogBound {
     bytes: u64,
 }
 
+/// How much more may wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// Ops, as large as those that wait are.
+    pub(crate) ops: u64,
+    /// Whether less waits than half of what may.
+    pub(crate) is_ample: bool,
+    /// Whether nothing waits.
+    pub(crate) is_empty: bool,
+}
+
 impl BacklogBound {
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
             records: settings.backlog_records as u64,
             bytes: settings.backlog_bytes,
+        }
+    }
+
+    /// How much more may wait.
+    pub(crate) fn room(&self, owned: &Owned) -> Room {
+        let (records, bytes) = (owned.backlog(), owned.backing.waiting_bytes());
+        let size = bytes.checked_div(records).unwrap_or(0).max(1);
+        let left = self.records.saturating_sub(records);
+        Room {
+            ops: left.min(self.bytes.saturating_sub(bytes) / size),
+            is_ample: records <= self.records / 2 && bytes <= self.bytes / 2,
+            is_empty: records == 0,
         }
     }
 

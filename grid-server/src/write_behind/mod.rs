@@ -11,7 +11,7 @@ mod engine;
 mod isolate;
 
 pub(crate) use backing::Backing;
-pub(crate) use backlog::BacklogBound;
+pub(crate) use backlog::{BacklogBound, Room};
 pub(crate) use backoff::Backoff;
 pub(crate) use dead_letters::{DeadLetters, ENVELOPE_BYTES};
 pub(crate) use engine::{Engine, Retry, gathered_enough};

@@ -283,8 +283,11 @@ fn a_backlog_at_its_bound_puts_writes_off_until_the_database_is_back() {
         client.push(vec![fourth.clone()]).await;
         assert_eq!(client.deferred().await.from, 4);
         persistence.hooks().fails.store(false, Ordering::SeqCst);
-        // The back-off is at most half a minute.
-        client.answer_pings(Duration::from_secs(31)).await;
+        let window = |message: &Message| match message {
+            Message::Ack(ack) => ack.window.filter(|window| *window > 0),
+            _ => None,
+        };
+        assert_eq!(client.wait_for(window).await, 1);
         client.resume(vec![fourth]).await;
         assert_eq!(client.acks(1).await[0].accepted[0].first, 4);
         server.shutdown().await.unwrap();

@@ -7,6 +7,8 @@ mod away;
 #[cfg(test)]
 mod catching_up;
 #[cfg(test)]
+mod credit;
+#[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
 mod deferring;

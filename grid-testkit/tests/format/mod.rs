@@ -273,13 +273,18 @@ impl Fields {
             .flat_map(|range| [range.first, range.count]);
         let exception =
             |one: &Exception| self.tuple([number(one.number), self.verdict(&one.verdict)]);
-        vec![
+        let mut fields = vec![
             number(m.run.0),
             number(m.partition.0),
             number(m.sequence.0),
             list(ranges, number),
             list(&m.exceptions, exception),
-        ]
+        ];
+        // Who writes later fields writes this one too.
+        if m.window.is_some() || self == Self::More {
+            fields.push(option(m.window, number));
+        }
+        fields
     }
 
     fn view(self, message: &Message) -> Option<(u8, Vec<Value>)> {

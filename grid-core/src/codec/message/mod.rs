@@ -96,7 +96,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Message> {
             token: reader.text()?.to_owned(),
         },
         kind::PUSH => Message::Push(push::read_push(reader)?),
-        kind::ACK => Message::Ack(push::read_ack(reader)?),
+        kind::ACK => Message::Ack(push::read_ack(reader, &mut tuple)?),
         kind::DEFERRED => Message::Deferred(push::read_deferred(reader)?),
         kind::STORED => Message::Stored(push::read_stored(reader)?),
         kind::RELEASE => Message::Release(reader.run()?),

@@ -1,7 +1,7 @@
 //! Ops on their way up, verdicts on their way down.
 
 use super::{kind, start};
-use crate::codec::reader::Reader;
+use crate::codec::reader::{Reader, Tuple};
 use crate::codec::writer::Writer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::{Ack, Deferred, Exception, NumberRange, Push, Stored};
@@ -34,9 +34,10 @@ pub(super) fn read_push(reader: &mut Reader<'_>) -> Result<Push> {
     })
 }
 
-/// `[kind, run, partition, sequence, [first, count, …], [[number, verdict], …]]`
+/// `[kind, run, partition, sequence, [first, count, …], [[number, verdict], …]]`, and the window if
+/// there is one.
 pub(super) fn write_ack(writer: &mut Writer<'_>, ack: &Ack) -> Result<()> {
-    start(writer, kind::ACK, 5);
+    start(writer, kind::ACK, 5 + usize::from(ack.window.is_some()));
     writer.run(ack.run);
     writer.partition(ack.partition);
     writer.sequence(ack.sequence);
@@ -57,6 +58,9 @@ pub(super) fn write_ack(writer: &mut Writer<'_>, ack: &Ack) -> Result<()> {
         writer.u64(exception.number);
         writer.verdict(&exception.verdict);
     });
+    if let Some(window) = ack.window {
+        writer.u64(window.into());
+    }
     Ok(())
 }
 
@@ -65,13 +69,16 @@ fn is_sound(range: &NumberRange) -> bool {
     range.count > 0 && range.first.checked_add(range.count).is_some()
 }
 
-pub(super) fn read_ack(reader: &mut Reader<'_>) -> Result<Ack> {
+pub(super) fn read_ack(reader: &mut Reader<'_>, tuple: &mut Tuple) -> Result<Ack> {
+    // A later version that writes fields after it says so where there is none.
+    let window = |reader: &mut Reader<'_>| reader.option(Reader::u32);
     Ok(Ack {
         run: reader.run()?,
         partition: reader.partition()?,
         sequence: reader.sequence()?,
         accepted: reader.pairs(LEAST_RANGE_BYTES, read_range)?,
         exceptions: reader.items(LEAST_EXCEPTION_BYTES, read_exception)?,
+        window: reader.trailing(tuple, window)?.flatten(),
     })
 }
 

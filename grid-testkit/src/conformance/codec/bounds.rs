@@ -89,6 +89,7 @@ pub fn refused_messages_leave_the_buffer(codec: &dyn Codec) -> Result<()> {
             sequence: Sequence::ZERO,
             accepted: vec![NumberRange { first, count }],
             exceptions: Vec::new(),
+            window: Some(u32::MAX),
         })
     };
     assert_refused(codec, &ack(5, 0), ErrorKind::Invalid, "an empty range")?;

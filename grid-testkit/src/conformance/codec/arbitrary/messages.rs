@@ -97,16 +97,20 @@ fn ack() -> BoxedStrategy<Message> {
     let exception =
         (any_number(), any_verdict()).prop_map(|(number, verdict)| Exception { number, verdict });
     let lists = (vec(range, 0..10), vec(exception, 0..10));
-    (any_run(), any_partition(), any_sequence(), lists)
-        .prop_map(|(run, partition, sequence, (accepted, exceptions))| {
-            Message::Ack(Ack {
-                run,
-                partition,
-                sequence,
-                accepted,
-                exceptions,
-            })
-        })
+    let window = proptest::option::of(any_small());
+    (any_run(), any_partition(), any_sequence(), lists, window)
+        .prop_map(
+            |(run, partition, sequence, (accepted, exceptions), window)| {
+                Message::Ack(Ack {
+                    run,
+                    partition,
+                    sequence,
+                    accepted,
+                    exceptions,
+                    window,
+                })
+            },
+        )
         .boxed()
 }
 

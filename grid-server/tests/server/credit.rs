@@ -1,0 +1,161 @@
+//! Clients are slowed down while the database is behind, before they are refused.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use grid_core::protocol::{Ack, Message};
+use grid_core::traits::{AddressedRecord, Persistence, Runtime, StateRecord};
+use grid_core::{PartitionId, Result};
+use grid_storage_memory::MemoryPersistence;
+use grid_testkit::hooks::{HookedPersistence, PersistenceHooks};
+
+use super::faulty::faulty_persistence;
+use super::support::{Client, World, run};
+
+/// How long each store takes.
+const STORE: Duration = Duration::from_millis(100);
+/// Records that are stored at once.
+const RECORDS: u64 = 5;
+/// Ops of each client.
+const OPS: u64 = 300;
+
+#[derive(Debug)]
+struct Slow(Arc<dyn Runtime>);
+
+#[async_trait]
+impl PersistenceHooks for Slow {
+    async fn store(
+        &self,
+        inner: &dyn Persistence,
+        partition: PartitionId,
+        records: &[AddressedRecord],
+        state: &StateRecord,
+    ) -> Result<()> {
+        self.0.sleep(STORE).await;
+        inner.store(partition, records, state).await
+    }
+}
+
+fn verdicts(ack: &Ack) -> u64 {
+    ack.exceptions.len() as u64 + ack.accepted.iter().map(|range| range.count).sum::<u64>()
+}
+
+/// Pushes as much as it may, as long as there is something; returns how often it was put off.
+async fn push_within_window(world: &World, client: &mut Client, run: u64, full: u64) -> u64 {
+    let (mut window, mut pushed, mut answered) = (full, 0, 0);
+    while answered < OPS {
+        let room = window.saturating_sub(pushed - answered).min(OPS - pushed);
+        if room > 0 {
+            let numbers = pushed + 1..=pushed + room;
+            let op = |number| world.put(run, number, "m", &format!("{run}-{number}"), b"v");
+            client.push(numbers.map(op).collect()).await;
+            pushed += room;
+        }
+        let ack = client
+            .wait_for(|message| match message {
+                Message::Ack(ack) => Some(Some(ack.clone())),
+                Message::Deferred(_) => Some(None),
+                _ => None,
+            })
+            .await;
+        let Some(ack) = ack else { return 1 };
+        answered += verdicts(&ack);
+        window = ack.window.map_or(window, u64::from);
+    }
+    0
+}
+
+#[test]
+fn who_keeps_to_the_window_is_never_put_off_and_as_quick_as_the_database() {
+    run(|mut world| async move {
+        world.settings.workers = 1;
+        world.settings.partition_count = 1;
+        world.settings.map_spread = 1;
+        world.settings.push_window = 10;
+        // Twice what both have on their way before they are slowed down, and some more.
+        world.settings.backlog_records = 60;
+        world.settings.flush_records = usize::try_from(RECORDS).unwrap();
+        world.settings.flush_interval_ms = 10;
+        let memory = Arc::new(MemoryPersistence::new());
+        world.persistence = Arc::new(HookedPersistence::new(memory, Slow(world.runtime())));
+        let server = world.start().await;
+        let (mut one, mut other) = (world.client().await, world.client().await);
+        let before_ms = world.now_ms();
+        let (first, second) = futures::join!(
+            push_within_window(&world, &mut one, 8, 10),
+            push_within_window(&world, &mut other, 9, 10)
+        );
+        assert_eq!((first, second), (0, 0), "put off");
+        let took_ms = world.now_ms() - before_ms;
+        let least_ms = 2 * OPS / RECORDS * u64::try_from(STORE.as_millis()).unwrap();
+        // What still waits in the end need not be stored yet.
+        assert!(took_ms > least_ms * 7 / 10, "{took_ms} of {least_ms}");
+        assert!(took_ms < least_ms * 13 / 10, "{took_ms} of {least_ms}");
+        server.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn who_ignores_the_window_is_put_off_and_told_once_there_is_room() {
+    run(|mut world| async move {
+        world.settings.workers = 1;
+        world.settings.backlog_records = 4;
+        let persistence = faulty_persistence();
+        world.persistence = persistence.clone();
+        let _server = world.start().await;
+        persistence.hooks().fails.store(true, Ordering::SeqCst);
+        let mut client = world.client().await;
+        let mut windows = Vec::new();
+        for number in 1..=4 {
+            client
+                .push(vec![world.put(9, number, "m", "k", b"v")])
+                .await;
+            windows.push(client.acks(1).await[0].window);
+        }
+        assert_eq!(windows, [None, None, Some(0), None]);
+        let fifth = world.put(9, 5, "m", "k", b"last");
+        client.push(vec![fifth.clone()]).await;
+        assert_eq!(client.deferred().await.from, 5);
+        persistence.hooks().fails.store(false, Ordering::SeqCst);
+        let opened = client
+            .wait_for(|message| match message {
+                Message::Ack(ack) => Some(ack.clone()),
+                _ => None,
+            })
+            .await;
+        assert_eq!(verdicts(&opened), 0);
+        assert_eq!(opened.window, Some(2), "half of what may wait");
+        client.resume(vec![fifth]).await;
+        assert_eq!(client.acks(1).await[0].accepted[0].first, 5);
+    });
+}
+
+/// They were refused together with the ops that they came beside, and nobody sends them again.
+#[test]
+fn what_is_confirmed_while_ops_are_put_off_is_taken() {
+    run(|mut world| async move {
+        world.settings.workers = 1;
+        world.settings.backlog_records = 1;
+        let persistence = faulty_persistence();
+        world.persistence = persistence.clone();
+        let server = world.start().await;
+        persistence.hooks().fails.store(true, Ordering::SeqCst);
+        let mut client = world.client().await;
+        let first = world.put(9, 1, "m", "k", b"v");
+        client.push(vec![first.clone()]).await;
+        client.acks(1).await;
+        // A duplicate adds nothing either.
+        client.resume(vec![first]).await;
+        client.acks(1).await;
+        let before = server.admin().lag().bytes;
+        client.send(&Message::Release(grid_core::RunId(9))).await;
+        client.push(vec![world.put(8, 1, "m", "k", b"v")]).await;
+        client.deferred().await;
+        assert!(
+            server.admin().lag().bytes > before,
+            "the release is journalled"
+        );
+    });
+}
