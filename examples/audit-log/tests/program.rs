@@ -1,6 +1,6 @@
 //! The program with the layer, as one would use it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::future::{Either, select};
@@ -15,22 +15,31 @@ fn program() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_audit-log"))
 }
 
+#[cfg(test)]
+async fn start(data_dir: &Path, layers: &str) -> ServerProcess {
+    ServerProcess::start(&program(), data_dir, "127.0.0.1:0", &["--layers", layers])
+        .await
+        .unwrap()
+}
+
+#[cfg(test)]
+async fn open(server: &ServerProcess) -> Grid {
+    Grid::builder()
+        .storage("memory:")
+        .server(format!("ws://{}", server.address()))
+        .open()
+        .await
+        .unwrap()
+}
+
 #[tokio::test]
 async fn who_writes_what_is_logged_and_what_cannot_be_is_not_taken() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("audit.txt");
     let layers = format!("audit-log:{}", log.display());
-    let arguments = ["--layers", &layers];
     let data_dir = folder.path().join("data");
-    let server = ServerProcess::start(&program(), &data_dir, "127.0.0.1:0", &arguments)
-        .await
-        .unwrap();
-    let grid = Grid::builder()
-        .storage("memory:")
-        .server(format!("ws://{}", server.address()))
-        .open()
-        .await
-        .unwrap();
+    let server = start(&data_dir, &layers).await;
+    let grid = open(&server).await;
     let todos = grid.map::<String>("todos").unwrap();
     todos
         .put("t1", &"milk".to_owned())
@@ -45,16 +54,8 @@ async fn who_writes_what_is_logged_and_what_cannot_be_is_not_taken() {
     server.terminate().await.unwrap();
 
     // Every write to this file fails.
-    let arguments = ["--layers", "audit-log:/dev/full"];
-    let server = ServerProcess::start(&program(), &data_dir, "127.0.0.1:0", &arguments)
-        .await
-        .unwrap();
-    let grid = Grid::builder()
-        .storage("memory:")
-        .server(format!("ws://{}", server.address()))
-        .open()
-        .await
-        .unwrap();
+    let server = start(&data_dir, "audit-log:/dev/full").await;
+    let grid = open(&server).await;
     let todos = grid.map::<String>("todos").unwrap();
     let write = todos.put("t2", &"eggs".to_owned()).await.unwrap();
     let over = TokioRuntime::current()
