@@ -17,6 +17,9 @@ pub const LARGEST_VALUE_BYTES: usize = MAX_FRAME_BYTES - 16 * 1024;
 pub const TARGET_FRAME_BYTES: usize = 64 * 1024;
 /// Most ops, records or other items in one message.
 pub const MAX_ITEMS_PER_MESSAGE: usize = 16 * 1024;
+/// What every system of record takes of a state record, in bytes. A partition remembers some 65
+/// bytes of each run: room for 129,000.
+pub const LEAST_STATE_BYTES: usize = 8 * 1024 * 1024;
 /// Deepest nesting of a CBOR value.
 pub const MAX_CBOR_DEPTH: usize = 64;
 /// Partitions of a data set unless configured otherwise.

@@ -23,3 +23,6 @@ pub use tables::{Rows, Tables};
 
 /// The largest value that a memory backend takes, in bytes.
 pub const MAX_VALUE_BYTES: usize = 16 * 1024 * 1024;
+
+/// The largest state record that the memory backend takes, in bytes: room for a million runs.
+pub const MAX_STATE_BYTES: usize = 64 * 1024 * 1024;

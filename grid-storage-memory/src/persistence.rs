@@ -10,9 +10,9 @@ use grid_core::traits::{
 };
 use grid_core::{History, PartitionId, Record, Result, Sequence};
 
-use crate::MAX_VALUE_BYTES;
 use crate::error;
 use crate::place::{Named, Opening};
+use crate::{MAX_STATE_BYTES, MAX_VALUE_BYTES};
 
 type Partitions = BTreeMap<PartitionId, Partition>;
 
@@ -96,6 +96,7 @@ impl Persistence for MemoryPersistence {
             survives_process: false,
             survives_power_loss: false,
             max_value_bytes: MAX_VALUE_BYTES,
+            max_state_bytes: MAX_STATE_BYTES,
         }
     }
 
@@ -143,6 +144,7 @@ impl Persistence for MemoryPersistence {
         state: &StateRecord,
     ) -> Result<()> {
         self.opening.with("store records", |partitions| {
+            state.check_size(MAX_STATE_BYTES)?;
             for record in records {
                 let bytes = record.record.value.as_ref().map_or(0, bytes::Bytes::len);
                 if bytes > MAX_VALUE_BYTES {

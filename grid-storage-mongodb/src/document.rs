@@ -102,7 +102,7 @@ impl Guarded {
         let AddressedRecord { address, record } = addressed;
         let bytes = record.value.as_ref().map_or(0, Bytes::len);
         if bytes > MAX_VALUE_BYTES {
-            return Err(error::too_large("store records", bytes, MAX_VALUE_BYTES));
+            return Err(error::too_large("store records", bytes));
         }
         let date = |ms: Option<u64>| {
             ms.filter(|ms| *ms <= LAST_DATE_MS)

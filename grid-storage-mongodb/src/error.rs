@@ -5,6 +5,8 @@ use std::fmt;
 use grid_core::{Error, ErrorKind};
 use mongodb::error::{ErrorKind as MongoKind, WriteFailure};
 
+use crate::MAX_VALUE_BYTES;
+
 /// What the database was asked when it failed, which decides what an error can be about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asked {
@@ -230,11 +232,11 @@ pub(crate) fn closed(operation: &'static str, place: &impl fmt::Display) -> Erro
     .with("database", place)
 }
 
-pub(crate) fn too_large(operation: &'static str, bytes: usize, most: usize) -> Error {
+pub(crate) fn too_large(operation: &'static str, bytes: usize) -> Error {
     Error::new(
         ErrorKind::TooLarge,
         operation,
-        format!("{bytes} bytes; at most {most} are allowed"),
+        format!("a value of {bytes} bytes; at most {MAX_VALUE_BYTES} are allowed"),
     )
 }
 

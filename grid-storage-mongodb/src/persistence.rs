@@ -24,7 +24,7 @@ use crate::error::{Asked, closed, from_mongo};
 use crate::guarded::Writer;
 use crate::options::MongoOptions;
 use crate::schema::{RECORDS, STATES, prepare};
-use crate::{MAX_STATE_BYTES, MAX_VALUE_BYTES, error};
+use crate::{MAX_STATE_BYTES, MAX_VALUE_BYTES};
 
 /// The size at which a page ends before its limit, in bytes.
 const PAGE_BYTES: usize = 8 * 1024 * 1024;
@@ -191,6 +191,7 @@ impl Persistence for MongoPersistence {
             survives_process: true,
             survives_power_loss: true,
             max_value_bytes: MAX_VALUE_BYTES,
+            max_state_bytes: MAX_STATE_BYTES,
         }
     }
 
@@ -222,18 +223,12 @@ impl Persistence for MongoPersistence {
         records: &[AddressedRecord],
         state: &StateRecord,
     ) -> Result<()> {
+        state.check_size(MAX_STATE_BYTES)?;
         let documents = records
             .iter()
             .map(|record| Guarded::of_record(partition, state.history, record))
             .collect::<Result<Vec<_>>>()?;
         let state = [Guarded::of_state(partition, state)?];
-        if state[0].bytes > MAX_STATE_BYTES {
-            return Err(error::too_large(
-                "store state record",
-                state[0].bytes,
-                MAX_STATE_BYTES,
-            ));
-        }
         self.bounded("store records", async {
             self.writer(RECORDS).write(&documents).await?;
             // After all of them: it may lag, and never leads.

@@ -16,7 +16,7 @@ use crate::options::PostgresOptions;
 use crate::pool::Pool;
 use crate::rows::{RecordRow, StoreCall, unsigned};
 use crate::statements::{PAGE_BYTES, Statements};
-use crate::{MAX_VALUE_BYTES, error};
+use crate::{MAX_STATE_BYTES, MAX_VALUE_BYTES, error};
 
 /// A server's system of record in a PostgreSQL database.
 ///
@@ -108,6 +108,7 @@ impl Persistence for PostgresPersistence {
             survives_process: true,
             survives_power_loss: true,
             max_value_bytes: MAX_VALUE_BYTES,
+            max_state_bytes: MAX_STATE_BYTES,
         }
     }
 
@@ -162,6 +163,7 @@ impl Persistence for PostgresPersistence {
         records: &[AddressedRecord],
         state: &StateRecord,
     ) -> Result<()> {
+        state.check_size(MAX_STATE_BYTES)?;
         let call = StoreCall::new(partition, records, state)?;
         self.pool
             .bounded("store records", async {

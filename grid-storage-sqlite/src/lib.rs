@@ -39,3 +39,6 @@ pub use storage::SqliteStorage;
 
 /// The largest value that the SQLite backends take, in bytes.
 pub const MAX_VALUE_BYTES: usize = 16 * 1024 * 1024;
+
+/// The largest state record that the SQLite backend takes, in bytes: room for a million runs.
+pub const MAX_STATE_BYTES: usize = 64 * 1024 * 1024;

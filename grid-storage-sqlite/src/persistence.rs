@@ -15,7 +15,7 @@ use sqlx::SqliteConnection;
 use crate::database::Database;
 use crate::options::SqliteOptions;
 use crate::records::{CollectJob, RecordRow, StoreJob, unsigned};
-use crate::{MAX_VALUE_BYTES, error, schema};
+use crate::{MAX_STATE_BYTES, MAX_VALUE_BYTES, error, schema};
 
 /// The size at which a page ends before its limit, in bytes.
 const PAGE_BYTES: usize = 8 * 1024 * 1024;
@@ -73,6 +73,7 @@ impl Persistence for SqlitePersistence {
             survives_process: true,
             survives_power_loss: true,
             max_value_bytes: MAX_VALUE_BYTES,
+            max_state_bytes: MAX_STATE_BYTES,
         }
     }
 
@@ -114,6 +115,7 @@ impl Persistence for SqlitePersistence {
         records: &[AddressedRecord],
         state: &StateRecord,
     ) -> Result<()> {
+        state.check_size(MAX_STATE_BYTES)?;
         self.database
             .write(StoreJob::new(partition, records, state)?)
             .await

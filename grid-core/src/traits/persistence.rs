@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::address::{Key, MapAddress, PartitionId};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::maybe_send::{MaybeSend, MaybeSync};
 use crate::record::{History, Record, Sequence};
 
@@ -59,6 +59,27 @@ pub struct StateRecord {
     pub data: Bytes,
 }
 
+impl StateRecord {
+    /// Checks that a backend takes it whose [`PersistenceCapabilities::max_state_bytes`] are `most`.
+    ///
+    /// # Errors
+    /// `TooLarge` when it does not.
+    pub fn check_size(&self, most: usize) -> Result<()> {
+        let bytes = self.data.len();
+        if bytes <= most {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::TooLarge,
+            "store state record",
+            format!(
+                "a state record of {bytes} bytes; at most {most} are allowed. Let the server \
+                 remember runs for a shorter time, or use a system of record that takes more"
+            ),
+        ))
+    }
+}
+
 /// What a system of record can do; declared, never discovered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PersistenceCapabilities {
@@ -71,12 +92,17 @@ pub struct PersistenceCapabilities {
     pub survives_power_loss: bool,
     /// The largest value, in bytes.
     pub max_value_bytes: usize,
+    /// The largest [`StateRecord::data`], in bytes: at least
+    /// [`LEAST_STATE_BYTES`](crate::limits::LEAST_STATE_BYTES).
+    pub max_state_bytes: usize,
 }
 
 /// A server's system of record.
 ///
 /// The guard is (history, sequence): within one history a record replaces only one of a lower or
 /// equal sequence, and the state record likewise, so that replaying an old batch changes nothing.
+/// Of two calls at one sequence the later one decides, in every field: what a partition remembers
+/// (finished runs, what was collected, how far the journal is needed) changes while no record does.
 /// A record or state record of another history replaces whatever stands there; the single writer
 /// makes that safe. Stamps decide nothing here.
 #[cfg_attr(not(target_arch = "wasm32"), async_trait)]
@@ -107,7 +133,8 @@ pub trait Persistence: MaybeSend + MaybeSync + fmt::Debug + 'static {
     ///
     /// # Errors
     /// `Invalid` or `TooLarge`, and not retryable, when a record is refused (a constraint of the
-    /// user's, a bound): it will be again, and the others may land without it. Everything else says
+    /// user's, a bound): it will be again, and the others may land without it. `TooLarge`, and nothing
+    /// is stored, when the state record exceeds `max_state_bytes`. Everything else says
     /// nothing about the records: `Unavailable`, `Timeout`, `Overloaded`, `Full`, `Locked`, `Conflict`
     /// with another transaction, or the database's state. When it fails, any part of `records` may
     /// have been stored, the state record only if all of them were.

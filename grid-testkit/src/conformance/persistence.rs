@@ -4,7 +4,9 @@ mod guard;
 mod lifecycle;
 mod loading;
 mod overlap;
+mod refusals;
 mod rows;
+mod state;
 mod storing;
 
 use std::fmt::Debug;
@@ -18,6 +20,8 @@ pub use guard::*;
 pub use lifecycle::*;
 pub use loading::*;
 pub use overlap::*;
+pub use refusals::*;
+pub use state::*;
 pub use storing::*;
 
 /// One fresh place for a system of record, and how to open it.
@@ -89,6 +93,9 @@ macro_rules! persistence_conformance {
             another_history_replaces,
             state_follows_the_guard,
             state_of_another_history_replaces,
+            state_of_equal_sequence_replaces,
+            large_state_comes_back_whole,
+            state_over_the_bound_is_refused,
             failed_store_moves_no_state,
             state_never_leads,
             partitions_store_concurrently,
@@ -134,6 +141,8 @@ mod tests {
                 include_str!("persistence/lifecycle.rs"),
                 include_str!("persistence/loading.rs"),
                 include_str!("persistence/overlap.rs"),
+                include_str!("persistence/refusals.rs"),
+                include_str!("persistence/state.rs"),
                 include_str!("persistence/storing.rs"),
             ],
         );

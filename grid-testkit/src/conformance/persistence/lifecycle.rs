@@ -1,16 +1,18 @@
 //! Cases about opening, closing and what outlives them.
 
-use grid_core::limits::DEFAULT_MAX_VALUE_BYTES;
+use grid_core::limits::{DEFAULT_MAX_VALUE_BYTES, LEAST_STATE_BYTES};
 use grid_core::{Error, ErrorKind, History, PartitionId, Result, Sequence};
 
 use super::PersistenceFixture;
 use super::rows::{PARTITION, all, record, state, state_of};
 
-/// A system of record takes at least the values that the protocol carries.
+/// A system of record takes at least the values that the protocol carries, and the state records of
+/// busy partitions.
 pub async fn capabilities_reach_the_protocol<F: PersistenceFixture>(fixture: &F) -> Result<()> {
     let backend = fixture.open().await?;
     let capabilities = backend.capabilities();
     assert!(capabilities.max_value_bytes >= DEFAULT_MAX_VALUE_BYTES);
+    assert!(capabilities.max_state_bytes >= LEAST_STATE_BYTES);
     assert!(
         capabilities.survives_process || !capabilities.survives_power_loss,
         "what survives a power cut survives the end of the process: {capabilities:?}"

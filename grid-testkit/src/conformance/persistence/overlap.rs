@@ -1,18 +1,14 @@
 //! Cases about calls for one partition that overlap, as those of a former owner and its successor
-//! do, and about calls that are given up or refused.
+//! do, and about calls that are given up.
 
 use std::collections::BTreeMap;
 use std::task::{Context, Waker};
 
-use bytes::Bytes;
 use futures::future::{join, join_all};
 use grid_core::{Result, Sequence};
 
 use super::PersistenceFixture;
 use super::rows::{PARTITION, all, record, state};
-
-/// The largest bound that the suite is willing to exceed, in bytes.
-const LARGEST_OVERSIZE_BYTES: usize = 64 * 1024 * 1024;
 
 /// Overlapping calls that write the same keys leave the highest sequence of each, and the highest
 /// state record, in whatever order they take effect.
@@ -147,45 +143,5 @@ pub async fn abandoned_call_harms_nothing<F: PersistenceFixture>(fixture: &F) ->
             Some(state(sequence + 3))
         );
     }
-    Ok(())
-}
-
-/// What refuses a record refuses it for good, and says so: halving the batch finds it, and the
-/// others land.
-pub async fn refused_record_is_found_by_halving<F: PersistenceFixture>(fixture: &F) -> Result<()> {
-    const POISON: usize = 5;
-    let backend = fixture.open().await?;
-    let bound = backend.capabilities().max_value_bytes;
-    if bound > LARGEST_OVERSIZE_BYTES {
-        return Ok(());
-    }
-    let oversize = Bytes::from(vec![0; bound + 1]);
-    let mut batch = Vec::new();
-    for index in 0..8_usize {
-        let value: &[u8] = if index == POISON { &oversize } else { b"v" };
-        batch.push(record(&index.to_string(), index as u64 + 1, Some(value))?);
-    }
-    let mut refused = Vec::new();
-    let mut parts = Vec::from([(0, batch.len())]);
-    while let Some((from, to)) = parts.pop() {
-        // The state record stays where the whole batch began: no part may move it.
-        match backend.store(PARTITION, &batch[from..to], &state(0)).await {
-            Ok(()) => {}
-            Err(error) => {
-                assert!(!error.is_retryable(), "again would be the same: {error}");
-                let middle = from.midpoint(to);
-                if middle == from {
-                    refused.push(from);
-                } else {
-                    parts.extend([(from, middle), (middle, to)]);
-                }
-            }
-        }
-    }
-    assert_eq!(refused, [POISON]);
-    batch.remove(POISON);
-    backend.store(PARTITION, &[], &state(8)).await?;
-    assert_eq!(all(&*backend, PARTITION, 10).await?, batch);
-    assert_eq!(backend.load_state(PARTITION).await?, Some(state(8)));
     Ok(())
 }

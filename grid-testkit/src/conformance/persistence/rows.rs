@@ -11,6 +11,8 @@ use grid_core::{
 pub(super) const PARTITION: PartitionId = PartitionId(3);
 /// The history of cases that need only one; its highest bit is set on purpose.
 pub(super) const HISTORY: History = History(0xF000_0000_0000_0001);
+/// The largest bound that the suite is willing to exceed, in bytes.
+pub(super) const LARGEST_OVERSIZE_BYTES: usize = 64 * 1024 * 1024;
 
 pub(super) fn address(namespace: &str, map: &str) -> Result<MapAddress> {
     Ok(MapAddress {

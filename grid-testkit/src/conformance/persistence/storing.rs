@@ -5,10 +5,7 @@ use futures::future::{join, join_all};
 use grid_core::{ErrorKind, PartitionId, Result, Sequence};
 
 use super::PersistenceFixture;
-use super::rows::{PARTITION, all, record, state};
-
-/// The largest bound that the suite is willing to exceed, in bytes.
-const LARGEST_OVERSIZE_BYTES: usize = 64 * 1024 * 1024;
+use super::rows::{LARGEST_OVERSIZE_BYTES, PARTITION, all, record, state};
 
 /// A call that fails leaves the state record where it was, and the backend usable; if declared
 /// transactional, no record either.

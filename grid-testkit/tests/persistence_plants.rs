@@ -1,0 +1,263 @@
+//! The suite of systems of record finds planted bugs: each is one call of a good backend that is
+//! changed, and the cases that are named beside it have to fail.
+
+use std::fmt::Debug;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use grid_core::limits::LEAST_STATE_BYTES;
+use grid_core::traits::{AddressedRecord, Persistence, PersistenceCapabilities, StateRecord};
+use grid_core::{Error, ErrorKind, PartitionId, Result};
+use grid_storage_memory::MemoryPersistence;
+use grid_testkit::conformance::persistence::{self as suite, PersistenceFixture};
+use grid_testkit::hooks::{HookedPersistence, PersistenceHooks};
+
+/// A call of `store`.
+struct Call<'a> {
+    inner: &'a dyn Persistence,
+    partition: PartitionId,
+    records: &'a [AddressedRecord],
+    state: &'a StateRecord,
+}
+
+impl Call<'_> {
+    async fn stands(&self) -> Result<Option<StateRecord>> {
+        self.inner.load_state(self.partition).await
+    }
+
+    /// Goes on, with `state` in the place of the caller's.
+    async fn with(&self, state: &StateRecord) -> Result<()> {
+        let store = self.inner.store(self.partition, self.records, state);
+        store.await
+    }
+}
+
+/// One bug. What is not overridden is as it should be.
+#[async_trait]
+trait Plant: Debug + 'static {
+    fn capabilities(declared: PersistenceCapabilities) -> PersistenceCapabilities {
+        declared
+    }
+
+    fn loaded(state: StateRecord) -> StateRecord {
+        state
+    }
+
+    async fn store(call: Call<'_>) -> Result<()> {
+        call.with(call.state).await
+    }
+}
+
+/// A place in memory whose calls have the bug `P`.
+#[derive(Debug)]
+struct Place<P>(PhantomData<fn() -> P>);
+
+impl<P> Default for Place<P> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<P: Plant> PersistenceFixture for Place<P> {
+    async fn open(&self) -> Result<Arc<dyn Persistence>> {
+        let hooks = Self::default();
+        let memory = Arc::new(MemoryPersistence::new());
+        Ok(Arc::new(HookedPersistence::new(memory, hooks)))
+    }
+}
+
+#[async_trait]
+impl<P: Plant> PersistenceHooks for Place<P> {
+    fn capabilities(&self, inner: &dyn Persistence) -> PersistenceCapabilities {
+        P::capabilities(inner.capabilities())
+    }
+
+    async fn load_state(
+        &self,
+        inner: &dyn Persistence,
+        partition: PartitionId,
+    ) -> Result<Option<StateRecord>> {
+        Ok(inner.load_state(partition).await?.map(P::loaded))
+    }
+
+    async fn store(
+        &self,
+        inner: &dyn Persistence,
+        partition: PartitionId,
+        records: &[AddressedRecord],
+        state: &StateRecord,
+    ) -> Result<()> {
+        P::store(Call {
+            inner,
+            partition,
+            records,
+            state,
+        })
+        .await
+    }
+}
+
+fn fails<P: Plant>(case: impl AsyncFnOnce(&Place<P>) -> Result<()>) -> bool {
+    catch_unwind(AssertUnwindSafe(|| suite::run::<Place<P>, _>(case))).is_err()
+}
+
+#[derive(Debug)]
+struct NoBug;
+impl Plant for NoBug {}
+
+/// Checks that a case fails with each of the plants, and not without.
+macro_rules! assert_found {
+    ($case:ident: $($plant:ty),+) => {
+        assert!(!fails::<NoBug>(suite::$case));
+        $(assert!(fails::<$plant>(suite::$case), "{} passes", stringify!($plant));)+
+    };
+}
+
+/// The guard asks for a higher sequence, where an equal one is enough.
+#[derive(Debug)]
+struct KeepsEqualState;
+#[async_trait]
+impl Plant for KeepsEqualState {
+    async fn store(call: Call<'_>) -> Result<()> {
+        let stands = call.stands().await?;
+        let equal = stands.filter(|stands| stands.sequence == call.state.sequence);
+        call.with(equal.as_ref().unwrap_or(call.state)).await
+    }
+}
+
+/// A state record without data is taken for none.
+#[derive(Debug)]
+struct SkipsEmptyState;
+#[async_trait]
+impl Plant for SkipsEmptyState {
+    async fn store(call: Call<'_>) -> Result<()> {
+        let stands = call.stands().await?;
+        let kept = stands.filter(|_| call.state.data.is_empty());
+        call.with(kept.as_ref().unwrap_or(call.state)).await
+    }
+}
+
+#[derive(Debug)]
+struct LosesTheEndOfAState;
+impl Plant for LosesTheEndOfAState {
+    fn loaded(mut state: StateRecord) -> StateRecord {
+        state.data.truncate(LEAST_STATE_BYTES - 1);
+        state
+    }
+}
+
+/// Chunks that are put together in the wrong order have the right size.
+#[derive(Debug)]
+struct MixesUpChunks;
+impl Plant for MixesUpChunks {
+    fn loaded(mut state: StateRecord) -> StateRecord {
+        const CHUNK: usize = 1_048_576;
+        if state.data.len() > CHUNK {
+            let first = state.data.split_to(CHUNK);
+            state.data = Bytes::from([state.data, first].concat());
+        }
+        state
+    }
+}
+
+#[derive(Debug)]
+struct DeclaresTooLittle;
+impl Plant for DeclaresTooLittle {
+    fn capabilities(declared: PersistenceCapabilities) -> PersistenceCapabilities {
+        PersistenceCapabilities {
+            max_state_bytes: LEAST_STATE_BYTES - 1,
+            ..declared
+        }
+    }
+}
+
+/// Takes more than it declares.
+#[derive(Debug)]
+struct AsksNoBound;
+impl Plant for AsksNoBound {
+    fn capabilities(declared: PersistenceCapabilities) -> PersistenceCapabilities {
+        PersistenceCapabilities {
+            max_state_bytes: LEAST_STATE_BYTES,
+            ..declared
+        }
+    }
+}
+
+/// Cuts off what is too large.
+#[derive(Debug)]
+struct CutsState;
+#[async_trait]
+impl Plant for CutsState {
+    async fn store(call: Call<'_>) -> Result<()> {
+        let mut state = call.state.clone();
+        state
+            .data
+            .truncate(call.inner.capabilities().max_state_bytes);
+        call.with(&state).await
+    }
+}
+
+/// The records have landed before somebody looks at the size of the state record.
+#[derive(Debug)]
+struct ChecksStateLate;
+#[async_trait]
+impl Plant for ChecksStateLate {
+    async fn store(call: Call<'_>) -> Result<()> {
+        if let Some(stands) = call.stands().await? {
+            call.with(&stands).await?;
+        }
+        call.with(call.state).await
+    }
+}
+
+/// What is refused is not named.
+#[derive(Debug)]
+struct NamesNothing;
+#[async_trait]
+impl Plant for NamesNothing {
+    async fn store(call: Call<'_>) -> Result<()> {
+        let stored = call.with(call.state).await;
+        stored.map_err(|error| Error::new(error.kind(), "store", "too many bytes"))
+    }
+}
+
+/// What is too large is taken for what finds no room now.
+#[derive(Debug)]
+struct CallsItFull;
+#[async_trait]
+impl Plant for CallsItFull {
+    async fn store(call: Call<'_>) -> Result<()> {
+        let stored = call.with(call.state).await;
+        stored.map_err(|error| Error::new(ErrorKind::Full, "store", error.to_string()))
+    }
+}
+
+#[test]
+fn a_state_that_an_equal_sequence_does_not_replace_is_found() {
+    assert_found!(state_of_equal_sequence_replaces: KeepsEqualState, SkipsEmptyState);
+}
+
+#[test]
+fn a_large_state_that_is_damaged_or_not_taken_is_found() {
+    assert_found!(large_state_comes_back_whole: LosesTheEndOfAState, MixesUpChunks);
+    assert_found!(capabilities_reach_the_protocol: DeclaresTooLittle);
+}
+
+#[test]
+fn a_state_over_the_bound_that_is_taken_or_not_clearly_refused_is_found() {
+    assert_found!(
+        state_over_the_bound_is_refused: AsksNoBound,
+        CutsState,
+        ChecksStateLate,
+        NamesNothing,
+        CallsItFull
+    );
+}
+
+#[test]
+fn a_refused_record_of_which_something_else_is_said_is_found() {
+    assert_found!(refused_record_is_found_by_halving: CallsItFull);
+}
