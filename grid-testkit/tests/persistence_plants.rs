@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -46,26 +46,44 @@ trait Plant: Debug + 'static {
         state
     }
 
+    /// What a constraint says.
+    fn refused(key: &str) -> Result<()> {
+        Err(Error::new(ErrorKind::Invalid, "store records", key))
+    }
+
     async fn store(call: Call<'_>) -> Result<()> {
         call.with(call.state).await
     }
 }
 
-/// A place in memory whose calls have the bug `P`.
+/// A place in memory whose calls have the bug `P`, and a constraint on its keys.
 #[derive(Debug)]
-struct Place<P>(PhantomData<fn() -> P>);
+struct Place<P> {
+    forbidden: Arc<OnceLock<String>>,
+    plant: PhantomData<fn() -> P>,
+}
 
 impl<P> Default for Place<P> {
     fn default() -> Self {
-        Self(PhantomData)
+        Self {
+            forbidden: Arc::default(),
+            plant: PhantomData,
+        }
     }
 }
 
 impl<P: Plant> PersistenceFixture for Place<P> {
     async fn open(&self) -> Result<Arc<dyn Persistence>> {
-        let hooks = Self::default();
+        let hooks = Self {
+            forbidden: Arc::clone(&self.forbidden),
+            plant: PhantomData,
+        };
         let memory = Arc::new(MemoryPersistence::new());
         Ok(Arc::new(HookedPersistence::new(memory, hooks)))
+    }
+
+    async fn forbid(&self, key: &str) -> Result<bool> {
+        Ok(self.forbidden.set(key.to_owned()).is_ok())
     }
 }
 
@@ -90,6 +108,12 @@ impl<P: Plant> PersistenceHooks for Place<P> {
         records: &[AddressedRecord],
         state: &StateRecord,
     ) -> Result<()> {
+        for record in records {
+            let key = record.record.key.as_str();
+            if self.forbidden.get().map(String::as_str) == Some(key) {
+                P::refused(key)?;
+            }
+        }
         P::store(Call {
             inner,
             partition,
@@ -235,6 +259,32 @@ impl Plant for CallsItFull {
     }
 }
 
+#[derive(Debug)]
+struct AsksNoConstraint;
+impl Plant for AsksNoConstraint {
+    fn refused(_key: &str) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A constraint's error is taken for one of the database that nobody knows.
+#[derive(Debug)]
+struct BlamesTheDatabase;
+impl Plant for BlamesTheDatabase {
+    fn refused(key: &str) -> Result<()> {
+        Err(Error::new(ErrorKind::Internal, "store records", key))
+    }
+}
+
+#[derive(Debug)]
+struct TriesAConstraintAgain;
+impl Plant for TriesAConstraintAgain {
+    fn refused(key: &str) -> Result<()> {
+        let error = Error::new(ErrorKind::Invalid, "store records", key);
+        Err(error.with_retryable(true))
+    }
+}
+
 #[test]
 fn a_state_that_an_equal_sequence_does_not_replace_is_found() {
     assert_found!(state_of_equal_sequence_replaces: KeepsEqualState, SkipsEmptyState);
@@ -260,4 +310,9 @@ fn a_state_over_the_bound_that_is_taken_or_not_clearly_refused_is_found() {
 #[test]
 fn a_refused_record_of_which_something_else_is_said_is_found() {
     assert_found!(refused_record_is_found_by_halving: CallsItFull);
+    assert_found!(
+        constraint_is_found_by_halving: AsksNoConstraint,
+        BlamesTheDatabase,
+        TriesAConstraintAgain
+    );
 }

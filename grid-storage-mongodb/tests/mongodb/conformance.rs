@@ -7,6 +7,8 @@ use grid_core::Result;
 use grid_core::traits::Persistence;
 use grid_testkit::conformance::persistence::PersistenceFixture;
 
+use mongodb::bson::{Document, doc};
+
 use crate::place::Place;
 
 struct Fixture(Place);
@@ -20,6 +22,21 @@ impl Default for Fixture {
 impl PersistenceFixture for Fixture {
     async fn open(&self) -> Result<Arc<dyn Persistence>> {
         Ok(Arc::new(self.0.open().await?))
+    }
+
+    async fn forbid(&self, key: &str) -> Result<bool> {
+        // Not a validator: what speaks the protocol in our tests takes one, and never asks it. A
+        // document of the user's has the key, and a unique index lets nobody else have it.
+        let database = self.0.database().await;
+        let index = doc! {
+            "createIndexes": "records",
+            "indexes": [{ "key": { "key": 1 }, "name": "key", "unique": true }],
+        };
+        database.run_command(index).await.unwrap();
+        let records = database.collection::<Document>("records");
+        let taken = doc! { "_id": "the user's", "key": key };
+        records.insert_one(taken).await.unwrap();
+        Ok(true)
     }
 
     fn block_on<T>(&self, future: impl Future<Output = T>) -> T {

@@ -7,7 +7,7 @@ use grid_core::Result;
 use grid_core::traits::Persistence;
 use grid_testkit::conformance::persistence::PersistenceFixture;
 
-use crate::place::Place;
+use crate::place::{Place, run};
 
 /// A schema and a tokio runtime with `THREADS` worker threads.
 struct Schema<const THREADS: usize>(Place);
@@ -21,6 +21,12 @@ impl<const THREADS: usize> Default for Schema<THREADS> {
 impl<const THREADS: usize> PersistenceFixture for Schema<THREADS> {
     async fn open(&self) -> Result<Arc<dyn Persistence>> {
         Ok(Arc::new(self.0.open().await?))
+    }
+
+    async fn forbid(&self, key: &str) -> Result<bool> {
+        let constraint = format!("ALTER TABLE records ADD CHECK (key <> '{key}')");
+        run(&mut self.0.connect().await, &constraint).await;
+        Ok(true)
     }
 
     fn block_on<T>(&self, future: impl Future<Output = T>) -> T {

@@ -36,6 +36,11 @@ impl<const THREADS: usize> PersistenceFixture for File<THREADS> {
         Ok(Arc::new(place::persistence(self.0.file()).await?))
     }
 
+    async fn forbid(&self, key: &str) -> Result<bool> {
+        place::forbid(self.0.file(), key).await;
+        Ok(true)
+    }
+
     fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         self.0.block_on(future)
     }

@@ -5,13 +5,8 @@ use grid_core::{
     ErrorKind, History, Key, MapAddress, MapName, Namespace, PartitionId, Record, Result, Sequence,
     Stamp,
 };
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection};
 
-use crate::place::{Place, persistence};
-
-const FORBID: &str = "CREATE TRIGGER forbid BEFORE INSERT ON records WHEN NEW.key = 'bad'
-                      BEGIN SELECT RAISE(ABORT, 'no bad keys'); END";
+use crate::place::{Place, forbid, persistence};
 
 fn record(key: &str, sequence: u64) -> Result<AddressedRecord> {
     Ok(AddressedRecord {
@@ -43,13 +38,7 @@ fn what_a_trigger_refuses_is_the_records_fault_and_nothing_of_the_batch_is_store
     place.block_on(async {
         let id = PartitionId(3);
         let database = persistence(place.file()).await?;
-        let options = SqliteConnectOptions::new().filename(place.file());
-        let mut connection = options.connect().await.expect("the file is a database");
-        sqlx::query(FORBID)
-            .execute(&mut connection)
-            .await
-            .expect("a trigger may be added");
-        connection.close().await.expect("it closes");
+        forbid(place.file(), "bad").await;
 
         let batch = [record("good", 1)?, record("bad", 2)?];
         let error = database.store(id, &batch, &state(2)).await.unwrap_err();

@@ -8,6 +8,8 @@ use grid_core::Result;
 use grid_core::traits::{Batch, Storage, Table, Write};
 use grid_runtime_tokio::TokioRuntime;
 use grid_storage_sqlite::{SqliteOptions, SqlitePersistence, SqliteStorage};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tempfile::TempDir;
 
 /// A fresh directory, and the file in it that the tests use.
@@ -53,6 +55,19 @@ pub(crate) async fn storage(path: PathBuf, options: SqliteOptions) -> Result<Sql
 
 pub(crate) async fn persistence(path: PathBuf) -> Result<SqlitePersistence> {
     SqlitePersistence::open(path, SqliteOptions::default(), &TokioRuntime::current()?).await
+}
+
+/// Lets a trigger of the owner's refuse every record of `key`.
+pub(crate) async fn forbid(path: PathBuf, key: &str) {
+    let options = SqliteConnectOptions::new().filename(path);
+    let mut connection = options.connect().await.unwrap();
+    let trigger = format!(
+        "CREATE TRIGGER forbid BEFORE INSERT ON records WHEN NEW.key = '{key}'
+         BEGIN SELECT RAISE(ABORT, 'no bad keys'); END"
+    );
+    let query = sqlx::query(AssertSqlSafe(trigger));
+    query.execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
 }
 
 /// A batch of puts into the outbox.

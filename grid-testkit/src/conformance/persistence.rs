@@ -32,6 +32,14 @@ pub trait PersistenceFixture: Default {
     /// Opens the place: the first time empty, then as the last opening left it.
     fn open(&self) -> impl Future<Output = Result<Arc<dyn Persistence>>>;
 
+    /// Lets the place, which was opened, refuse every record of `key`, by what its owner would do
+    /// that with: a constraint, a trigger, a validator, an index. Returns whether it can; a backend
+    /// that knows none of these refuses nothing but sizes.
+    fn forbid(&self, key: &str) -> impl Future<Output = Result<bool>> {
+        let _is_not_refused = key;
+        async { Ok(false) }
+    }
+
     /// Runs a case. Override it for a backend that needs a runtime around it.
     fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         crate::block_on(future)
@@ -103,6 +111,7 @@ macro_rules! persistence_conformance {
             pages_join_up_under_change,
             abandoned_call_harms_nothing,
             refused_record_is_found_by_halving,
+            constraint_is_found_by_halving,
             tombstones_are_kept_until_collected,
             collected_key_can_be_stored_again,
             capabilities_reach_the_protocol,

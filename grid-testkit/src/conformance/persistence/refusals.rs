@@ -22,6 +22,18 @@ pub async fn refused_record_is_found_by_halving<F: PersistenceFixture>(fixture: 
     found_by_halving(&*backend, "5", &oversize, ErrorKind::TooLarge).await
 }
 
+/// A constraint of the user's refuses a record for good, and the error says so: halving the batch
+/// finds it, and the others land. Needs a fixture that knows how to [`forbid`] a key.
+///
+/// [`forbid`]: PersistenceFixture::forbid
+pub async fn constraint_is_found_by_halving<F: PersistenceFixture>(fixture: &F) -> Result<()> {
+    let backend = fixture.open().await?;
+    if !fixture.forbid("forbidden").await? {
+        return Ok(());
+    }
+    found_by_halving(&*backend, "forbidden", b"v", ErrorKind::Invalid).await
+}
+
 /// Stores a batch in which `key` with `value` is refused with `kind`, in halves.
 async fn found_by_halving(
     backend: &dyn Persistence,
