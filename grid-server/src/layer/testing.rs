@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::FutureExt;
-use grid_core::op::{Action, Op, OpId};
 use grid_core::protocol::{Message, Push, Read, ReadTarget, ViewId};
 use grid_core::traits::Runtime;
-use grid_core::{Error, ErrorKind, Hlc, Key, MapName, RunId};
+use grid_core::{Error, ErrorKind, Key, MapName};
 use grid_testkit::sim::{Executor, PartyId, SimRuntime};
 use tower::util::{MapErr, ServiceExt};
 use tower::{BoxError, Layer, Service};
@@ -16,7 +14,7 @@ use tower_test::mock::{Handle, Mock, pair};
 use super::Request;
 use crate::partition_service::WorkBatch;
 use crate::sessions::Session;
-use crate::support::now;
+use crate::support::{RUN, now, op};
 
 const PARTY: PartyId = PartyId(1);
 
@@ -73,25 +71,8 @@ where
 
 /// A push of run 7: `ops` ops of a byte each, from number `first` on.
 pub(crate) fn push(session: &Arc<Session>, first: u64, ops: u64) -> Request {
-    let op = |number| Op {
-        id: OpId {
-            run: RunId(7),
-            number,
-        },
-        hlc: Hlc::ZERO,
-        map: MapName::new("m").unwrap(),
-        key: Key::new("k").unwrap(),
-        action: Action::Put {
-            value: Bytes::from_static(b"\x01"),
-            ttl_ms: None,
-        },
-        base: Hlc::ZERO,
-        if_version: None,
-        schema: 0,
-        ack: None,
-    };
     let push = Push {
-        run: RunId(7),
+        run: RUN,
         resume: false,
         previous: first - 1,
         ops: (first..first + ops).map(op).collect(),

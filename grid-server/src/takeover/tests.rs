@@ -2,10 +2,9 @@
 
 use async_trait::async_trait;
 use grid_core::codec::CborCodec;
-use grid_core::op::{Action, Op, OpId, RunId};
 use grid_core::partition::Rules;
 use grid_core::traits::{Codec, JournalExtent, Principal};
-use grid_core::{DigestKey, History, Hlc, Key, MapAddress, MapName, Namespace};
+use grid_core::{DigestKey, History, Namespace};
 use grid_runtime_tokio::TokioRuntime;
 use grid_storage_memory::MemoryPersistence;
 use grid_testkit::hooks::{HookedJournal, JournalHooks};
@@ -17,7 +16,7 @@ use crate::config::Settings;
 use crate::lifecycle::LifecycleOwner;
 use crate::memory_journal::MemoryJournal;
 use crate::partition_service::{PartitionService, Shard};
-use crate::support::owner;
+use crate::support::{RUN, address, op, owner};
 use crate::worker::{Origin, PushWork, Worker, WorkerContext};
 use crate::write_behind::BacklogBound;
 
@@ -165,28 +164,6 @@ fn worker(
 }
 
 fn put(reply: oneshot::Sender<Result<grid_core::partition::Outcome>>) -> PushWork {
-    let map = MapName::new("m").unwrap();
-    let address = MapAddress {
-        namespace: Namespace::default(),
-        map: map.clone(),
-    };
-    let op = Op {
-        id: OpId {
-            run: RunId(7),
-            number: 1,
-        },
-        hlc: Hlc::ZERO,
-        map,
-        key: Key::new("k").unwrap(),
-        action: Action::Put {
-            value: vec![1].into(),
-            ttl_ms: None,
-        },
-        base: Hlc::ZERO,
-        if_version: None,
-        schema: 0,
-        ack: None,
-    };
     PushWork {
         origin: Origin::Program {
             principal: Arc::new(Principal {
@@ -195,9 +172,9 @@ fn put(reply: oneshot::Sender<Result<grid_core::partition::Outcome>>) -> PushWor
             }),
             reply: Some(reply),
         },
-        run: RunId(7),
+        run: RUN,
         first: 1,
-        ops: vec![(ID, address, op, None)],
+        ops: vec![(ID, address(), op(1), None)],
     }
 }
 

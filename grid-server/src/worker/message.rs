@@ -189,42 +189,20 @@ pub(crate) fn closed() -> Error {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use futures::FutureExt;
-    use grid_core::op::OpId;
-    use grid_core::{Hlc, Key, MapName, Namespace};
 
     use super::*;
     use crate::sessions::Session;
+    use crate::support;
 
     fn push(session: &Arc<Session>, number: u64) -> PushWork {
-        let map = MapName::new("m").unwrap();
-        let address = MapAddress {
-            namespace: Namespace::default(),
-            map: map.clone(),
-        };
-        let op = Op {
-            id: OpId {
-                run: RunId(7),
-                number,
-            },
-            hlc: Hlc::ZERO,
-            map,
-            key: Key::new("k").unwrap(),
-            action: Action::Put {
-                value: Bytes::from(vec![0; 1_000_000]),
-                ttl_ms: None,
-            },
-            base: Hlc::ZERO,
-            if_version: None,
-            schema: 0,
-            ack: None,
-        };
+        let mut op = support::op(number);
+        op.action = support::put(vec![0; 1_000_000].into());
         PushWork {
             origin: Origin::Session(session.clone()),
-            run: RunId(7),
+            run: op.id.run,
             first: number,
-            ops: vec![(PartitionId(0), address, op, None)],
+            ops: vec![(PartitionId(0), support::address(), op, None)],
         }
     }
 

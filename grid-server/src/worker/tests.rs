@@ -3,77 +3,33 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::{Bytes, BytesMut};
 use grid_core::codec::CborCodec;
-use grid_core::op::{Action, Op, OpId};
-use grid_core::partition::{
-    Partition, PartitionConfig, Proposal, ProposalBatch, Rules, TableSeed, Timing, View,
-};
+use grid_core::op::{Action, Op};
+use grid_core::partition::{Partition, Rules, View};
 use grid_core::protocol::{Message, Selector, ViewId};
 use grid_core::traits::{Codec, CodecLimits};
-use grid_core::{
-    DigestKey, History, Hlc, Key, MapAddress, MapName, Namespace, PartitionId, Result, RunId,
-    Sequence,
-};
+use grid_core::{History, Key, PartitionId, Result, Sequence};
 
 use super::jobs::{PIECES_PER_TURN, Scene};
 use super::subscribers::Subscriber;
 use crate::sessions::{Codecs, Level, Session};
+use crate::support::{self, address, commit};
 
 const VIEW: ViewId = ViewId(1);
 
-fn address() -> MapAddress {
-    MapAddress {
-        namespace: Namespace::default(),
-        map: MapName::new("m").unwrap(),
-    }
-}
-
 fn op(number: u64, key: &str, value: Option<usize>) -> Op {
-    let put = |bytes| Action::Put {
-        value: Bytes::from(vec![0; bytes]),
-        ttl_ms: None,
-    };
+    let put = |bytes| support::put(vec![0; bytes].into());
     Op {
-        id: OpId {
-            run: RunId(7),
-            number,
-        },
-        hlc: Hlc::new(number, 0),
-        map: address().map,
         key: Key::new(key).unwrap(),
         action: value.map_or(Action::Remove, put),
-        base: Hlc::ZERO,
-        if_version: None,
-        schema: 0,
-        ack: None,
+        ..support::op(number)
     }
-}
-
-fn write(partition: &mut Partition, ops: impl IntoIterator<Item = Op>) {
-    let proposal = |op| Proposal {
-        principal: "ada".into(),
-        timing: Timing::Client { offset_ms: 0 },
-        address: address(),
-        op,
-        veto: None,
-    };
-    let batch = ProposalBatch {
-        proposals: ops.into_iter().map(proposal).collect(),
-        ..ProposalBatch::default()
-    };
-    let decided = partition.decide(&batch, 1_000_000, &Rules::default());
-    partition.apply(&decided.effects).unwrap();
 }
 
 /// A partition with `keys` entries of some 10 KB each.
 fn partition(keys: u64) -> Partition {
-    let mut partition = Partition::new(PartitionConfig {
-        id: PartitionId(2),
-        history: History(5),
-        digest_key: DigestKey(1),
-        seed: TableSeed(3, 4),
-    });
+    let mut partition = support::partition(2);
     let ops = (1..=keys).map(|number| op(number, &format!("k{number}"), Some(10_000)));
-    write(&mut partition, ops);
+    commit(&mut partition, ops);
     partition
 }
 
@@ -273,7 +229,7 @@ fn what_changes_while_a_stream_is_under_way_is_in_it_once() {
             op(34, "k30", Some(5)),
             op(35, "new", Some(6)),
         ];
-        write(&mut partition, changes);
+        commit(&mut partition, changes);
         while !subscriber.is_live() {
             let _ = scene(&partition, &view, &codecs).run(&mut subscriber);
             take(&mut held);

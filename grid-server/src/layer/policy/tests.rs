@@ -1,17 +1,17 @@
 use std::sync::Arc;
 
-use grid_core::op::{Action, Op};
-use grid_core::partition::{Proposal, ProposalBatch, Timing, Veto};
+use grid_core::op::Op;
+use grid_core::partition::{Proposal, ProposalBatch, Veto};
 use grid_core::protocol::{Message, Read, ReadTarget, RejectReason};
 use grid_core::traits::{Decision, Epoch, Policy, Principal};
-use grid_core::{Hlc, Key, MapAddress, MapName, Namespace, OpId, PartitionId};
+use grid_core::{Key, MapName, Namespace, PartitionId};
 
 use super::{ReadPolicyLayer, WritePolicyLayer};
 use crate::layer::Request;
 use crate::layer::testing::{around, call, handed_on, through};
 use crate::partition_service::{PartWork, Work, WorkBatch};
 use crate::sessions::Session;
-use crate::support::now;
+use crate::support::{self, now};
 
 /// Nobody reads `secret`; keys that start with `x` are not written.
 #[derive(Debug)]
@@ -59,27 +59,10 @@ fn denied_reads_are_answered_and_not_handed_on() {
 }
 
 fn proposal(key: &str) -> Proposal {
-    let map = MapName::new("m").unwrap();
-    Proposal {
-        principal: "ada".into(),
-        timing: Timing::Client { offset_ms: 0 },
-        address: MapAddress {
-            namespace: Namespace::default(),
-            map: map.clone(),
-        },
-        op: Op {
-            id: OpId::default(),
-            hlc: Hlc::ZERO,
-            map,
-            key: Key::new(key).unwrap(),
-            action: Action::Remove,
-            base: Hlc::ZERO,
-            if_version: None,
-            schema: 0,
-            ack: None,
-        },
-        veto: None,
-    }
+    support::proposal(Op {
+        key: Key::new(key).unwrap(),
+        ..support::op(1)
+    })
 }
 
 #[test]

@@ -2,79 +2,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use grid_core::codec::CborCodec;
-use grid_core::op::{Action, Op, OpId};
-use grid_core::partition::{
-    Partition, PartitionConfig, Proposal, ProposalBatch, Rules, TableSeed, Timing,
-};
+use grid_core::partition::Partition;
 use grid_core::protocol::Message;
 use grid_core::traits::{Codec, Epoch, Position};
-use grid_core::{
-    DigestKey, Error, ErrorKind, History, Hlc, Key, MapAddress, MapName, Namespace, PartitionId,
-    RunId, Sequence,
-};
+use grid_core::{Error, ErrorKind, PartitionId, Sequence};
 use tower::{Layer, Service, ServiceExt};
 use tower_test::mock::pair;
 
 use super::PublishLayer;
-use crate::partition_service::{Committed, Owned, PartResult, Shard, WorkBatch};
+use crate::partition_service::{Owned, PartResult, Shard, WorkBatch};
 use crate::sessions::{Codecs, Session};
-use crate::support::now;
+use crate::support::{address, commit, now, op, partition};
 use crate::worker::SharedSubscribers;
 use crate::write_behind::Backing;
-
-fn address() -> MapAddress {
-    MapAddress {
-        namespace: Namespace::default(),
-        map: MapName::new("m").unwrap(),
-    }
-}
-
-fn partition(id: u16) -> Partition {
-    Partition::new(PartitionConfig {
-        id: PartitionId(id),
-        history: History(5),
-        digest_key: DigestKey(1),
-        seed: TableSeed(3, 4),
-    })
-}
-
-/// Puts a key.
-fn commit(partition: &mut Partition, number: u64) -> Committed {
-    let op = Op {
-        id: OpId {
-            run: RunId(7),
-            number,
-        },
-        hlc: Hlc::new(number, 0),
-        map: address().map,
-        key: Key::new("k").unwrap(),
-        action: Action::Put {
-            value: vec![1].into(),
-            ttl_ms: None,
-        },
-        base: Hlc::ZERO,
-        if_version: None,
-        schema: 0,
-        ack: None,
-    };
-    let batch = ProposalBatch {
-        proposals: vec![Proposal {
-            principal: "ada".into(),
-            timing: Timing::Client { offset_ms: 0 },
-            address: address(),
-            op,
-            veto: None,
-        }],
-        ..ProposalBatch::default()
-    };
-    let decided = partition.decide(&batch, 1_000_000, &Rules::default());
-    let applied = partition.apply(&decided.effects).unwrap();
-    Committed {
-        effects: decided.effects,
-        applied,
-        outcomes: decided.outcomes,
-    }
-}
 
 fn owned(partition: Partition) -> Owned {
     Owned {
@@ -103,9 +43,9 @@ fn followers_are_told_what_is_durable_and_no_sooner() {
             .follow_all(&session, partition, &address());
     }
     let [first, second, _] = &mut partitions;
-    let committed = commit(first, 1);
+    let committed = commit(first, [op(1)]);
     // Its outcome was not known when it was asked for.
-    let late = commit(second, 1);
+    let late = commit(second, [op(1)]);
     let refused = || Error::new(ErrorKind::Unavailable, "journal", "told to fail");
     let shard = Arc::new(Shard::new(
         partitions

@@ -1,17 +1,17 @@
 use std::sync::Arc;
 
-use grid_core::op::{Action, Op};
+use grid_core::op::Op;
 use grid_core::partition::Veto;
 use grid_core::protocol::{Message, Push, Read, ReadTarget, RejectReason, Selector};
 use grid_core::traits::Epoch;
-use grid_core::{ErrorKind, Hlc, Key, MapAddress, MapName, OpId, PartitionId, Result, RunId};
+use grid_core::{ErrorKind, Key, MapAddress, MapName, PartitionId, Result};
 
 use super::{RouteLayer, Routed, RoutedWork, Router};
 use crate::layer::Request;
 use crate::layer::testing::{around, call, handed_on};
 use crate::ownership_table::OwnershipTable;
 use crate::sessions::Session;
-use crate::support::{now, owner};
+use crate::support::{self, now, owner};
 
 const COUNT: u16 = 11;
 
@@ -40,23 +40,14 @@ fn address(map: &str) -> MapAddress {
 
 fn push() -> Request {
     let op = |number, map: &str, key: &str| Op {
-        id: OpId {
-            run: RunId(3),
-            number,
-        },
-        hlc: Hlc::ZERO,
         map: MapName::new(map).unwrap(),
         key: Key::new(key).unwrap(),
-        action: Action::Remove,
-        base: Hlc::ZERO,
-        if_version: None,
-        schema: 0,
-        ack: None,
+        ..support::op(number)
     };
     let mut request = Request::new(
         Session::for_tests(),
         Message::Push(Push {
-            run: RunId(3),
+            run: support::RUN,
             resume: false,
             previous: 0,
             ops: vec![op(1, "a", "k"), op(2, "b", "k"), op(3, "a", "other")],

@@ -1,17 +1,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use grid_core::op::{Action, Op, OpId};
+use grid_core::op::{Action, Op};
 use grid_core::partition::Veto;
 use grid_core::protocol::{Message, Push, RejectReason, Selector, Stored, Subscribe};
-use grid_core::{ErrorKind, History, Hlc, Key, MapName, PartitionId, Result, RunId, Sequence};
+use grid_core::{ErrorKind, History, MapName, PartitionId, Result, RunId, Sequence};
 
 use super::{Limits, ValidateLayer};
 use crate::config::Settings;
 use crate::layer::Request;
 use crate::layer::testing::{around, call, handed_on};
 use crate::sessions::Session;
-use crate::support::now;
+use crate::support::{self, RUN, now, put};
 
 fn settings() -> Settings {
     Settings {
@@ -42,27 +42,14 @@ fn validated(settings: &Settings, request: Request) -> Result<Request> {
 
 fn op(number: u64, value: &'static [u8]) -> Op {
     Op {
-        id: OpId {
-            run: RunId(3),
-            number,
-        },
-        hlc: Hlc::ZERO,
-        map: MapName::new("m").unwrap(),
-        key: Key::new("k").unwrap(),
-        action: Action::Put {
-            value: Bytes::from_static(value),
-            ttl_ms: None,
-        },
-        base: Hlc::ZERO,
-        if_version: None,
-        schema: 0,
-        ack: None,
+        action: put(Bytes::from_static(value)),
+        ..support::op(number)
     }
 }
 
 fn push(previous: u64, ops: Vec<Op>) -> Message {
     Message::Push(Push {
-        run: RunId(3),
+        run: RUN,
         resume: false,
         previous,
         ops,
@@ -169,7 +156,7 @@ fn a_push_follows_on_the_one_before_unless_it_resumes() {
     validate(&session, push(0, vec![op(1, b"\x01"), op(5, b"\x01")])).unwrap();
     session.ops_answered(2);
     let resumed = Message::Push(Push {
-        run: RunId(3),
+        run: RUN,
         resume: true,
         previous: 0,
         ops: vec![op(1, b"\x01")],
@@ -223,7 +210,7 @@ fn cursors_and_confirmations_name_partitions_that_are_there() {
     assert_eq!(error.kind(), ErrorKind::Overloaded, "one view is allowed");
     let stored = |partition| {
         Message::Stored(vec![Stored {
-            run: RunId(3),
+            run: RUN,
             partition: PartitionId(partition),
             through: 1,
         }])
