@@ -7,7 +7,7 @@ use grid_core::Result;
 use grid_core::traits::Persistence;
 use grid_testkit::conformance::persistence::PersistenceFixture;
 
-use crate::place::{Place, run};
+use crate::place::Place;
 
 /// A schema and a tokio runtime with `THREADS` worker threads.
 struct Schema<const THREADS: usize>(Place);
@@ -25,7 +25,7 @@ impl<const THREADS: usize> PersistenceFixture for Schema<THREADS> {
 
     async fn forbid(&self, key: &str) -> Result<bool> {
         let constraint = format!("ALTER TABLE records ADD CHECK (key <> '{key}')");
-        run(&mut self.0.connect().await, &constraint).await;
+        self.0.run(&constraint).await;
         Ok(true)
     }
 

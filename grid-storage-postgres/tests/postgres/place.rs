@@ -77,6 +77,11 @@ impl Place {
         .await;
         connection
     }
+
+    /// Runs statements of a user of SQL, in this schema, on a connection of their own.
+    pub(crate) async fn run(&self, statements: &str) {
+        run(&mut self.connect().await, statements).await;
+    }
 }
 
 impl Drop for Place {

@@ -3,9 +3,8 @@
 use grid_core::traits::{Persistence, StateRecord};
 use grid_core::{Error, ErrorKind, Result, Sequence};
 use grid_testkit::servers::postgres_url;
-use sqlx::PgConnection;
 
-use crate::place::{Place, open, run};
+use crate::place::{Place, open};
 use grid_testkit::rows::{PARTITION, pairs, record, stands, state, store};
 
 fn assert_refused(result: Result<()>, kind: ErrorKind, part: &str) -> Error {
@@ -34,9 +33,7 @@ fn a_row_that_a_constraint_or_a_trigger_refuses_takes_its_batch_down_and_is_name
     let place = Place::new(0);
     place.block_on(async {
         let backend = place.open().await?;
-        let mut connection = place.connect().await;
-        run(
-            &mut connection,
+        place.run(
             "ALTER TABLE records ADD CONSTRAINT short_texts CHECK (length(value ->> 'text') < 3);
              CREATE FUNCTION no_x() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
                  IF NEW.key = 'x' THEN
@@ -70,10 +67,9 @@ fn whatever_a_trigger_raises_is_about_its_row() -> Result<()> {
     let place = Place::new(0);
     place.block_on(async {
         let backend = place.open().await?;
-        let mut connection = place.connect().await;
-        run(
-            &mut connection,
-            "CREATE TABLE seen (value text UNIQUE); INSERT INTO seen VALUES ('\"secret\"');
+        place
+            .run(
+                "CREATE TABLE seen (value text UNIQUE); INSERT INTO seen VALUES ('\"secret\"');
              CREATE FUNCTION raises() RETURNS trigger LANGUAGE plpgsql
                  SET search_path FROM CURRENT AS $$ BEGIN
                  IF NEW.key = 'unique' THEN
@@ -87,8 +83,8 @@ fn whatever_a_trigger_raises_is_about_its_row() -> Result<()> {
                  RETURN NEW; END $$;
              CREATE TRIGGER raises BEFORE INSERT ON records
                  FOR EACH ROW EXECUTE FUNCTION raises();",
-        )
-        .await;
+            )
+            .await;
         let good = record("good", 1, None);
         for refused in [
             "P0001", "ZZ001", "38000", "55000", "XX000", "42501", "unique", "cast",
@@ -108,7 +104,6 @@ fn tables_that_are_missing_or_changed_are_nobodys_poison() -> Result<()> {
     let place = Place::new(0);
     place.block_on(async {
         let backend = place.open().await?;
-        let mut connection = place.connect().await;
         for (harm, mend) in [
             (
                 "ALTER TABLE states RENAME TO hidden",
@@ -119,10 +114,10 @@ fn tables_that_are_missing_or_changed_are_nobodys_poison() -> Result<()> {
                 "ALTER TABLE records RENAME COLUMN hidden TO number",
             ),
         ] {
-            run(&mut connection, harm).await;
+            place.run(harm).await;
             let stored = store(&backend, &[record("k", 1, None)]).await;
             assert_refused(stored, ErrorKind::NotFound, "restore them");
-            run(&mut connection, mend).await;
+            place.run(mend).await;
             store(&backend, &[record("k", 1, None)]).await?;
         }
         backend.close().await
@@ -180,46 +175,43 @@ fn who_is_not_known_or_asks_for_what_is_not_there_is_told_at_once_and_without_th
     });
 }
 
-/// A schema of a user that is no superuser, for what holds for those alone.
-struct Owned<'a> {
+/// A user of a place that is no superuser, for what holds for those alone.
+struct Role<'a> {
     place: &'a Place,
-    role: String,
-    /// Of a superuser.
-    connection: PgConnection,
+    name: String,
 }
 
-impl<'a> Owned<'a> {
+impl<'a> Role<'a> {
+    /// A user with no rights.
     async fn new(place: &'a Place) -> Self {
-        let mut connection = place.connect().await;
-        let schema = place.schema();
-        let role = format!("role_{schema}");
-        let make = format!(
-            "CREATE ROLE {role} LOGIN PASSWORD 'pw'; CREATE SCHEMA {schema} AUTHORIZATION {role}"
-        );
-        run(&mut connection, &make).await;
-        Self {
-            place,
-            role,
-            connection,
-        }
+        let name = format!("role_{}", place.schema());
+        let make = format!("CREATE ROLE {name} LOGIN PASSWORD 'pw'");
+        place.run(&make).await;
+        Self { place, name }
+    }
+
+    /// A user with a schema, whose name is the place's.
+    async fn with_schema(place: &'a Place) -> Self {
+        let role = Self::new(place).await;
+        role.own_schema().await;
+        role
+    }
+
+    async fn own_schema(&self) {
+        let (schema, name) = (self.place.schema(), &self.name);
+        let make = format!("CREATE SCHEMA {schema} AUTHORIZATION {name}");
+        self.place.run(&make).await;
     }
 
     fn url(&self) -> String {
-        let url = elsewhere(&format!("{}:pw@", self.role), "");
+        let url = elsewhere(&format!("{}:pw@", self.name), "");
         format!("{url}&schema={}", self.place.schema())
     }
 
-    async fn run(&mut self, statements: &str) {
-        run(&mut self.connection, statements).await;
-    }
-
-    async fn remove(mut self) {
-        let remove = format!(
-            "DROP SCHEMA {} CASCADE; DROP ROLE {}",
-            self.place.schema(),
-            self.role
-        );
-        self.run(&remove).await;
+    async fn remove(self) {
+        let (schema, name) = (self.place.schema(), self.name);
+        let remove = format!("DROP SCHEMA {schema} CASCADE; DROP ROLE {name}");
+        self.place.run(&remove).await;
     }
 }
 
@@ -227,9 +219,9 @@ impl<'a> Owned<'a> {
 fn a_policy_on_rows_is_about_a_row_and_a_missing_right_is_not() -> Result<()> {
     let place = Place::new(0);
     place.block_on(async {
-        let mut owned = Owned::new(&place).await;
-        let backend = open(&owned.url()).await?;
-        owned
+        let role = Role::with_schema(&place).await;
+        let backend = open(&role.url()).await?;
+        place
             .run(
                 "ALTER TABLE records ENABLE ROW LEVEL SECURITY;
                  ALTER TABLE records FORCE ROW LEVEL SECURITY;
@@ -240,13 +232,13 @@ fn a_policy_on_rows_is_about_a_row_and_a_missing_right_is_not() -> Result<()> {
         let stored = store(&backend, &batch).await;
         assert_refused(stored, ErrorKind::Invalid, "a policy");
         store(&backend, &batch[..1]).await?;
-        let revoke = format!("REVOKE INSERT ON records FROM {}", owned.role);
-        owned.run(&revoke).await;
+        let revoke = format!("REVOKE INSERT ON records FROM {}", role.name);
+        place.run(&revoke).await;
         let stored = store(&backend, &[record("b", 3, None)]).await;
         assert_refused(stored, ErrorKind::Forbidden, "grant");
         assert_eq!(stands(&backend).await?, pairs(&[("a", 1)]));
         backend.close().await?;
-        owned.remove().await;
+        role.remove().await;
         Ok(())
     })
 }
@@ -255,23 +247,20 @@ fn a_policy_on_rows_is_about_a_row_and_a_missing_right_is_not() -> Result<()> {
 fn a_connection_that_only_reads_is_let_go_so_that_a_failover_is_followed() -> Result<()> {
     let place = Place::new(0);
     place.block_on(async {
-        let mut owned = Owned::new(&place).await;
-        open(&owned.url()).await?.close().await?;
-        let read_only = format!(
-            "ALTER ROLE {} SET default_transaction_read_only",
-            owned.role
-        );
-        owned.run(&format!("{read_only} = on")).await;
-        let backend = open(&owned.url()).await?;
+        let role = Role::with_schema(&place).await;
+        open(&role.url()).await?.close().await?;
+        let read_only = format!("ALTER ROLE {} SET default_transaction_read_only", role.name);
+        place.run(&format!("{read_only} = on")).await;
+        let backend = open(&role.url()).await?;
         let error = store(&backend, &[record("k", 1, None)]).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
         assert!(error.is_retryable(), "{error}");
         // From here on new connections may write, and the old one may not, as after a failover.
-        owned.run(&format!("{read_only} = off")).await;
+        place.run(&format!("{read_only} = off")).await;
         store(&backend, &[record("k", 1, None)]).await?;
         assert_eq!(stands(&backend).await?, pairs(&[("k", 1)]));
         backend.close().await?;
-        owned.remove().await;
+        role.remove().await;
         Ok(())
     })
 }
@@ -291,35 +280,17 @@ fn encryption_that_is_not_built_in_is_refused_and_nobodys_poison() {
 fn a_user_without_rights_is_told_what_to_grant() -> Result<()> {
     let place = Place::new(0);
     place.block_on(async {
-        let mut connection = place.connect().await;
-        let role = format!("role_{}", place.schema());
-        run(
-            &mut connection,
-            &format!("CREATE ROLE {role} LOGIN PASSWORD 'pw'"),
-        )
-        .await;
-        let url = elsewhere(&format!("{role}:pw@"), "");
-        let url = format!("{url}&schema={}", place.schema());
+        let role = Role::new(&place).await;
+        let url = role.url();
         let error = open(&url).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Forbidden, "{error}");
         assert!(error.message().contains("CREATE"), "{error}");
         // The schema alone is enough: the right to make others is not needed.
-        run(
-            &mut connection,
-            &format!(
-                "CREATE SCHEMA {schema} AUTHORIZATION {role}",
-                schema = place.schema()
-            ),
-        )
-        .await;
+        role.own_schema().await;
         let backend = open(&url).await?;
         store(&backend, &[record("k", 1, None)]).await?;
         backend.close().await?;
-        run(
-            &mut connection,
-            &format!("DROP SCHEMA {} CASCADE; DROP ROLE {role}", place.schema()),
-        )
-        .await;
+        role.remove().await;
         Ok(())
     })
 }
