@@ -22,6 +22,8 @@ pub const MAX_ITEMS_PER_MESSAGE: usize = 16 * 1024;
 pub const LEAST_STATE_BYTES: usize = 8 * 1024 * 1024;
 /// Deepest nesting of a CBOR value.
 pub const MAX_CBOR_DEPTH: usize = 64;
+/// The size at which a page of a system of record ends before its limit, in bytes of keys and values.
+pub const RECORD_PAGE_BYTES: usize = 8 * 1024 * 1024;
 /// Partitions of a data set unless configured otherwise.
 pub const DEFAULT_PARTITION_COUNT: u16 = 271;
 /// Most partitions of a data set.

@@ -5,6 +5,7 @@ use std::ops::Bound;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
+use grid_core::limits::RECORD_PAGE_BYTES;
 use grid_core::traits::{
     AddressedRecord, Persistence, PersistenceCapabilities, RecordCursor, RecordPage, StateRecord,
 };
@@ -111,21 +112,24 @@ impl Persistence for MemoryPersistence {
                 return Ok(RecordPage::default());
             };
             let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-            let mut range = partition
+            let range = partition
                 .records
                 .range::<RecordCursor, _>((start, Bound::Unbounded));
-            let records = range
-                .by_ref()
-                .take(limit.max(1))
-                .map(|(cursor, stored)| AddressedRecord {
+            let mut page = RecordPage::default();
+            let mut bytes = 0;
+            for (cursor, stored) in range {
+                if page.records.len() == limit.max(1) || bytes >= RECORD_PAGE_BYTES {
+                    page.more = true;
+                    break;
+                }
+                let record = AddressedRecord {
                     address: cursor.address.clone(),
                     record: stored.record.clone(),
-                })
-                .collect();
-            Ok(RecordPage {
-                records,
-                more: range.next().is_some(),
-            })
+                };
+                bytes += record.bytes();
+                page.records.push(record);
+            }
+            Ok(page)
         })
     }
 

@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use futures::TryStreamExt;
 use futures::future::{Either, select};
+use grid_core::limits::RECORD_PAGE_BYTES;
 use grid_core::traits::{
     AddressedRecord, Persistence, PersistenceCapabilities, RecordCursor, RecordPage, Runtime,
     StateRecord,
 };
 use grid_core::{Error, ErrorKind, PartitionId, Result, Sequence};
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Document, doc};
 use mongodb::options::{Acknowledgment, ReadConcern, WriteConcern};
 use mongodb::{Client, Collection, Database};
 use tokio::sync::OnceCell;
@@ -25,9 +26,6 @@ use crate::guarded::Writer;
 use crate::options::MongoOptions;
 use crate::schema::{RECORDS, STATES, prepare};
 use crate::{MAX_STATE_BYTES, MAX_VALUE_BYTES};
-
-/// The size at which a page ends before its limit, in bytes.
-const PAGE_BYTES: usize = 8 * 1024 * 1024;
 
 /// A server's system of record in a MongoDB database.
 ///
@@ -168,15 +166,13 @@ impl MongoPersistence {
         let mut page = RecordPage::default();
         let mut bytes = 0;
         while let Some(document) = documents.try_next().await.map_err(failed)? {
-            if page.records.len() == limit || bytes >= PAGE_BYTES {
+            if page.records.len() == limit || bytes >= RECORD_PAGE_BYTES {
                 page.more = true;
                 break;
             }
-            if let Some(Bson::Binary(binary)) = document.get("cbor") {
-                bytes += binary.bytes.len();
-            }
             let record =
                 to_record(&document).map_err(|error| error.with("database", &self.options))?;
+            bytes += record.bytes();
             page.records.push(record);
         }
         Ok(page)

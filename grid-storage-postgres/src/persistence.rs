@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use grid_core::limits::RECORD_PAGE_BYTES;
 use grid_core::traits::{
     AddressedRecord, Persistence, PersistenceCapabilities, RecordCursor, RecordPage, Runtime,
     StateRecord,
@@ -15,7 +16,7 @@ use crate::error::Asked;
 use crate::options::PostgresOptions;
 use crate::pool::Pool;
 use crate::rows::{RecordRow, StoreCall, unsigned};
-use crate::statements::{PAGE_BYTES, Statements};
+use crate::statements::Statements;
 use crate::{MAX_STATE_BYTES, MAX_VALUE_BYTES, error};
 
 /// A server's system of record in a PostgreSQL database.
@@ -127,7 +128,8 @@ impl Persistence for PostgresPersistence {
                 lease.done(Asked::ToServe, rows)
             })
             .await?;
-        let cut_by_size = rows.last().is_some_and(|row| row.through >= PAGE_BYTES);
+        let through = rows.last().map_or(0, |row| unsigned(row.through));
+        let cut_by_size = through >= RECORD_PAGE_BYTES as u64;
         let more = rows.len() > limit || cut_by_size;
         rows.truncate(limit);
         let records: Result<Vec<AddressedRecord>> =

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
+use grid_core::limits::RECORD_PAGE_BYTES;
 use sqlx::AssertSqlSafe;
-
-/// The size at which a page ends before its limit, in bytes.
-pub(crate) const PAGE_BYTES: i64 = 8 * 1024 * 1024;
 
 /// The guard: another history replaces, within one history a sequence that is not lower does.
 const GUARD: &str = "excluded.history <> stands.history OR excluded.sequence >= stands.sequence";
@@ -103,7 +101,7 @@ fn load(schema: &str) -> String {
                  ORDER BY namespace, map, key LIMIT $5
              ) AS page
          ) AS page
-         WHERE through - bytes < {PAGE_BYTES}
+         WHERE through - bytes < {RECORD_PAGE_BYTES}
          ORDER BY namespace, map, key"
     )
 }

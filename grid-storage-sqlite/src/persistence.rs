@@ -5,6 +5,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::TryStreamExt;
+use grid_core::limits::RECORD_PAGE_BYTES;
 use grid_core::traits::{
     AddressedRecord, Persistence, PersistenceCapabilities, RecordCursor, RecordPage, Runtime,
     StateRecord,
@@ -16,9 +17,6 @@ use crate::database::Database;
 use crate::options::SqliteOptions;
 use crate::records::{CollectJob, RecordRow, StoreJob, unsigned};
 use crate::{MAX_STATE_BYTES, MAX_VALUE_BYTES, error, schema};
-
-/// The size at which a page ends before its limit, in bytes.
-const PAGE_BYTES: usize = 8 * 1024 * 1024;
 
 const LOAD: &str = "
     SELECT namespace, map, key, sequence, hlc, run, number, expires_at_ms, value
@@ -155,7 +153,7 @@ async fn rows(
     let mut rows = Vec::new();
     let mut bytes = 0;
     while let Some(row) = stream.try_next().await? {
-        if rows.len() == limit || bytes >= PAGE_BYTES {
+        if rows.len() == limit || bytes >= RECORD_PAGE_BYTES {
             return Ok((rows, true));
         }
         bytes += row.bytes();

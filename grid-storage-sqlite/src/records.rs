@@ -143,11 +143,8 @@ impl Job for StoreJob {
     }
 
     fn bytes(&self) -> usize {
-        let bytes = |(_, addressed): &(i64, AddressedRecord)| {
-            let record = &addressed.record;
-            record.key.as_bytes().len() + record.value.as_ref().map_or(0, Bytes::len)
-        };
-        self.records.iter().map(bytes).sum::<usize>() + self.state.data.len()
+        let records = self.records.iter().map(|(_, record)| record.bytes());
+        records.sum::<usize>() + self.state.data.len()
     }
 
     async fn run(&self, connection: &mut SqliteConnection) -> Result<Outcome, sqlx::Error> {

@@ -19,6 +19,14 @@ pub struct AddressedRecord {
     pub record: Record,
 }
 
+impl AddressedRecord {
+    /// Bytes of its key and value.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.record.key.as_bytes().len() + self.record.value.as_ref().map_or(0, Bytes::len)
+    }
+}
+
 /// A place in the order in which [`Persistence::load`] returns records.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RecordCursor {
@@ -111,7 +119,11 @@ pub trait Persistence: MaybeSend + MaybeSync + fmt::Debug + 'static {
     /// What this backend can do.
     fn capabilities(&self) -> PersistenceCapabilities;
 
-    /// Up to `limit` (at least 1) records of `partition` after `after`, in order.
+    /// Up to `limit` (at least 1) records of `partition` after `after`, in order; fewer, with more to
+    /// come, once their keys and values reach [`RECORD_PAGE_BYTES`], so that a page of any limit fits
+    /// into memory.
+    ///
+    /// [`RECORD_PAGE_BYTES`]: crate::limits::RECORD_PAGE_BYTES
     ///
     /// # Errors
     /// `Unavailable` when the database cannot be reached, `Corrupt` when a row is damaged.

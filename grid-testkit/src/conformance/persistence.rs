@@ -93,6 +93,7 @@ macro_rules! persistence_conformance {
             partitions_stay_apart,
             any_name_is_a_map_of_its_own,
             large_values_come_back_whole,
+            large_values_end_a_page_early,
             large_batch_lands_whole,
             lower_sequence_changes_nothing,
             equal_sequence_replaces,

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use grid_core::limits::{
     DEFAULT_MAX_VALUE_BYTES, MAX_KEY_BYTES, MAX_MAP_NAME_BYTES, MAX_NAMESPACE_BYTES,
+    RECORD_PAGE_BYTES,
 };
 use grid_core::traits::AddressedRecord;
 use grid_core::{Hlc, OpId, PartitionId, Result, RunId, Sequence, Stamp};
@@ -240,6 +241,32 @@ pub async fn large_values_come_back_whole<F: PersistenceFixture>(fixture: &F) ->
     assert!(
         all(&*backend, PARTITION, 2).await? == records,
         "a large value changed"
+    );
+    Ok(())
+}
+
+/// A page of large values ends before its limit, so that no limit makes one that fills the memory.
+pub async fn large_values_end_a_page_early<F: PersistenceFixture>(fixture: &F) -> Result<()> {
+    let backend = fixture.open().await?;
+    let value = vec![7; DEFAULT_MAX_VALUE_BYTES];
+    let needed = RECORD_PAGE_BYTES.div_ceil(value.len());
+    let mut records = Vec::new();
+    for sequence in 1..=2 * needed as u64 + 1 {
+        records.push(record(&format!("{sequence:05}"), sequence, Some(&value))?);
+    }
+    for some in records.chunks(8) {
+        backend.store(PARTITION, some, &state(1)).await?;
+    }
+    let page = backend.load(PARTITION, None, records.len()).await?;
+    let bytes: usize = page.records.iter().map(AddressedRecord::bytes).sum();
+    assert!(
+        bytes <= RECORD_PAGE_BYTES + value.len() && page.more,
+        "a page of {bytes} bytes, more: {}",
+        page.more
+    );
+    assert!(
+        all(&*backend, PARTITION, records.len()).await? == records,
+        "the pages differ from the partition"
     );
     Ok(())
 }
