@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use grid_core::op::Action;
-use grid_core::traits::{Persistence, RecordCursor, Runtime};
-use grid_core::{Error, ErrorKind, History, PartitionId, Record, Result, Stamp};
+use grid_core::traits::{Persistence, Runtime};
+use grid_core::{Error, ErrorKind, History, PartitionId, Result, Stamp};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::config::Settings;
@@ -19,13 +19,13 @@ use crate::observations::Observations;
 use crate::ownership_table::OwnershipTable;
 use crate::partition_service::{Owned, Shard};
 use crate::worker::closed;
-use crate::write_behind::{BacklogBound, DeadLetter, DeadLetters, Retry};
+use crate::write_behind::{
+    BacklogBound, DeadLetter, DeadLetterPage, DeadLetters, Retry, stored_record,
+};
 
 pub use health::Health;
 pub use metrics::Metrics;
 
-/// Records of the system of record that are looked through at once.
-const LOAD_RECORDS: usize = 4096;
 /// Most letters in one answer.
 const MAX_LETTERS: usize = 1000;
 
@@ -151,11 +151,11 @@ impl Admin {
     }
 
     /// Up to `limit` (at most 1,000) dead letters of the whole data set after the one of id
-    /// `after`, in the order of their ids.
+    /// `after`, in the order of their ids; fewer, with more to come, when they are large.
     ///
     /// # Errors
     /// `Invalid` when `after` cannot be the id of a letter; as those of the persistence.
-    pub async fn dead_letters(&self, after: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>> {
+    pub async fn dead_letters(&self, after: Option<&str>, limit: usize) -> Result<DeadLetterPage> {
         let limit = limit.clamp(1, MAX_LETTERS);
         self.letters().page(after, limit).await
     }
@@ -188,7 +188,8 @@ impl Admin {
     pub async fn drop_dead_letter(&self, id: &str) -> Result<()> {
         let letter = self.find(id).await?;
         self.desk_of(letter.partition)?;
-        let stored = self.stored(letter.partition, &letter.cursor()).await?;
+        let persistence = &*self.0.persistence;
+        let stored = stored_record(persistence, letter.partition, &letter.cursor()).await?;
         let now_ms = self.0.runtime.now_ms();
         let action = match stored {
             Some(record) if record.is_live(now_ms) => Action::Put {
@@ -236,30 +237,6 @@ impl Admin {
             )
             .with("partition", partition)
         })
-    }
-
-    /// What the system of record has of one entry.
-    async fn stored(
-        &self,
-        partition: PartitionId,
-        wanted: &RecordCursor,
-    ) -> Result<Option<Record>> {
-        let mut after: Option<RecordCursor> = None;
-        loop {
-            let load = self
-                .0
-                .persistence
-                .load(partition, after.as_ref(), LOAD_RECORDS);
-            let page = load.await?;
-            after = page.records.last().map(RecordCursor::of);
-            let is_wanted = |each: &_| RecordCursor::of(each) == *wanted;
-            if let Some(found) = page.records.into_iter().find(is_wanted) {
-                return Ok(Some(found.record));
-            }
-            if !page.more || after.as_ref().is_none_or(|after| after > wanted) {
-                return Ok(None);
-            }
-        }
     }
 }
 

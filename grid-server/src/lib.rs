@@ -83,4 +83,4 @@ pub use memory_journal::MemoryJournal;
 pub use observations::Counts;
 pub use server::Server;
 pub use sessions::Session;
-pub use write_behind::DeadLetter;
+pub use write_behind::{DeadLetter, DeadLetterPage};

@@ -72,6 +72,7 @@ async fn get(server: &Server, key: &str) -> Option<Vec<u8>> {
 async fn letters(server: &Server) -> Vec<(String, DeadLetter)> {
     let found = server.admin().dead_letters(None, 100).await.unwrap();
     let mut letters: Vec<_> = found
+        .letters
         .into_iter()
         .map(|letter| (letter.record.key.as_str().to_owned(), letter))
         .collect();

@@ -1,10 +1,13 @@
 //! Dead letters of real databases, and the operator who settles them.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use grid_testkit::http::ask;
 use grid_testkit::servers::{mongodb_url, postgres_url};
+use hybrid_grid::Grid;
 use mongodb::bson::doc;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -149,6 +152,43 @@ async fn gives_up(device: &Device, server: &Server, owner: &mut Owner) {
     sees("stays\t{\"n\":1}").await;
     letters(device, server, 0).await;
     assert_eq!(owner.stored("stays").await, "1");
+}
+
+#[tokio::test]
+async fn letters_of_large_values_are_listed_page_by_page() {
+    // Together 9.6 MB, and one answer is made of 8 MiB.
+    const LETTERS: usize = 40;
+    let text = "x".repeat(240_000);
+    let schema = place("large");
+    let url = postgres_url();
+    let joint = if url.contains('?') { '&' } else { '?' };
+    let persistence = format!("{url}{joint}schema={schema}");
+    let server = Server::start(&["--persistence", &persistence, "--flush-interval-ms", "20"]).await;
+    let sql = PgConnection::connect(&url).await.unwrap();
+    let mut owner = Owner { schema, sql };
+    owner.forbid().await;
+    let grid = Grid::builder().storage("memory:").server(server.url());
+    let grid = grid.open().await.unwrap();
+    let map = grid.map::<Value>("m").unwrap();
+    for number in 0..LETTERS {
+        let value = json!({ "n": 99, "text": text });
+        let write = map.put(&format!("k{number}"), &value).await.unwrap();
+        write.acked().await.unwrap();
+    }
+    grid.close().await.unwrap();
+
+    let device = Device::new(&server.url());
+    let all = letters(&device, &server, LETTERS).await;
+    let ids: BTreeSet<_> = all.iter().map(|letter| letter["id"].as_str()).collect();
+    assert_eq!(ids.len(), LETTERS);
+    let admin = server.process.admin().unwrap();
+    let page = ask(admin, "GET", "/dead-letters?limit=1000", &[]).await;
+    let page: Value = serde_json::from_str(&page.unwrap().body).unwrap();
+    let found = page["dead_letters"].as_array().unwrap();
+    assert!(found.len() < LETTERS, "{} at once", found.len());
+    assert_eq!(page["next"], found.last().unwrap()["id"]);
+    drop(server);
+    owner.run("DROP SCHEMA {schema} CASCADE").await;
 }
 
 #[tokio::test]

@@ -26,18 +26,17 @@ pub(super) struct Page {
 /// Tells what the database refused for good.
 pub(super) async fn list(State(routes): State<AdminRoutes>, Query(page): Query<Page>) -> Response {
     let limit = page.limit.unwrap_or(DEFAULT_LIMIT);
-    let letters = match routes
+    let found = match routes
         .admin
         .dead_letters(page.after.as_deref(), limit)
         .await
     {
-        Ok(letters) => letters,
+        Ok(found) => found,
         Err(error) => return refusal(&error),
     };
-    // A full page may be the last one; then the next is empty.
-    let next = letters.last().filter(|_| letters.len() >= limit);
+    let next = found.letters.last().filter(|_| found.more);
     let next = next.map(|last| last.id.clone());
-    let letters: Vec<Value> = letters.iter().map(shown).collect();
+    let letters: Vec<Value> = found.letters.iter().map(shown).collect();
     Json(json!({ "dead_letters": letters, "next": next })).into_response()
 }
 

@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 use grid_core::codec::{Reader, Writer, decode_record, encode_record};
+use grid_core::limits::RECORD_PAGE_BYTES;
 use grid_core::traits::{AddressedRecord, Persistence, RecordCursor, StateRecord};
 use grid_core::{
     History, Key, MapAddress, MapName, Namespace, PartitionId, Record, Result, Sequence, Stamp,
 };
 
 use super::isolate::Poison;
+use super::stored_record::stored_record;
 
 /// Under which they are stored.
 const LETTERS: PartitionId = PartitionId::DEAD_LETTERS;
@@ -49,6 +51,15 @@ pub struct DeadLetter {
     pub reason: String,
     /// When it was refused, in milliseconds since 1970.
     pub refused_at_ms: u64,
+}
+
+/// Some of the letters of a data set, in the order of their ids.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DeadLetterPage {
+    /// The letters.
+    pub letters: Vec<DeadLetter>,
+    /// Whether there may be more after these.
+    pub more: bool,
 }
 
 impl DeadLetter {
@@ -130,42 +141,46 @@ impl<'a> DeadLetters<'a> {
     /// As those of the persistence; `Corrupt` when a letter cannot be read.
     pub(crate) async fn of(&self, partition: PartitionId) -> Result<Vec<DeadLetter>> {
         let mut letters = Vec::new();
-        let mut after = Some(prefix(partition));
-        while let Some(id) = after {
-            let page = self.page(Some(&id), PAGE).await?;
-            after = page.last().map(|last| last.id.clone());
-            let before = letters.len();
-            let of_partition = |letter: &DeadLetter| letter.partition == partition;
-            letters.extend(page.into_iter().take_while(of_partition));
-            if letters.len() - before < PAGE {
-                break;
+        let mut after = prefix(partition);
+        loop {
+            let page = self.page(Some(&after), PAGE).await?;
+            for letter in page.letters {
+                if letter.partition != partition {
+                    return Ok(letters);
+                }
+                after.clone_from(&letter.id);
+                letters.push(letter);
+            }
+            if !page.more {
+                return Ok(letters);
             }
         }
-        Ok(letters)
     }
 
     /// The letter of this id, if there is one.
     ///
     /// # Errors
-    /// As those of the persistence; `Corrupt` when a letter cannot be read.
+    /// As those of the persistence; `Corrupt` when the letter cannot be read.
     pub(crate) async fn find(&self, id: &str) -> Result<Option<DeadLetter>> {
-        let partition = id
-            .split_once('-')
-            .and_then(|(number, _)| number.parse().ok());
-        let Some(partition) = partition.map(PartitionId) else {
+        // What cannot be a key is not the id of a letter.
+        let Ok(key) = Key::new(id) else {
             return Ok(None);
         };
-        let letters = self.of(partition).await?;
-        Ok(letters.into_iter().find(|letter| letter.id == id))
+        let address = address()?;
+        let entry = RecordCursor { address, key };
+        let found = stored_record(self.persistence, LETTERS, &entry).await?;
+        found.map_or(Ok(None), |record| read_letter(&record))
     }
 
-    /// Up to `limit` letters of all partitions after the one of id `after`, by partition.
+    /// Up to `limit` letters of all partitions after the one of id `after`, by partition; fewer,
+    /// with more to come, once they reach [`RECORD_PAGE_BYTES`].
     ///
     /// # Errors
     /// `Invalid` when `after` is not the id of a letter; as those of the persistence; `Corrupt`
     /// when a letter cannot be read.
-    pub(crate) async fn page(&self, after: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>> {
-        let mut letters = Vec::new();
+    pub(crate) async fn page(&self, after: Option<&str>, limit: usize) -> Result<DeadLetterPage> {
+        let mut found = DeadLetterPage::default();
+        let mut bytes = 0;
         let mut after = match after {
             Some(id) => Some(RecordCursor {
                 address: address()?,
@@ -174,24 +189,18 @@ impl<'a> DeadLetters<'a> {
             None => None,
         };
         loop {
-            let page = self
-                .persistence
-                .load(LETTERS, after.as_ref(), limit - letters.len())
-                .await?;
+            let left = limit - found.letters.len();
+            let page = self.persistence.load(LETTERS, after.as_ref(), left).await?;
+            after = page.records.last().map(RecordCursor::of);
             for each in &page.records {
+                bytes += each.bytes();
                 // Tombstones are there between two calls, or after a crash between them.
-                letters.extend(read_letter(&each.record)?);
+                found.letters.extend(read_letter(&each.record)?);
             }
-            after = page
-                .records
-                .into_iter()
-                .next_back()
-                .map(|last| RecordCursor {
-                    address: last.address,
-                    key: last.record.key,
-                });
-            if !page.more || after.is_none() || letters.len() >= limit {
-                return Ok(letters);
+            found.more = page.more && after.is_some();
+            let is_full = found.letters.len() >= limit || bytes >= RECORD_PAGE_BYTES;
+            if !found.more || is_full && !found.letters.is_empty() {
+                return Ok(found);
             }
         }
     }

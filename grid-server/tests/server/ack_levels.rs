@@ -98,7 +98,7 @@ fn a_stored_write_that_the_database_refuses_is_acked_once_its_dead_letter_is_kep
             .push(vec![at(AckLevel::Stored, world.put(9, 1, "m", "a", b"1"))])
             .await;
         client.acks(1).await;
-        let letters = server.admin().dead_letters(None, 10).await.unwrap();
+        let letters = server.admin().dead_letters(None, 10).await.unwrap().letters;
         assert_eq!(letters.len(), 1);
     });
 }

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use grid_core::limits::RECORD_PAGE_BYTES;
 use grid_core::op::Action;
 use grid_core::protocol::Selector;
 use grid_core::traits::Persistence;
@@ -34,7 +35,9 @@ async fn push(world: &World, client: &mut Client, first: u64, keys: &[&str]) -> 
 }
 
 async fn letters(server: &Server) -> Vec<DeadLetter> {
-    server.admin().dead_letters(None, 1_000).await.unwrap()
+    let page = server.admin().dead_letters(None, 1_000).await.unwrap();
+    assert!(!page.more);
+    page.letters
 }
 
 /// The keys that the database has.
@@ -320,4 +323,89 @@ fn a_crash_anywhere_between_refusal_and_state_loses_and_doubles_nothing() {
             assert_eq!(letters(&server).await.len(), 2, "after {succeeds}");
         });
     }
+}
+
+/// Puts `count` entries of which the database refuses every one, in values of `bytes`.
+async fn refuse(world: &World, server: &Server, count: usize, bytes: usize) {
+    let (handle, map) = (server.handle(), address("m"));
+    for number in 0..count {
+        let key = Key::new(&format!("k{number:04}")).unwrap();
+        let value = cbor(&vec![7; bytes]);
+        handle.put(&map, &key, value).await.unwrap();
+    }
+    while server.admin().lag().changes > 0 {
+        world.sleep(Duration::from_secs(1)).await;
+    }
+}
+
+#[test]
+fn one_of_many_letters_is_settled_without_loading_the_others() {
+    run(|mut world| async move {
+        let (persistence, server) = start(&mut world, &[]).await;
+        // As many entries that are stored as letters, for a drop looks the entry up.
+        refuse(&world, &server, 300, 1).await;
+        persistence
+            .hooks()
+            .refuses_all
+            .store(true, Ordering::SeqCst);
+        refuse(&world, &server, 300, 2).await;
+        persistence
+            .hooks()
+            .refuses_all
+            .store(false, Ordering::SeqCst);
+        let all = letters(&server).await;
+        assert_eq!(all.len(), 300);
+        for (number, letter) in all.iter().enumerate().step_by(23) {
+            persistence.hooks().loaded.store(0, Ordering::SeqCst);
+            if number % 2 == 0 {
+                server.admin().retry_dead_letter(&letter.id).await.unwrap();
+            } else {
+                server.admin().drop_dead_letter(&letter.id).await.unwrap();
+            }
+            let loaded = persistence.hooks().loaded.load(Ordering::SeqCst);
+            assert!(loaded <= 2, "{loaded} records for letter {number}");
+        }
+        while server.admin().lag().changes > 0 {
+            world.sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(letters(&server).await.len(), 300 - 14);
+        for unknown in ["", "00001", "x", "99999-ff", &"9".repeat(600)] {
+            let error = server.admin().retry_dead_letter(unknown).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NotFound, "{unknown:?}");
+        }
+    });
+}
+
+#[test]
+fn a_page_of_large_letters_ends_early_and_the_pages_are_all_letters() {
+    run(|mut world| async move {
+        const VALUE_BYTES: usize = 1_000_000;
+        world.settings.max_value_bytes = 1_000_100;
+        let (persistence, server) = start(&mut world, &[]).await;
+        persistence
+            .hooks()
+            .refuses_all
+            .store(true, Ordering::SeqCst);
+        refuse(&world, &server, 20, VALUE_BYTES).await;
+        let admin = server.admin();
+        let mut found: Vec<DeadLetter> = Vec::new();
+        loop {
+            let after = found.last().map(|last| last.id.clone());
+            let page = admin.dead_letters(after.as_deref(), 1_000).await.unwrap();
+            let bytes = page.letters.len() * VALUE_BYTES;
+            assert!(bytes <= RECORD_PAGE_BYTES + VALUE_BYTES, "{bytes} at once");
+            found.extend(page.letters);
+            if !page.more {
+                break;
+            }
+        }
+        let mut keys: Vec<_> = found.iter().map(|l| l.record.key.as_str()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!((found.len(), keys.len()), (20, 20));
+        // A start finds them all, too.
+        world.kill(server);
+        let server = world.start().await;
+        assert_eq!(server.admin().lag().dead_letters, 20);
+    });
 }

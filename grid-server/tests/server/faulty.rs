@@ -103,11 +103,15 @@ pub(crate) struct PersistenceFaults {
     /// The stores that succeed before all fail; 0 means all.
     pub(crate) succeeds: AtomicU64,
     pub(crate) stores: AtomicU64,
+    /// Records that were loaded.
+    pub(crate) loaded: AtomicU64,
     /// Stores wait while somebody holds it.
     pub(crate) gate: tokio::sync::Mutex<()>,
     pub(crate) records: AtomicU64,
     /// Keys of which no version is taken, as of a table with a constraint that they break.
     pub(crate) refused: Mutex<BTreeSet<&'static str>>,
+    /// No version of any entry is taken; dead letters are.
+    pub(crate) refuses_all: AtomicBool,
 }
 
 pub(crate) fn faulty_persistence() -> Arc<FaultyPersistence> {
@@ -145,7 +149,11 @@ impl PersistenceFaults {
 
     fn check(&self, records: &[AddressedRecord]) -> Result<()> {
         let refused = self.refused.lock().unwrap();
-        let is_refused = |each: &&AddressedRecord| refused.contains(each.record.key.as_str());
+        let is_refused = |each: &&AddressedRecord| {
+            let is_entry = each.address.map.as_str() != "$dead-letters";
+            is_entry && self.refuses_all.load(Ordering::SeqCst)
+                || refused.contains(each.record.key.as_str())
+        };
         match records.iter().find(is_refused) {
             Some(each) => {
                 let message = format!("a constraint forbids {}", each.record.key);
@@ -177,7 +185,10 @@ impl PersistenceHooks for PersistenceFaults {
         if self.unreadable.load(Ordering::SeqCst) {
             return Err(Error::new(ErrorKind::Unavailable, "load", "told to fail"));
         }
-        inner.load(partition, after, limit).await
+        let page = inner.load(partition, after, limit).await?;
+        self.loaded
+            .fetch_add(page.records.len() as u64, Ordering::SeqCst);
+        Ok(page)
     }
 
     async fn load_state(

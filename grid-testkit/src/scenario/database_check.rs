@@ -86,8 +86,9 @@ async fn letters(world: &World) -> Result<Vec<DeadLetter>, String> {
     let Some(admin) = admins(world).into_iter().next() else {
         return Ok(Vec::new());
     };
-    let letters = admin.dead_letters(None, LETTERS).await;
-    letters.map_err(|error| format!("list dead letters: {error}"))
+    let found = admin.dead_letters(None, LETTERS).await;
+    let found = found.map_err(|error| format!("list dead letters: {error}"))?;
+    Ok(found.letters)
 }
 
 async fn retry(world: &World, letter: &DeadLetter) -> Result<(), Error> {
