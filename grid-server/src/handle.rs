@@ -102,7 +102,8 @@ impl Handle {
         self.write(address, key, Action::Remove, None).await
     }
 
-    /// Writes, if the entry is at exactly `if_version` ([`Stamp::ZERO`]: if there is none).
+    /// Writes, if the entry is at exactly `if_version` ([`Stamp::ZERO`]: if there is none). Then it
+    /// takes the place of that version, whatever the resolver would make of the two.
     ///
     /// # Errors
     /// As [`Handle::put`], and `Conflict` when it is at another version.

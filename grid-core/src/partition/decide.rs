@@ -137,14 +137,15 @@ impl Partition {
         } else {
             Verdict::Accepted
         };
-        merge(
-            draft,
-            at,
-            incoming(op, hlc),
-            current.as_ref(),
-            rules,
-            accepted,
-        )
+        let incoming = incoming(op, hlc);
+        if proposal.timing == Timing::Server && op.if_version.is_some() {
+            // It was made of the very version that is there: nothing is left to be merged.
+            return Outcome {
+                sequence: draft.write(at, incoming),
+                verdict: accepted,
+            };
+        }
+        merge(draft, at, incoming, current.as_ref(), rules, accepted)
     }
 
     /// The conditions under which an op takes no effect whatever its stamp.

@@ -2,11 +2,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use grid_core::limits::RECORD_PAGE_BYTES;
 use grid_core::op::Action;
 use grid_core::protocol::Selector;
-use grid_core::traits::Persistence;
-use grid_core::{ErrorKind, Key, PartitionId};
+use grid_core::traits::{Persistence, Resolution, Resolver};
+use grid_core::{ErrorKind, Key, PartitionId, Record};
 use grid_server::{DeadLetter, Server};
 
 use super::faulty::{FaultyPersistence, faulty_persistence};
@@ -333,6 +334,11 @@ async fn refuse(world: &World, server: &Server, count: usize, bytes: usize) {
         let value = cbor(&vec![7; bytes]);
         handle.put(&map, &key, value).await.unwrap();
     }
+    settled(world, server).await;
+}
+
+/// Waits until nothing waits for the database.
+async fn settled(world: &World, server: &Server) {
     while server.admin().lag().changes > 0 {
         world.sleep(Duration::from_secs(1)).await;
     }
@@ -365,9 +371,7 @@ fn one_of_many_letters_is_settled_without_loading_the_others() {
             let loaded = persistence.hooks().loaded.load(Ordering::SeqCst);
             assert!(loaded <= 2, "{loaded} records for letter {number}");
         }
-        while server.admin().lag().changes > 0 {
-            world.sleep(Duration::from_secs(1)).await;
-        }
+        settled(&world, &server).await;
         assert_eq!(letters(&server).await.len(), 300 - 14);
         for unknown in ["", "00001", "x", "99999-ff", &"9".repeat(600)] {
             let error = server.admin().retry_dead_letter(unknown).await.unwrap_err();
@@ -408,4 +412,69 @@ fn a_page_of_large_letters_ends_early_and_the_pages_are_all_letters() {
         let server = world.start().await;
         assert_eq!(server.admin().lag().dead_letters, 20);
     });
+}
+
+/// What a resolver makes of every pair of versions.
+#[derive(Debug)]
+enum Stubborn {
+    KeepsCurrent,
+    KeepsLonger,
+}
+
+impl Resolver for Stubborn {
+    fn name(&self) -> &'static str {
+        "stubborn"
+    }
+
+    fn resolve(&self, current: &Record, incoming: &Record) -> Resolution {
+        match self {
+            Self::KeepsCurrent => Resolution::KeepCurrent,
+            Self::KeepsLonger => {
+                let longer = [current, incoming].map(|each| each.value.clone());
+                let longer = longer
+                    .into_iter()
+                    .max_by_key(|v| v.as_ref().map(Bytes::len));
+                Resolution::Combine(longer.flatten())
+            }
+        }
+    }
+}
+
+#[test]
+fn a_letter_is_dropped_whatever_the_merge_rule_makes_of_what_the_database_has() {
+    for (resolver, older) in [
+        (Stubborn::KeepsCurrent, false),
+        (Stubborn::KeepsLonger, true),
+    ] {
+        run(move |mut world| async move {
+            let persistence = faulty_persistence();
+            world.persistence = persistence.clone();
+            let builder = world.builder().resolver(Arc::new(resolver));
+            let server = world.start_with(builder).await;
+            let (handle, map) = (server.handle(), address("m"));
+            let key = Key::new("k").unwrap();
+            let refuse = |refuses| {
+                persistence
+                    .hooks()
+                    .refuses_all
+                    .store(refuses, Ordering::SeqCst)
+            };
+            if older {
+                handle.put(&map, &key, cbor(b"old")).await.unwrap();
+                settled(&world, &server).await;
+            }
+            refuse(true);
+            handle.put(&map, &key, cbor(b"longer")).await.unwrap();
+            settled(&world, &server).await;
+            let letter = letters(&server).await.remove(0);
+            refuse(false);
+            server.admin().drop_dead_letter(&letter.id).await.unwrap();
+            let expected = older.then(|| cbor(b"old").to_vec());
+            assert_eq!(get(&server, "k").await, expected);
+            settled(&world, &server).await;
+            assert_eq!(letters(&server).await, []);
+            let stored = stored(&persistence, letter.partition).await;
+            assert_eq!(stored.len(), usize::from(older));
+        });
+    }
 }

@@ -390,6 +390,35 @@ fn the_server_stamps_its_own_ops_after_everything_it_holds() {
 }
 
 #[test]
+fn what_the_server_writes_in_place_of_a_version_it_names_is_not_merged_with_it() {
+    let mut world = World::new();
+    world.rules.resolver = Some(Arc::new(Largest));
+    world.push_one(put(1, 1, 0, "k", 5));
+    let mut write = |timing, number, if_version, value| {
+        let mut one = proposal(put(99, number, 0, "k", value));
+        (one.timing, one.op.if_version) = (timing, if_version);
+        let batch = ProposalBatch {
+            proposals: vec![one],
+            ..ProposalBatch::default()
+        };
+        let (decided, _) = world.run(&batch);
+        let verdict = decided.outcomes[0].verdict.clone();
+        (verdict, world.value("k"), Some(world.stamp("k")))
+    };
+    let (_, merged, stamp) = write(Timing::Server, 1, None, 3);
+    assert_eq!(merged, Some(5), "it names no version");
+    let client = Timing::Client { offset_ms: 0 };
+    let (_, merged, stamp) = write(client, 2, stamp, 3);
+    assert_eq!(merged, Some(5), "it is a client's");
+    let (verdict, taken, last) = write(Timing::Server, 3, stamp, 3);
+    assert_eq!((verdict, taken), (Verdict::Accepted, Some(3)));
+    assert!(last > stamp);
+    let (verdict, left, _) = write(Timing::Server, 4, stamp, 9);
+    assert!(matches!(verdict, Verdict::Rejected { .. }), "{verdict:?}");
+    assert_eq!(left, Some(3), "another version was there");
+}
+
+#[test]
 fn a_lifetime_counts_from_the_final_stamp() {
     let mut world = World::new();
     let mut op = put(1, 1, -500, "k", 1);
