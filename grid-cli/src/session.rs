@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{Either, select};
-use hybrid_grid::{ConnectionState, Error, ErrorKind, Grid, Map, Rejected};
+use hybrid_grid::{ConnectionState, Error, ErrorKind, Grid, Map, Rejected, Status};
 use serde_json::Value;
 
 use crate::args::{Args, Command};
@@ -199,7 +199,12 @@ impl Session {
 
     /// Why nothing went out in time, for people.
     pub(crate) fn why_pending(&self) -> String {
-        let pending = self.grid.status().pending;
+        let Status {
+            pending, put_off, ..
+        } = self.grid.status();
+        if let Some(why) = put_off {
+            return format!("{pending} pending; {} puts writes off: {why}", self.server);
+        }
         match self.grid.connection_state() {
             ConnectionState::Offline {
                 reason: Some(reason),

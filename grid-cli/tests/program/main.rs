@@ -9,6 +9,7 @@
 mod device;
 mod exit_codes;
 mod files;
+mod full_disk;
 mod interruptions;
 mod letters;
 mod operating;

@@ -361,6 +361,7 @@ impl Replica {
             run: self.run,
             pending: self.outbox.len(),
             fates: self.fates,
+            put_off: self.why_put_off(),
             connected: self.is_connected(),
             maps: self.maps.values().map(MapStatus::of).collect(),
         }

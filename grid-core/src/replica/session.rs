@@ -8,7 +8,7 @@ use super::replica::Replica;
 use super::view::View;
 use crate::address::{MapName, PartitionId};
 use crate::error::{Error, ErrorKind, Result};
-use crate::op::RunId;
+use crate::op::{OpId, RunId};
 use crate::protocol::{
     Hello, Message, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, Push, Stored, ViewId,
 };
@@ -59,6 +59,8 @@ pub(super) struct Session {
     pub(super) paused_until: Option<Duration>,
     /// Runs of which ops were put off since they were pushed last, each with the first of those.
     pub(super) put_off: BTreeMap<RunId, u64>,
+    /// The op that was put off last, and why.
+    pub(super) why_put_off: Option<(OpId, String)>,
     /// The number of the op pushed last of each run.
     pub(super) previous: BTreeMap<RunId, u64>,
     /// The highest number pushed of each run.
@@ -95,6 +97,7 @@ impl Session {
             renewal: None,
             paused_until: None,
             put_off: BTreeMap::new(),
+            why_put_off: None,
             previous: BTreeMap::new(),
             highest: BTreeMap::new(),
             windows: BTreeMap::new(),
@@ -315,6 +318,13 @@ impl Replica {
             session.ping(now);
         }
         Ok(())
+    }
+
+    /// Why the op that was put off last was, if it has no verdict yet.
+    pub(super) fn why_put_off(&self) -> Option<String> {
+        let (op, why) = self.session.as_ref()?.why_put_off.as_ref()?;
+        let pending = self.outbox.get(self.outbox.position(*op)?)?;
+        pending.fate.is_none().then(|| why.clone())
     }
 
     /// Authenticates the present connection anew, once the server has said welcome; the token of

@@ -15,6 +15,9 @@ pub struct Status {
     pub pending: usize,
     /// Ops that the server decided and that are settled, over all openings of the store.
     pub fates: FateCounts,
+    /// Why the server has put ops off, for people, while the one that this was told about has to be
+    /// pushed again. The server takes none before it.
+    pub put_off: Option<String>,
     /// Whether a connection is ready.
     pub connected: bool,
     /// The maps, in the order of their names.

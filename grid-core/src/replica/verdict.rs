@@ -206,6 +206,7 @@ impl Replica {
             let first = session.put_off.entry(deferred.run);
             let first = first.or_insert(deferred.from);
             *first = deferred.from.min(*first);
+            session.why_put_off = Some((id, deferred.message.clone()));
         }
         Ok(())
     }

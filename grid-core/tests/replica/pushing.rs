@@ -125,6 +125,49 @@ fn a_push_that_comes_back_names_the_op_that_was_put_off_though_it_has_its_verdic
     assert_eq!(push(&mut world), (false, 3, 4), "it is back");
 }
 
+#[test]
+fn an_application_is_told_why_its_writes_are_put_off_until_they_have_their_verdict() {
+    let mut world = World::connected(1);
+    let map = world.map.clone();
+    let now_ms = world.now_ms();
+    let put_off = |world: &World| world.devices[0].replica.status().put_off;
+    let writes = (0..3).map(|number| put(&map, &key(number), number));
+    let run = world.devices[0].write(writes.collect(), now_ms)[0].run;
+    let time = now(&world);
+    while world.devices[0].replica.next_message(time).is_some() {}
+    assert_eq!(put_off(&world), None);
+    let deferred = |from, message: &str| {
+        Message::Deferred(Deferred {
+            run,
+            from,
+            message: message.to_owned(),
+            retry_after_ms: 5,
+        })
+    };
+    let device = &mut world.devices[0];
+    device.receive(deferred(2, "full"), now_ms).unwrap();
+    assert_eq!(put_off(&world).as_deref(), Some("full"));
+    let ack = |first| {
+        Message::Ack(Ack {
+            run,
+            partition: PartitionId(0),
+            sequence: Sequence(9),
+            accepted: vec![NumberRange { first, count: 1 }],
+            exceptions: Vec::new(),
+            window: None,
+        })
+    };
+    world.devices[0].receive(ack(1), now_ms).unwrap();
+    assert_eq!(put_off(&world).as_deref(), Some("full"), "that was before");
+    world.devices[0].receive(ack(2), now_ms).unwrap();
+    assert_eq!(put_off(&world), None);
+    let device = &mut world.devices[0];
+    device.receive(deferred(3, "again"), now_ms).unwrap();
+    assert_eq!(put_off(&world).as_deref(), Some("again"));
+    world.devices[0].replica.disconnect();
+    assert_eq!(put_off(&world), None, "nobody puts anything off");
+}
+
 fn now(world: &World) -> Now {
     world.devices[0].now(world.now_ms())
 }

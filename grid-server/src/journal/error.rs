@@ -26,11 +26,17 @@ pub(super) fn closed(operation: &'static str) -> Error {
 
 /// The device refused, and nothing of the commit will be seen again.
 pub(super) fn refused(cause: &Error) -> Error {
-    let kind = match cause.kind() {
-        ErrorKind::Full => ErrorKind::Full,
-        _ => ErrorKind::Io,
+    let (kind, message) = match cause.kind() {
+        ErrorKind::Full => (
+            ErrorKind::Full,
+            "the disk of the server's journal is full; nothing was appended",
+        ),
+        _ => (
+            ErrorKind::Io,
+            "the disk of the server's journal refused; nothing was appended",
+        ),
     };
-    Error::new(kind, APPEND, "the disk refused; nothing was appended")
+    Error::new(kind, APPEND, message)
         .with_retryable(true)
         .with("cause", cause)
 }
@@ -40,7 +46,7 @@ pub(super) fn unknown(cause: &Error) -> Error {
     Error::new(
         ErrorKind::Timeout,
         APPEND,
-        "the disk refused; whether the batch survives a crash is not known",
+        "the disk of the server's journal refused; whether the batch survives a crash is not known",
     )
     .with("cause", cause)
 }
