@@ -37,6 +37,14 @@ impl Device {
         }
     }
 
+    /// The same device, for which the server is elsewhere by now.
+    pub(crate) fn moved(self, server: &str) -> Self {
+        Self {
+            server: server.into(),
+            ..self
+        }
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

@@ -6,6 +6,7 @@
     reason = "a test of real processes panics when something fails, and waits in real time"
 )]
 
+mod damaged_journal;
 mod device;
 mod exit_codes;
 mod files;

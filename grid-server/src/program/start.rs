@@ -92,7 +92,14 @@ impl Start {
         };
         let disk = Arc::new(FileDisk::open(data_dir.journal()).map_err(Failed::Journal)?);
         let journal = LocalJournal::open(disk, self.runtime.clone(), options).await;
-        let journal = Arc::new(journal.map_err(Failed::Journal)?);
+        let unusable = |error: Error| match error.kind() {
+            // Others come from the disk, and name the path.
+            ErrorKind::Corrupt | ErrorKind::Version => {
+                Failed::Journal(error.with("journal", data_dir.journal().display()))
+            }
+            _ => Failed::Journal(error),
+        };
+        let journal = Arc::new(journal.map_err(unusable)?);
         let mut builder = Server::builder()
             .runtime(self.runtime.clone())
             .journal(journal.clone())
