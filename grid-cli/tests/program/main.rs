@@ -16,4 +16,5 @@ mod letters;
 mod operating;
 mod outage;
 mod refusals;
+mod refused_database;
 mod restored;

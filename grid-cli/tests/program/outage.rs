@@ -1,13 +1,11 @@
-//! Databases that go away under load, or are away at the start, or let nobody in.
+//! Databases that go away under load, or are away at the start.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use grid_testkit::http::ask;
-use grid_testkit::process::{build, run};
 use grid_testkit::servers::{MongoServer, PostgresServer};
 use hybrid_grid::Grid;
 use mongodb::bson::doc;
@@ -211,45 +209,4 @@ async fn mongodb_may_go_away_under_load_and_be_away_at_the_start() {
     let database = Database::Mongo(MongoServer::start().unwrap());
     let server = goes_away_and_comes_back(&database).await;
     is_away_at_the_start(&database, server).await;
-}
-
-/// What the program says when it does not start.
-async fn refused(folder: &Path, persistence: &str) -> String {
-    let program = &build(&["grid-server"])[0];
-    let folder = folder.to_str().unwrap();
-    let arguments = ["--data-dir", folder, "--listen", "127.0.0.1:0"];
-    let arguments = [&arguments[..], &["--persistence", persistence]].concat();
-    let output = run(program, &arguments, PATIENCE).await.unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-#[tokio::test]
-async fn wrong_credentials_and_a_later_schema_stop_the_start_and_are_named() {
-    let postgres = PostgresServer::start(false).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let mut sql = PgConnection::connect(&postgres.url()).await.unwrap();
-    let later = "CREATE SCHEMA later; CREATE TABLE later.schema_version (version integer); \
-                 INSERT INTO later.schema_version VALUES (7);";
-    sqlx::raw_sql(later).execute(&mut sql).await.unwrap();
-    let said = refused(folder.path(), &format!("{}&schema=later", postgres.url())).await;
-    assert!(
-        said.contains("version 7") && said.contains("knows version 1"),
-        "{said}"
-    );
-
-    let lock = "CREATE ROLE careful LOGIN PASSWORD 'r1ght';
-         DO $$ BEGIN EXECUTE format('COPY (SELECT unnest(ARRAY[
-             ''host all careful 127.0.0.1/32 scram-sha-256'', ''host all all 127.0.0.1/32 trust''
-         ])) TO %L', current_setting('hba_file')); END $$;
-         SELECT pg_reload_conf();";
-    sqlx::raw_sql(lock).execute(&mut sql).await.unwrap();
-    let port = postgres.port();
-    let url = format!("postgres://careful:wr0ng@127.0.0.1:{port}/postgres?sslmode=disable");
-    let said = refused(folder.path(), &url).await;
-    assert!(
-        said.contains("unauthorized") && said.contains("persistence"),
-        "{said}"
-    );
-    assert!(!said.contains("wr0ng"), "{said}");
 }

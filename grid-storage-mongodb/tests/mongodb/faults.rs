@@ -3,7 +3,7 @@
 use grid_core::traits::Persistence;
 use grid_core::{DriverKind, ErrorKind, Registry, Result};
 use grid_storage_mongodb::DRIVER;
-use grid_testkit::servers::MongoServer;
+use grid_testkit::servers::{MongoDoor, MongoServer};
 
 use crate::place::{Place, open};
 use grid_testkit::rows::{PARTITION, pairs, record, stands, state, store};
@@ -56,6 +56,31 @@ fn a_server_that_is_not_there_is_waited_for_without_showing_a_password() -> Resu
             "{error} {backend:?}"
         );
         backend.close().await
+    })
+}
+
+#[test]
+fn a_password_that_is_refused_is_no_reason_to_wait_and_is_not_shown() -> Result<()> {
+    let place = Place::new();
+    place.block_on(async {
+        let door = MongoDoor::start().await.unwrap();
+        for mechanism in ["", "&authMechanism=SCRAM-SHA-256", "&authMechanism=PLAIN"] {
+            let address = door.address();
+            let url = format!("mongodb://ada:s3cret@{address}/d?directConnection=true{mechanism}");
+            let error = open(&url).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error}");
+            assert!(!error.is_retryable());
+            assert!(error.to_string().contains("user or password"), "{error}");
+            assert!(
+                !format!("{error:?} {error}").contains("s3cret"),
+                "{error:?}"
+            );
+        }
+        // Who names no user is told that one is needed.
+        let url = format!("mongodb://{}/d?directConnection=true", door.address());
+        let error = open(&url).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Forbidden, "{error}");
+        Ok(())
     })
 }
 

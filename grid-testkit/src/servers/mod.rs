@@ -7,8 +7,10 @@
 
 mod folder;
 mod mongodb;
+mod mongodb_door;
 mod postgres;
 mod watchdog;
 
 pub use mongodb::{MONGODB_URL, MongoServer, mongodb_url};
+pub use mongodb_door::MongoDoor;
 pub use postgres::{POSTGRES_URL, PostgresServer, postgres_url};
