@@ -54,6 +54,8 @@ mutations! {
         StoreBeforeJournal,
         /// A state record is stored with the first batch of those that it belongs to.
         StateAheadOfData,
+        /// What changes again before it was stored is not stored with the rest of its pass.
+        ForgetDisplaced,
         /// What the database refuses is put aside nowhere.
         LoseDeadLetter,
         /// Ops are taken however much waits for the database.

@@ -45,7 +45,14 @@ impl Partition {
             .iter()
             .zip(found)
             .map(|(each, found)| {
-                let map = &mut self.maps[indexes[each.map as usize]];
+                let index = indexes[each.map as usize];
+                let map = &mut self.maps[index];
+                if let Some(pass) = &mut self.pass
+                    && let Some(number) = found.slot
+                    && let Some(slot) = map.slot(number)
+                {
+                    pass.displaces(index, number, slot.sequence);
+                }
                 map.put(found, &each.record)
             })
             .collect();

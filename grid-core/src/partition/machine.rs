@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::horizon::Horizon;
 use super::key_hasher::TableSeed;
 use super::map_state::MapState;
+use super::pass::Pass;
 use super::runs::Runs;
 use crate::address::{Key, MapAddress, PartitionId};
 use crate::digest::DigestKey;
@@ -89,6 +90,8 @@ pub struct Partition {
     pub(super) runs: Runs,
     pub(super) maps: Vec<MapState>,
     pub(super) by_address: BTreeMap<MapAddress, u32>,
+    /// What a system of record is getting.
+    pub(super) pass: Option<Pass>,
 }
 
 impl Partition {
@@ -104,6 +107,7 @@ impl Partition {
             runs: Runs::default(),
             maps: Vec::new(),
             by_address: BTreeMap::new(),
+            pass: None,
         }
     }
 

@@ -4,8 +4,6 @@ use std::collections::{BTreeSet, BinaryHeap};
 
 use super::delta_log::Place;
 use super::machine::Partition;
-use super::map_state::MapState;
-use super::slot::Slot;
 use crate::address::{Key, MapAddress};
 use crate::digest::EntryDigest;
 use crate::error::Result;
@@ -13,7 +11,6 @@ use crate::merkle::{Answer, MerkleTree, answer_leaves, answer_nodes, leaf_bits_f
 use crate::mutation::{Mutation, planted};
 use crate::protocol::Selector;
 use crate::record::{History, Record, Sequence};
-use crate::traits::AddressedRecord;
 
 /// How much of an answer fits into one piece. At least one record always does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,17 +49,6 @@ pub struct Changes {
     pub through: Sequence,
     /// Whether nothing is left up to the partition's sequence.
     pub complete: bool,
-}
-
-/// Part of what a system of record lacks.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Unstored {
-    /// Records of any map, tombstones included, each key once, in the order of their sequences.
-    pub records: Vec<AddressedRecord>,
-    /// Everything at or below this sequence has been looked at.
-    pub through: Sequence,
-    /// Whether there was nothing left after it.
-    pub last: bool,
 }
 
 /// Live records in the order of their keys.
@@ -137,52 +123,6 @@ impl Partition {
         changes.through = self.sequence();
         changes.complete = true;
         changes
-    }
-
-    /// What a system of record lacks that has everything up to `after`: the first of it that fits
-    /// into `budget`, as it is now.
-    ///
-    /// A key that changes after its piece was taken moves behind the rest. So what was stored is
-    /// level with the partition once a piece was the last, and not before.
-    #[must_use]
-    pub fn unstored(&self, after: Sequence, budget: Budget) -> Unstored {
-        let mut found: Vec<(&MapState, &Slot)> = self
-            .maps
-            .iter()
-            .flat_map(|map| {
-                let changed = map.current_after(after);
-                // One more than fit, to see that it is not the last piece.
-                let looked_at = changed.take(budget.records.saturating_add(1));
-                looked_at.map(move |(_, slot)| (map, slot))
-            })
-            .collect();
-        found.sort_unstable_by_key(|(_, slot)| slot.sequence);
-        let mut bytes = 0;
-        let fitting = found
-            .iter()
-            .take(budget.records.max(1))
-            .take_while(|(_, slot)| {
-                let is_first = bytes == 0;
-                bytes += slot.size();
-                is_first || bytes <= budget.bytes
-            });
-        let count = fitting.count();
-        let last = count == found.len();
-        found.truncate(count);
-        Unstored {
-            through: match found.last() {
-                Some((_, slot)) if !last => slot.sequence,
-                _ => self.sequence,
-            },
-            last,
-            records: found
-                .into_iter()
-                .map(|(map, slot)| AddressedRecord {
-                    address: map.address().clone(),
-                    record: slot.record(),
-                })
-                .collect(),
-        }
     }
 
     /// The record at `place`, unless the key has changed since.

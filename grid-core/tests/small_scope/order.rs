@@ -136,9 +136,9 @@ fn propose(partition: &mut Partition, ops: impl IntoIterator<Item = Op>) -> Vec<
 
 /// What the partition holds of the key, tombstones too, without its sequence.
 fn held(partition: &Partition) -> Option<Record> {
-    let all = partition.unstored(Sequence::ZERO, Budget::ALL);
-    assert!(all.records.len() <= 1);
-    all.records.into_iter().next().map(|found| Record {
+    let all = partition.records_after(Sequence::ZERO);
+    assert!(all.len() <= 1);
+    all.into_iter().next().map(|found| Record {
         sequence: Sequence::ZERO,
         ..found.record
     })

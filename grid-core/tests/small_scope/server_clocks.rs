@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use grid_core::op::{Action, Op};
 use grid_core::partition::{
-    Budget, Effects, Partition, PartitionConfig, Proposal, ProposalBatch, Rules, TableSeed, Timing,
+    Effects, Partition, PartitionConfig, Proposal, ProposalBatch, Rules, TableSeed, Timing,
 };
 use grid_core::protocol::Verdict;
 use grid_core::traits::{AddressedRecord, Position, StateRecord};
@@ -85,7 +85,7 @@ impl Owner {
     }
 
     fn records(&self) -> Vec<AddressedRecord> {
-        self.partition.unstored(Sequence::ZERO, Budget::ALL).records
+        self.partition.records_after(Sequence::ZERO)
     }
 
     /// The verdict of one op, and the time of the version that stands after it.

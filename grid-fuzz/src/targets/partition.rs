@@ -192,8 +192,7 @@ impl World {
     }
 
     fn records(&self) -> Vec<AddressedRecord> {
-        let all = self.partition.unstored(Sequence::ZERO, Budget::ALL);
-        all.records
+        self.partition.records_after(Sequence::ZERO)
     }
 
     fn save(&mut self) {

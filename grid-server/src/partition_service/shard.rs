@@ -30,6 +30,11 @@ impl Owned {
     pub(crate) fn backlog(&self) -> u64 {
         self.partition.sequence().0 - self.backing.sequence().0
     }
+
+    /// Whether there is something that the database is known not to have.
+    pub(crate) fn has_unstored(&self) -> bool {
+        self.backing.is_confirmed() && self.tail != self.backing.position()
+    }
 }
 
 /// Partitions by number.

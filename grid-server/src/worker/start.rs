@@ -14,7 +14,7 @@ use crate::lifecycle::Lifecycle;
 use crate::observations::Observations;
 use crate::ownership_table::OwnershipTable;
 use crate::partition_service::{PartitionService, Partitions, Shard};
-use crate::write_behind::{BacklogBound, Engine};
+use crate::write_behind::{BacklogBound, Engine, Store};
 
 /// What runs the partitions, as the rest of the server sees it.
 pub(crate) struct Workers {
@@ -71,21 +71,17 @@ pub(crate) fn start(
             shard: shard.clone(),
             retries: retry,
         });
-        let engine = Engine {
-            number,
+        let store = Store {
             shard,
             journal: parts.journal.clone(),
             persistence: parts.persistence.clone(),
             history: data_set.history,
-            identity: identity.clone(),
             runtime: parts.runtime.clone(),
             settings: parts.settings.clone(),
-            wake,
             stored,
-            retries,
             observations: observations.clone(),
-            lifecycle: life.clone(),
         };
+        let engine = Engine::new(number, store, identity.clone(), wake, retries, life.clone());
         let flushing = flushing.clone();
         let flush = async move {
             engine.run().await;

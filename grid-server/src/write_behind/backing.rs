@@ -15,17 +15,17 @@ pub(crate) struct Backing {
     state: StateRecord,
     /// The journal batch of that state.
     position: Position,
-    /// Where the next batch begins: what is not later was stored since, in its version of then.
-    through: Sequence,
+    /// Where the pass under way leads.
+    goal: Option<Goal>,
     /// Tombstones up to here were collected.
     collected: Sequence,
     /// Bytes of the journal batches after `position`.
     waiting_bytes: u64,
     /// When the first of them was written, by the monotonic clock.
     waiting_since: Option<Duration>,
-    /// A state record of this sequence was on its way when the database gave no answer. It may still
-    /// be stored, in place of a later one of the same sequence.
-    in_doubt: Option<Sequence>,
+    /// A state record of this sequence and position was on its way when the database gave no answer.
+    /// It may still be stored, in place of a later one of the same sequence.
+    in_doubt: Option<(Sequence, Position)>,
     /// Whether somebody waits for it to be stored.
     urgent: bool,
     /// Versions that the database refused for good.
@@ -34,26 +34,17 @@ pub(crate) struct Backing {
     confirmed: bool,
 }
 
-/// How far a batch brings the database.
+/// Where a pass leads: a state to whose sequence everything is stored when the pass is over.
 #[derive(Debug, Clone)]
-pub(crate) struct Mark {
-    /// What was looked at.
-    pub(super) through: Sequence,
-    /// The state that goes with it, if it is level with the partition.
-    pub(super) level: Option<Level>,
-    /// Up to where tombstones may be forgotten.
-    pub(super) collect: Option<Sequence>,
-}
-
-/// A state in which nothing is left to store.
-#[derive(Debug, Clone)]
-pub(crate) struct Level {
+pub(crate) struct Goal {
     pub(super) state: StateRecord,
     pub(super) position: Position,
-    /// What waited then.
-    pub(super) bytes: u64,
+    /// Up to where tombstones may be forgotten then.
+    pub(super) horizon: Sequence,
+    /// What waited at the pass's begin.
+    bytes: u64,
     /// When that was.
-    pub(super) at: Duration,
+    at: Duration,
 }
 
 impl Backing {
@@ -61,9 +52,9 @@ impl Backing {
     /// batch at `position`.
     pub(crate) fn new(state: StateRecord, position: Position, buried: Buried) -> Self {
         Self {
-            through: state.sequence,
             state,
             position,
+            goal: None,
             collected: Sequence::ZERO,
             waiting_bytes: 0,
             waiting_since: None,
@@ -113,11 +104,7 @@ impl Backing {
         self.position
     }
 
-    pub(crate) fn through(&self) -> Sequence {
-        self.through
-    }
-
-    pub(crate) fn collected(&self) -> Sequence {
+    pub(super) fn collected(&self) -> Sequence {
         self.collected
     }
 
@@ -144,26 +131,50 @@ impl Backing {
         self.urgent
     }
 
-    /// A state record of `sequence` may still be stored.
-    pub(super) fn in_doubt(&mut self, sequence: Sequence) {
-        self.in_doubt = self.in_doubt.max(Some(sequence));
+    /// The state of `goal` may still be stored, at any later time.
+    pub(super) fn in_doubt(&mut self, goal: &Goal) {
+        let (sequence, position) = (goal.state.sequence, goal.position);
+        self.in_doubt = Some(match self.in_doubt {
+            Some(before) if before.0 > sequence => before,
+            Some(before) if before.0 == sequence => (sequence, before.1.min(position)),
+            _ => (sequence, position),
+        });
     }
 
-    /// A batch was stored; returns whether the journal may forget what came before it.
-    pub(super) fn stored(&mut self, mark: Mark) -> bool {
-        self.through = mark.through;
-        self.collected = mark.collect.unwrap_or(self.collected);
-        let Some(level) = mark.level else {
-            return false;
-        };
-        let is_certain = self.in_doubt < Some(level.state.sequence);
-        if is_certain {
-            self.in_doubt = None;
-        }
-        self.state = level.state;
-        self.position = level.position;
-        self.waiting_bytes -= level.bytes.min(self.waiting_bytes);
-        self.waiting_since = (self.waiting_bytes > 0).then_some(level.at);
+    /// Where the pass under way leads, if one is.
+    pub(super) fn goal(&self) -> Option<&Goal> {
+        self.goal.as_ref()
+    }
+
+    /// A pass begins whose goal is `state`, that of the journal's batch at `position`.
+    pub(super) fn begin(
+        &mut self,
+        state: StateRecord,
+        position: Position,
+        horizon: Sequence,
+        now: Duration,
+    ) -> &Goal {
+        self.goal.insert(Goal {
+            state,
+            position,
+            horizon,
+            bytes: self.waiting_bytes,
+            at: now,
+        })
+    }
+
+    /// A pass is over; returns whether the journal may forget what came before its goal.
+    pub(super) fn reached(&mut self, goal: Goal) -> bool {
+        self.goal = None;
+        self.collected = self.collected.max(goal.horizon);
+        // A late one of a lower sequence is refused; a late one of this position is the same.
+        let later = |doubt: &(Sequence, Position)| doubt.0 >= goal.state.sequence;
+        self.in_doubt = self.in_doubt.filter(later);
+        let is_certain = self.in_doubt.is_none_or(|doubt| doubt.1 >= goal.position);
+        self.state = goal.state;
+        self.position = goal.position;
+        self.waiting_bytes -= goal.bytes.min(self.waiting_bytes);
+        self.waiting_since = (self.waiting_bytes > 0).then_some(goal.at);
         // Somebody may wait for what came since.
         self.urgent &= self.waiting_bytes > 0;
         is_certain

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use grid_core::Sequence;
 use grid_core::mutation::{Mutation, planted};
-use grid_core::partition::Budget;
+use grid_core::partition::{Budget, PieceEnd};
 use grid_core::traits::{AddressedRecord, Epoch, StateRecord};
 
-use super::backing::{Level, Mark};
+use super::backing::Goal;
 use crate::partition_service::Owned;
 
 /// A batch for the database.
@@ -17,42 +18,59 @@ pub(super) struct Batch {
     pub(super) records: Vec<AddressedRecord>,
     /// The state record that the database has.
     pub(super) before: StateRecord,
-    pub(super) mark: Mark,
+    /// Where the piece of the pass ends.
+    pub(super) end: PieceEnd,
+    /// The goal that the pass has reached once the batch is stored.
+    pub(super) completes: Option<Goal>,
+    /// Tombstones were collected up to here.
+    collected: Sequence,
 }
 
 impl Batch {
-    /// The next batch of a partition at `now` (monotonic), of no more than `budget`; none if the
-    /// database has everything, or it is not known what it has.
-    pub(super) fn of(owned: &Owned, budget: Budget, now: Duration) -> Option<Self> {
-        let backing = &owned.backing;
-        if !backing.is_confirmed() || owned.tail == backing.position() {
+    /// The next batch of a partition at `now` (monotonic), of no more than `budget`: of the pass
+    /// under way, or the first of a new one. None if the database has everything, or it is not known
+    /// what it has.
+    pub(super) fn of(owned: &mut Owned, budget: Budget, now: Duration) -> Option<Self> {
+        if !owned.has_unstored() {
             return None;
         }
-        let unstored = owned.partition.unstored(backing.through(), budget);
-        let is_level = unstored.last || planted(Mutation::StateAheadOfData);
-        let level = is_level.then(|| Level {
-            state: owned.partition.save(owned.tail),
-            position: owned.tail,
-            bytes: backing.waiting_bytes(),
-            at: now,
-        });
-        let horizon = owned.partition.horizon();
-        let collects = unstored.last && horizon > backing.collected();
+        let Owned {
+            partition, backing, ..
+        } = owned;
+        let goal = match backing.goal() {
+            Some(goal) => goal,
+            None => {
+                partition.begin_pass(backing.sequence());
+                backing.begin(
+                    partition.save(owned.tail),
+                    owned.tail,
+                    partition.horizon(),
+                    now,
+                )
+            }
+        };
+        let goal = goal.clone();
+        let piece = partition.piece(budget);
+        let completes = piece.end.last || planted(Mutation::StateAheadOfData);
         Some(Self {
             epoch: owned.epoch,
-            records: unstored.records,
+            records: piece.records,
             before: backing.state().clone(),
-            mark: Mark {
-                through: unstored.through,
-                level,
-                collect: collects.then_some(horizon),
-            },
+            end: piece.end,
+            completes: completes.then_some(goal),
+            collected: backing.collected(),
         })
     }
 
     /// The state record that goes with the records: it may lag them, and never leads.
     pub(super) fn state(&self) -> &StateRecord {
-        let level = self.mark.level.as_ref();
-        level.map_or(&self.before, |level| &level.state)
+        let goal = self.completes.as_ref();
+        goal.map_or(&self.before, |goal| &goal.state)
+    }
+
+    /// Up to where the database may forget tombstones once the batch is stored, if that is news.
+    pub(super) fn collects(&self) -> Option<Sequence> {
+        let horizon = self.completes.as_ref()?.horizon;
+        (horizon > self.collected).then_some(horizon)
     }
 }

@@ -9,13 +9,16 @@ mod batch;
 mod dead_letters;
 mod engine;
 mod isolate;
+mod schedule;
+mod store;
 mod stored_record;
 
 pub(crate) use backing::Backing;
 pub(crate) use backlog::{BacklogBound, Room};
 pub(crate) use backoff::Backoff;
 pub(crate) use dead_letters::{DeadLetters, ENVELOPE_BYTES};
-pub(crate) use engine::{Engine, Retry, gathered_enough};
+pub(crate) use engine::{Engine, Retry};
+pub(crate) use store::{Store, gathered_enough};
 pub(crate) use stored_record::stored_record;
 
 pub use dead_letters::{DeadLetter, DeadLetterPage, read_letter};

@@ -269,9 +269,10 @@ fn an_older_journal_than_the_database_stops_the_start_also_amid_a_flush() {
         let persistence = lasting(&mut world);
         let server = world.start().await;
         persistence.hooks().fails.store(true, Ordering::SeqCst);
-        for number in 0..9 {
-            put(&server, &format!("k{number}"), b"1").await;
-        }
+        let mut client = world.client().await;
+        let puts = (1..10).map(|number| world.put(9, number, "m", &format!("k{number}"), b"1"));
+        client.push(puts.collect()).await;
+        client.acks(9).await;
         // The first parts of a flush are stored, and the state record lags them.
         persistence.hooks().succeeds.store(3, Ordering::SeqCst);
         persistence.hooks().fails.store(false, Ordering::SeqCst);

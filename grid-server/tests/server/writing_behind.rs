@@ -300,12 +300,46 @@ fn the_journal_keeps_what_a_state_that_is_stored_late_would_need() {
         let stored = persistence.load_state(partition).await.unwrap().unwrap();
         let extent = world.journal.extent(partition).await.unwrap();
         assert_eq!(stored.sequence.0, 1);
-        assert_eq!((extent.truncated.0, extent.tail.0), (0, 2));
+        assert_eq!((extent.truncated.0, extent.tail.0), (1, 2));
         // A state of a later sequence is never replaced by it.
         client.push(vec![world.put(9, 3, "m", "k", b"3")]).await;
         client.acks(1).await;
         client.answer_pings(Duration::from_secs(3)).await;
         let extent = world.journal.extent(partition).await.unwrap();
         assert_eq!((extent.truncated.0, extent.tail.0), (3, 3));
+    });
+}
+
+#[test]
+fn a_partition_whose_entries_all_change_at_every_store_gets_level_all_the_same() {
+    run(|mut world| async move {
+        let persistence = with_persistence(&mut world);
+        world.settings.map_spread = 1;
+        world.settings.flush_records = 3;
+        let _server = world.start().await;
+        let mut client = world.client().await;
+        let hooks = persistence.hooks();
+        let mut waiting = hooks.gate.lock().await;
+        let mut partition = PartitionId(0);
+        let rounds = 40;
+        for round in 0..rounds {
+            let (first, stores) = (round * 9 + 1, hooks.stores.load(Ordering::SeqCst));
+            let overwrite = |number| world.put(9, number, "m", &format!("k{}", number % 9), b"v");
+            client
+                .push((first..first + 9).map(overwrite).collect())
+                .await;
+            partition = client.acks(9).await[0].partition;
+            // One store goes through, and the next one is called with what it finds then.
+            drop(waiting);
+            waiting = hooks.gate.lock().await;
+            while hooks.stores.load(Ordering::SeqCst) == stores {
+                client.answer_pings(Duration::from_millis(50)).await;
+            }
+        }
+        let stored = persistence.load_state(partition).await.unwrap().unwrap();
+        let extent = world.journal.extent(partition).await.unwrap();
+        // A pass over 9 entries takes 3 stores, and begins where the partition was then.
+        assert!(stored.sequence.0 >= 9 * (rounds - 7), "{}", stored.sequence);
+        assert!(extent.truncated.0 >= extent.tail.0 - 7, "{extent:?}");
     });
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use grid_core::partition::{Budget, Partition, PartitionConfig, TableSeed};
+use grid_core::partition::{Partition, PartitionConfig, TableSeed};
 use grid_core::traits::{Persistence, Position, RecordCursor};
 use grid_core::{DigestKey, PartitionId, Result, Sequence};
 use grid_server::recovery::load_records;
@@ -45,11 +45,7 @@ impl Contents {
 pub(super) fn versions(
     partition: &Partition,
 ) -> impl Iterator<Item = (RecordCursor, Sequence)> + use<> {
-    let all = Budget {
-        records: usize::MAX - 1,
-        bytes: usize::MAX / 2,
-    };
-    let held = partition.unstored(Sequence::ZERO, all).records;
+    let held = partition.records_after(Sequence::ZERO);
     held.into_iter()
         .map(|one| (RecordCursor::of(&one), one.record.sequence))
 }

@@ -57,13 +57,7 @@ pub(super) async fn measure(
     url: &str,
     persistence: Arc<dyn Persistence>,
 ) -> Result<Vec<Figure>> {
-    // What the journal takes within a turn is more than the database gets in that time: without a
-    // bound on what waits, it is the journal that is measured.
-    let settings = Settings {
-        backlog_records: usize::MAX,
-        backlog_bytes: u64::MAX,
-        ..Settings::default()
-    };
+    let settings = Settings::default();
     let served = Served::start(runtime, persistence, settings).await?;
     let mut figures = Vec::new();
     let mut runs = 1;

@@ -3,7 +3,6 @@ use crate::digest::EntryDigest;
 use crate::merkle::{Answer, Descent, Progress};
 use crate::partition::{Budget, ProposalBatch};
 use crate::protocol::{RepairLeaves, RepairNodes, RepairStep, Selector, ViewId};
-use crate::traits::AddressedRecord;
 use crate::{MapName, PartitionId, Sequence};
 
 fn names(records: &[crate::Record]) -> Vec<&str> {
@@ -113,65 +112,6 @@ fn the_delta_log_stays_within_a_constant_of_the_keys() {
         everything(),
     );
     assert_eq!(changes.records.len(), 7);
-}
-
-#[test]
-fn a_system_of_record_gets_every_change_in_pieces_and_none_twice() {
-    let mut world = World::new();
-    for number in 1..=40u64 {
-        let mut op = put(1, number, 0, &format!("k{}", number % 13), 1);
-        op.map = MapName::new(["m", "n", "o"][(number % 3) as usize]).unwrap();
-        world.push_one(op);
-    }
-    for records in [1, 2, 3, 7, 100] {
-        let (mut at, mut seen) = (sequence(4), Vec::new());
-        loop {
-            let budget = Budget {
-                records,
-                ..Budget::ALL
-            };
-            let part = world.partition.unstored(at, budget);
-            assert!(part.records.len() <= records);
-            assert!(part.through > at, "progress");
-            at = part.through;
-            seen.extend(part.records);
-            if part.last {
-                break;
-            }
-        }
-        assert_eq!(at, world.partition.sequence());
-        let mut expected = super::fixture::contents(&world.partition);
-        expected.retain(|each| each.record.sequence > sequence(4));
-        expected.sort_by_key(|each| each.record.sequence);
-        assert_eq!(seen, expected, "{records} records a piece");
-    }
-}
-
-#[test]
-fn a_piece_for_the_system_of_record_holds_no_more_bytes_than_it_may_but_one_record_at_least() {
-    let mut world = World::new();
-    for number in 1..=6u64 {
-        world.push_one(put(1, number, 0, &format!("k{number}"), 1));
-    }
-    let size = |records: &[AddressedRecord]| -> usize {
-        let bytes = |each: &AddressedRecord| {
-            let value = each.record.value.as_ref().map_or(0, bytes::Bytes::len);
-            each.record.key.as_bytes().len() + value
-        };
-        records.iter().map(bytes).sum()
-    };
-    let whole = world.partition.unstored(sequence(0), Budget::ALL);
-    let each = size(&whole.records) / 6;
-    for (bytes, records) in [(1, 1), (each, 1), (3 * each, 3), (3 * each + 1, 3)] {
-        let budget = Budget {
-            bytes,
-            ..Budget::ALL
-        };
-        let piece = world.partition.unstored(sequence(0), budget);
-        assert_eq!(piece.records[..], whole.records[..records], "{bytes} bytes");
-        assert_eq!(piece.through, piece.records[records - 1].record.sequence);
-        assert!(!piece.last && whole.last);
-    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use super::fixture::{NOW_MS, World, assert_same, farewell, put, remove};
 use crate::op::{Action, Op};
-use crate::partition::{Budget, CatchUp, MAX_EXPIRIES_PER_BATCH, ProposalBatch};
+use crate::partition::{CatchUp, MAX_EXPIRIES_PER_BATCH, ProposalBatch};
 use crate::protocol::{RejectReason, Verdict};
 use crate::{History, RunId, Sequence};
 
@@ -150,8 +150,8 @@ fn a_tombstone_stays_until_the_system_of_record_has_it() {
         world.keep_house_stored(saved.state.sequence);
     }
     assert_eq!(world.partition.occupied(), 1);
-    let unstored = world.partition.unstored(saved.state.sequence, Budget::ALL);
-    assert!(unstored.records[0].record.is_tombstone());
+    let unstored = world.partition.records_after(saved.state.sequence);
+    assert!(unstored[0].record.is_tombstone());
     world.keep_house();
     assert_eq!(world.partition.occupied(), 0);
 }

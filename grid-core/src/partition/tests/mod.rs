@@ -6,5 +6,7 @@ mod fixture;
 mod history;
 mod housekeeping;
 #[cfg(not(target_arch = "wasm32"))]
+mod passes;
+#[cfg(not(target_arch = "wasm32"))]
 mod properties;
 mod verdicts;
