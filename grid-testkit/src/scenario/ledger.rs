@@ -49,6 +49,12 @@ impl Entry {
             self.value.clone(),
         )
     }
+
+    /// Whether `left` is what is there after it.
+    fn leaves(&self, left: &Left) -> bool {
+        let (device, map, key, value) = left;
+        self.device == *device && self.map == *map && self.key == *key && self.value == *value
+    }
 }
 
 /// What a device's write leaves: the device, map, key and value.
@@ -122,7 +128,7 @@ impl Ledger {
     /// The versions of the writes that left just this; none where it is not known yet.
     pub(super) fn versions_of(&self, left: &Left) -> Vec<Option<Stamp>> {
         let book = self.lock();
-        let own = book.entries.iter().filter(|entry| entry.left() == *left);
+        let own = book.entries.iter().filter(|entry| entry.leaves(left));
         own.map(|entry| book.rulings.version(entry.op?)).collect()
     }
 
