@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::simulation::FAR_OFF_MS;
 use crate::sim::{Executor, LinkFaults, Stream};
 
 /// One fault. Devices and servers are counted from 0.
@@ -479,8 +480,8 @@ fn signed(number: u64) -> i64 {
 /// Ten minutes fast, ten minutes slow, or a little off.
 fn offset(below: impl Fn(u64) -> u64) -> i64 {
     match below(4) {
-        0 => 600_000,
-        1 => -600_000,
+        0 => signed(FAR_OFF_MS),
+        1 => -signed(FAR_OFF_MS),
         _ => signed(below(2000)) - 1000,
     }
 }

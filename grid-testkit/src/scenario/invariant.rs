@@ -77,6 +77,20 @@ impl View<'_> {
         Duration::from_millis(self.world.simulation.settings.retention_ms)
     }
 
+    /// How far a stamp may be ahead of a server's clock before the server sets it back, in
+    /// milliseconds.
+    #[must_use]
+    pub fn allowed_drift_ms(&self) -> u64 {
+        self.world.simulation.settings.allowed_drift_ms
+    }
+
+    /// Whether servers stamp anew what fast clocks have stamped, and nothing else. They do not where
+    /// the drift that they allow is very small or very large.
+    #[must_use]
+    pub fn restamps_tell(&self) -> bool {
+        self.world.simulation.restamps_tell()
+    }
+
     /// When a device is told what became of an op.
     #[must_use]
     pub fn ack_level(&self, op: &Op) -> AckLevel {

@@ -33,6 +33,11 @@ const MOST_SERVERS: usize = 4;
 const LONGEST_RETENTION_MS: u64 = 3_600_000;
 /// The longest time that a party may be down, in milliseconds.
 pub(super) const LONGEST_DOWN_MS: u64 = 2 * LONGEST_RETENTION_MS;
+/// By how much a device's clock is off that is far off, in milliseconds.
+pub(super) const FAR_OFF_MS: u64 = 600_000;
+/// How much a server may be mistaken about a device's clock, in milliseconds: a fair one may be two
+/// seconds off, the server's own five seconds, and what is measured over a slow link is not exact.
+const MISTAKEN_MS: u64 = 10_000;
 /// How often a run's server is asked for an entry, beside the devices.
 const AUDITS: usize = 24;
 
@@ -193,6 +198,14 @@ impl Simulation {
         self.faults = least;
         self.kinds = kinds.into_iter().collect();
         self
+    }
+
+    /// Whether servers tell clocks that are far off from those that are right. Where less drift is
+    /// allowed, they stamp anew what a right clock has stamped; where more is, the stamps of a fast
+    /// one stand, and pull the clocks of all others along.
+    pub(super) fn restamps_tell(&self) -> bool {
+        let telling = MISTAKEN_MS..FAR_OFF_MS - MISTAKEN_MS;
+        telling.contains(&self.settings.allowed_drift_ms)
     }
 
     /// Changes the servers' settings.

@@ -434,16 +434,16 @@ impl World {
         });
     }
 
-    /// Whether a device's clock was ever far off.
+    /// Whether a device's clock was ever far off, or servers may have taken it for that.
     pub(super) fn clock_was_off(&self, device: usize) -> bool {
-        self.with_device(device, |side| side.clock_was_off)
-            .unwrap_or_default()
+        let was_off = self.with_device(device, |side| side.clock_was_off);
+        was_off.unwrap_or_default() || !self.simulation.restamps_tell()
     }
 
-    /// Whether a device's clock was ever far ahead.
+    /// Whether a device's clock was ever far ahead, or servers may have taken it for that.
     pub(super) fn clock_was_fast(&self, device: usize) -> bool {
-        self.with_device(device, |side| side.clock_was_fast)
-            .unwrap_or_default()
+        let was_fast = self.with_device(device, |side| side.clock_was_fast);
+        was_fast.unwrap_or_default() || !self.simulation.restamps_tell()
     }
 
     /// A device's wall clock, in milliseconds since 1970.

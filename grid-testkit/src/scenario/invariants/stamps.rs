@@ -8,9 +8,9 @@ use grid_core::{Hlc, RunId};
 use super::sent::sent;
 use crate::scenario::{Event, Invariant, View};
 
-/// How far a final stamp may be ahead of the true time, in milliseconds: the allowed drift, and
+/// How far a final stamp may be ahead of the true time, in milliseconds, beside the allowed drift:
 /// what servers' own clocks are off.
-const AHEAD_MS: u64 = 60_000 + 20_000;
+const SERVERS_AHEAD_MS: u64 = 20_000;
 
 /// A run stamps its ops in rising order, and no final stamp is ahead of time by more than is
 /// allowed.
@@ -43,7 +43,7 @@ impl Invariant for BoundedStamps {
                 }
             }
             Some((_, Message::Delta(delta))) => {
-                let latest = view.now_ms() + AHEAD_MS;
+                let latest = view.now_ms() + view.allowed_drift_ms() + SERVERS_AHEAD_MS;
                 let ahead = delta.records.iter().find(|r| r.stamp.hlc.millis() > latest);
                 if let Some(record) = ahead {
                     return Err(format!(
