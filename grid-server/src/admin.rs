@@ -217,14 +217,27 @@ impl Admin {
     }
 
     async fn find(&self, id: &str) -> Result<DeadLetter> {
-        self.letters().find(id).await?.ok_or_else(|| {
-            Error::new(
-                ErrorKind::NotFound,
-                "find dead letter",
-                "there is no letter of this id, or it is settled",
-            )
-            .with("id", id)
-        })
+        if let Some(letter) = self.letters().find(id).await? {
+            if !self.is_late(&letter) {
+                return Ok(letter);
+            }
+            let settled = [(letter.cursor(), letter.record.sequence)].into();
+            self.letters().remove(letter.partition, &settled).await?;
+        }
+        let message = "there is no letter of this id, or it is settled";
+        Err(Error::new(ErrorKind::NotFound, "find dead letter", message).with("id", id))
+    }
+
+    /// Whether a letter arrived after its version, or a later one, was stored.
+    fn is_late(&self, letter: &DeadLetter) -> bool {
+        let mut is_late = false;
+        for desk in &self.0.desks {
+            if let Some(owned) = desk.shard.lock().get(&letter.partition) {
+                let is_stored = letter.record.sequence <= owned.backing.sequence();
+                is_late |= is_stored && !owned.backing.buried.contains_key(&letter.cursor());
+            }
+        }
+        is_late
     }
 
     fn desk_of(&self, partition: PartitionId) -> Result<&Desk> {

@@ -141,18 +141,38 @@ impl<'a> DeadLetters<'a> {
     /// As those of the persistence; `Corrupt` when a letter cannot be read.
     pub(crate) async fn of(&self, partition: PartitionId) -> Result<Vec<DeadLetter>> {
         let mut letters = Vec::new();
+        self.each(partition, |letter| letters.push(letter)).await?;
+        Ok(letters)
+    }
+
+    /// The letters of one partition that hold versions up to `through`.
+    ///
+    /// # Errors
+    /// As those of the persistence; `Corrupt` when a letter cannot be read.
+    pub(super) async fn up_to(&self, partition: PartitionId, through: Sequence) -> Result<Buried> {
+        let mut found = Buried::new();
+        let see = |letter: DeadLetter| {
+            if letter.record.sequence <= through {
+                found.insert(letter.cursor(), letter.record.sequence);
+            }
+        };
+        self.each(partition, see).await?;
+        Ok(found)
+    }
+
+    async fn each(&self, partition: PartitionId, mut see: impl FnMut(DeadLetter)) -> Result<()> {
         let mut after = prefix(partition);
         loop {
             let page = self.page(Some(&after), PAGE).await?;
             for letter in page.letters {
                 if letter.partition != partition {
-                    return Ok(letters);
+                    return Ok(());
                 }
                 after.clone_from(&letter.id);
-                letters.push(letter);
+                see(letter);
             }
             if !page.more {
-                return Ok(letters);
+                return Ok(());
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use grid_core::mutation::{Mutation, planted};
 use grid_core::partition::Budget;
 use grid_core::traits::{Epoch, Journal, Persistence, RecordCursor, Runtime};
-use grid_core::{Error, ErrorKind, History, PartitionId, Result};
+use grid_core::{Error, ErrorKind, History, PartitionId, Result, Sequence};
 use tokio::sync::Notify;
 
 use super::batch::Batch;
@@ -83,6 +83,8 @@ impl Store {
         let poison = stored.inspect_err(|_| self.in_doubt(partition, &batch))?;
         self.unbury(partition, &batch, &poison).await?;
         if let Some(horizon) = batch.collects() {
+            self.discard_late_letters(partition, &batch, horizon)
+                .await?;
             self.persistence.collect(partition, horizon).await?;
         }
         let refused = poison.len() as u64;
@@ -207,6 +209,27 @@ impl Store {
         self.letters().remove(partition, &settled).await?;
         self.forget_letters(partition, &settled);
         Ok(())
+    }
+
+    /// Lets go of letters of versions up to `horizon` that nobody here has written. A call of a former
+    /// owner, or one that gave no answer, was still on its way when a later version was stored. If
+    /// that is a tombstone, nothing but it shows a start that the letter is of the past.
+    async fn discard_late_letters(
+        &self,
+        partition: PartitionId,
+        batch: &Batch,
+        horizon: Sequence,
+    ) -> Result<()> {
+        let mut late = self.letters().up_to(partition, horizon).await?;
+        {
+            let partitions = self.shard.lock();
+            let owned = partitions.get(&partition);
+            let Some(owned) = owned.filter(|owned| owned.epoch == batch.epoch) else {
+                return Ok(());
+            };
+            late.retain(|cursor, _| !owned.backing.buried.contains_key(cursor));
+        }
+        self.letters().remove(partition, &late).await
     }
 
     fn forget_letters(&self, partition: PartitionId, settled: &Buried) {

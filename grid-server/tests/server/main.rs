@@ -25,6 +25,8 @@ mod handshake;
 #[cfg(test)]
 mod heartbeat;
 #[cfg(test)]
+mod late_letters;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod logging;
