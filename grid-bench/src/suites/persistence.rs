@@ -88,14 +88,22 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
     })
 }
 
+/// What one size of batch came to.
+struct Stored {
+    figure: Figure,
+    /// Rows a second of the bare side over all its batches: now and then one waits for the database
+    /// to tidy up, of which the middle says nothing.
+    sustained: f64,
+}
+
 /// The rates of `ours` for every size of batch, beside those of `bare`, which are their limits.
 async fn rates(
     sizes: &[Size],
     runtime: &Arc<dyn Runtime>,
     ours: &dyn Persistence,
     bare: &mut dyn Side,
-) -> Result<Vec<Figure>> {
-    let mut figures = Vec::new();
+) -> Result<Vec<Stored>> {
+    let mut stored = Vec::new();
     for (index, size) in (0_u16..).zip(sizes) {
         let rows = size.rows;
         let (mut bare_times, mut our_times) = (Vec::new(), Vec::new());
@@ -114,29 +122,31 @@ async fn rates(
             bare_times.push(middle - start);
             our_times.push(runtime.monotonic() - middle);
         }
+        let batches = u32::try_from(bare_times.len()).unwrap_or(u32::MAX);
+        let sustained = rate(rows, bare_times.iter().sum::<Duration>() / batches);
         let limit = rate(rows, median(bare_times));
-        figures.push(Figure {
+        let figure = Figure {
             target: Some(PROMISED * limit),
             limit: Some(limit),
             ..rows_per_s(size.store, rate(rows, median(our_times)))
-        });
+        };
+        stored.push(Stored { figure, sustained });
     }
-    Ok(figures)
+    Ok(stored)
 }
 
 /// The rates at which a server's write-behind drains to a database, beside those of the bare
-/// connection, which `stored` has.
+/// connection over the same time, which `stored` has.
 async fn drains(
     sizes: &[Size],
-    stored: &[Figure],
+    stored: &[Stored],
     runtime: &Arc<dyn Runtime>,
     databases: &mut dyn Fresh,
 ) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     for (size, stored) in sizes.iter().zip(stored) {
-        let (Some(case), Some(limit)) = (size.drain, stored.limit) else {
-            continue;
-        };
+        let Some(case) = size.drain else { continue };
+        let limit = stored.sustained;
         let database = databases.make(runtime).await?;
         let drained = drain::rate(runtime, database, size.rows, limit).await?;
         databases.remove().await?;
@@ -147,6 +157,10 @@ async fn drains(
         });
     }
     Ok(figures)
+}
+
+fn figures(stored: Vec<Stored>) -> impl Iterator<Item = Figure> {
+    stored.into_iter().map(|stored| stored.figure)
 }
 
 fn rate(rows: u32, time: Duration) -> f64 {

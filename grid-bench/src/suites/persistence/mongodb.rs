@@ -13,7 +13,7 @@ use mongodb::bson::{Binary, Document, doc};
 use mongodb::{Client, Database};
 
 use super::workload::Batch;
-use super::{Fresh, Side, Size, drains, failed, rates, sizes};
+use super::{Fresh, Side, Size, drains, failed, figures, rates, sizes};
 use crate::figure::Figure;
 
 const SIZES: [Size; 4] =
@@ -36,11 +36,11 @@ pub(super) async fn measure(runtime: &Arc<dyn Runtime>) -> Result<Vec<Figure>> {
     ours.close().await?;
     ours_database.drop().await.map_err(failed)?;
     bare.drop().await.map_err(failed)?;
-    let mut figures = stored?;
+    let stored = stored?;
     let mut databases = Databases { client, url };
     databases.remove().await?;
-    figures.extend(drains(&SIZES, &figures, runtime, &mut databases).await?);
-    Ok(figures)
+    let drained = drains(&SIZES, &stored, runtime, &mut databases).await?;
+    Ok(figures(stored).chain(drained).collect())
 }
 
 /// A database for each drain.

@@ -12,7 +12,7 @@ use grid_testkit::servers::{POSTGRES_URL, PostgresServer};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::workload::Batch;
-use super::{Fresh, Side, Size, acks, drains, failed, rates, sizes};
+use super::{Fresh, Side, Size, acks, drains, failed, figures, rates, sizes};
 use crate::figure::Figure;
 
 const UNNEST: [Size; 4] =
@@ -48,19 +48,20 @@ pub(super) async fn measure(runtime: &Arc<dyn Runtime>) -> Result<Vec<Figure>> {
             (server.url(), Some(server))
         }
     };
-    let mut figures = Vec::new();
+    let mut stored = Vec::new();
     for copy in [false, true] {
         let ours = Schema::new(&url, "bench_ours", runtime).await?;
         let bare = Schema::new(&url, "bench_bare", runtime).await?;
         let mut side = Bare::new(&url, copy).await?;
         let sizes = if copy { &COPY } else { &UNNEST };
-        figures.extend(rates(sizes, runtime, &ours.backend, &mut side).await?);
+        stored.extend(rates(sizes, runtime, &ours.backend, &mut side).await?);
         ours.remove(&url).await?;
         bare.remove(&url).await?;
     }
     let mut schemas = Schemas { url: &url };
     // The statement of the backend is the first one that was measured.
-    figures.extend(drains(&UNNEST, &figures, runtime, &mut schemas).await?);
+    let drained = drains(&UNNEST, &stored, runtime, &mut schemas).await?;
+    let mut figures: Vec<Figure> = figures(stored).chain(drained).collect();
     let database = schemas.make(runtime).await?;
     figures.extend(acks::measure(runtime, &url, database).await?);
     schemas.remove().await?;

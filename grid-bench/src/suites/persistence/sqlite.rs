@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection};
 use tempfile::TempDir;
 
 use super::workload::Batch;
-use super::{Fresh, Side, Size, drains, failed, rates, sizes};
+use super::{Fresh, Side, Size, drains, failed, figures, rates, sizes};
 use crate::figure::Figure;
 
 const SIZES: [Size; 4] =
@@ -51,10 +51,9 @@ pub(super) async fn measure(runtime: &Arc<dyn Runtime>) -> Result<Vec<Figure>> {
         .map_err(failed)?;
     let stored = rates(&SIZES, runtime, &ours, &mut Bare(bare)).await;
     ours.close().await?;
-    let mut figures = stored?;
-    let drained = drains(&SIZES, &figures, runtime, &mut Files(None)).await?;
-    figures.extend(drained);
-    Ok(figures)
+    let stored = stored?;
+    let drained = drains(&SIZES, &stored, runtime, &mut Files(None)).await?;
+    Ok(figures(stored).chain(drained).collect())
 }
 
 /// A file for each drain.
