@@ -26,6 +26,12 @@ struct Known {
     mine: bool,
 }
 
+impl Known {
+    fn is_wanted(&self, serving: &AtomicU64) -> bool {
+        self.mine && serving.load(Ordering::Acquire) != self.epoch
+    }
+}
+
 impl OwnershipTable {
     pub(crate) fn new(node: String, partitions: u16) -> Self {
         Self {
@@ -119,12 +125,18 @@ impl OwnershipTable {
     pub(crate) fn wanted(&self) -> Vec<(PartitionId, Epoch)> {
         let all = self.known();
         let each = (0..).map(PartitionId).zip(all.iter().zip(&self.serving));
-        let missing = each.filter(|(_, (known, serving))| {
-            known.mine && serving.load(Ordering::Acquire) != known.epoch
-        });
+        let missing = each.filter(|(_, (known, serving))| known.is_wanted(serving));
         missing
             .map(|(partition, (known, _))| (partition, Epoch(known.epoch)))
             .collect()
+    }
+
+    /// Whether this node owns `partition` and does not serve it.
+    pub(crate) fn is_wanted(&self, partition: PartitionId) -> bool {
+        let index = usize::from(partition.0);
+        let all = self.known();
+        let both = all.get(index).zip(self.serving.get(index));
+        both.is_some_and(|(known, serving)| known.is_wanted(serving))
     }
 
     /// Completes when there may be something to take over that was not there before.
@@ -192,10 +204,12 @@ mod tests {
         assert_eq!(table.changed(ID, &owner("here", 2)), None);
         assert_eq!(table.epoch(ID), None);
         assert_eq!(table.wanted(), [(ID, Epoch(2))]);
+        assert!(table.is_wanted(ID) && !table.is_wanted(PartitionId(2)));
         assert!(table.wants().now_or_never().is_some());
         table.serve(ID, Epoch(2));
         assert_eq!(table.epoch(ID), Some(Epoch(2)));
         assert_eq!(table.wanted(), []);
+        assert!(!table.is_wanted(ID));
         // The same news again ends nothing.
         assert_eq!(table.changed(ID, &owner("here", 2)), None);
         assert_eq!(table.epoch(ID), Some(Epoch(2)));

@@ -119,7 +119,8 @@ impl Server {
     ) -> Self {
         let settings = parts.settings;
         let mailboxes = workers.mailboxes;
-        let router = Router::new(table.clone(), settings.map_spread, settings.partition_count);
+        let (has_peers, watched) = (parts.has_peers, observations.clone());
+        let router = Router::new(table.clone(), watched, has_peers, &settings);
         let views = Arc::new(Views::default());
         let dispatch = Dispatch::new(
             mailboxes.clone(),

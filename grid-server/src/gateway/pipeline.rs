@@ -45,7 +45,7 @@ pub(crate) fn gateway_pipeline(stack: Stack<'_>, dispatch: Dispatch) -> GatewayS
         .layer(ValidateLayer::new(Limits::new(settings)))
         .layer(DeferLayer)
         .layer(ReadPolicyLayer::new(stack.policy))
-        .layer(RouteLayer::new(stack.router))
+        .layer(RouteLayer::new(stack.router, retry_after))
         .service(dispatch);
     let own = layer_fn(|within| wrapped(&stack.layers, within));
     GatewayService::new(

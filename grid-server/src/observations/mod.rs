@@ -43,6 +43,11 @@ impl Observations {
         locked(&self.troubles).end(source);
     }
 
+    /// Whether something is wrong that this one sees.
+    pub(crate) fn has_trouble(&self, source: Source) -> bool {
+        locked(&self.troubles).has(source)
+    }
+
     /// Partitions other than these need not be loaded any more.
     pub(crate) fn keep_loads(&self, is_wanted: impl Fn(PartitionId) -> bool) {
         locked(&self.troubles).keep_loads(is_wanted);

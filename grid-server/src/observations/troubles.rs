@@ -48,6 +48,10 @@ impl Troubles {
         self.0.remove(&source);
     }
 
+    pub(super) fn has(&self, source: Source) -> bool {
+        self.0.contains_key(&source)
+    }
+
     pub(super) fn keep_loads(&mut self, is_wanted: impl Fn(PartitionId) -> bool) {
         self.0.retain(|source, _| match source {
             Source::Load(id) => is_wanted(*id),

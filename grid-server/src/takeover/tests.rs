@@ -154,6 +154,7 @@ fn worker(
         codecs: Arc::new([Arc::new(CborCodec) as Arc<dyn Codec>]),
         shard: shard.clone(),
         journal: takeover.journal.clone(),
+        has_peers: true,
         table: takeover.table.clone(),
         flush: Arc::new(Notify::new()),
         stored: Arc::new(Notify::new()),

@@ -3,6 +3,7 @@
 mod acks;
 mod batch;
 mod credit;
+mod expected;
 mod fan_out;
 mod held;
 mod jobs;

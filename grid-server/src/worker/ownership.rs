@@ -16,6 +16,9 @@ impl Worker {
         let partition = owned.partition.id();
         self.cease(partition, owned.epoch);
         self.context.shard.lock().insert(partition, owned);
+        for work in self.expected.take(partition) {
+            self.subscribe(&work);
+        }
     }
 
     /// Takes note of what the database has of a partition that was made of the journal alone.

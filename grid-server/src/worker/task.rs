@@ -16,6 +16,7 @@ use tower::{Service, ServiceExt};
 use super::acks::{Deferrals, EarlyAcks};
 use super::batch::Batch;
 use super::credit::Credit;
+use super::expected::Expected;
 use super::held::Held;
 use super::jobs::Scene;
 use super::message::{Origin, PushWork, ReadWork, SubscribeWork, WorkerMessage};
@@ -42,6 +43,8 @@ pub(crate) struct WorkerContext {
     pub(crate) shard: Arc<Shard>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) table: Arc<OwnershipTable>,
+    /// Whether other nodes may own partitions.
+    pub(crate) has_peers: bool,
     /// Wakes the task that writes to the database, when much has gathered or somebody waits.
     pub(crate) flush: Arc<Notify>,
     /// Woken when a partition was stored.
@@ -59,6 +62,8 @@ pub(crate) struct Worker {
     pub(super) subscribers: SharedSubscribers,
     /// Subscribers with more to get, which have had their turn.
     unfinished: Turns,
+    /// Who waits for partitions that are still to be loaded.
+    pub(super) expected: Expected,
     /// Whether ops are put off since the last that were taken.
     pub(super) puts_off: bool,
     /// What is told once the database has it.
@@ -99,6 +104,7 @@ impl Worker {
             mailbox,
             subscribers,
             unfinished: Turns::default(),
+            expected: Expected::default(),
             puts_off: false,
             held: Held::default(),
             credit: Credit::default(),
@@ -319,12 +325,14 @@ impl Worker {
             WorkerMessage::Subscribe(work) => self.subscribe(&work),
             WorkerMessage::Unsubscribe(session, view) => {
                 self.subscribers.lock().unfollow(session, view);
+                self.expected.unfollow(session, view);
             }
             WorkerMessage::Repair(session, repair, owed) => self.repair(&session, repair, owed),
             WorkerMessage::Read(work) => self.read(work),
             WorkerMessage::Drained(session) => self.drained(session),
             WorkerMessage::Leave(session) => {
                 self.subscribers.lock().leave(session);
+                self.expected.leave(session);
                 self.held.leave(session);
                 self.credit.leave(session);
             }
@@ -342,13 +350,18 @@ impl Worker {
         None
     }
 
-    fn subscribe(&mut self, work: &SubscribeWork) {
+    pub(super) fn subscribe(&mut self, work: &SubscribeWork) {
         let partitions = self.context.shard.lock();
         let mut subscribers = self.subscribers.lock();
         for (id, cursor) in &work.partitions {
             let Some(owned) = partitions.get(id) else {
-                work.session.outgoing().end(Some(&goodbye(&not_here(*id))));
-                return;
+                if self.context.has_peers {
+                    work.session.outgoing().end(Some(&goodbye(&not_here(*id))));
+                    return;
+                }
+                // Nobody else ever runs it: it is still to be loaded.
+                self.expected.add(*id, *cursor, work);
+                continue;
             };
             let partition = &owned.partition;
             if partition.is_overtaken(work.history, *cursor) && self.overtaken.insert(*id) {

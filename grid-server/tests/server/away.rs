@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use grid_core::op::AckLevel;
+use grid_core::protocol::{Message, Selector};
 use grid_core::traits::{Append, Journal, Persistence, Position};
-use grid_core::{ErrorKind, Key, PartitionId, Result};
+use grid_core::{ErrorKind, History, Key, PartitionId, Result};
 use grid_server::{MemoryJournal, Server};
 
 use super::faulty::{FaultyPersistence, faulty_persistence};
@@ -150,6 +151,56 @@ fn what_only_the_database_has_waits_for_it_and_the_rest_is_served() {
         put(&server, "stored", b"2").await.unwrap();
         assert!(server.admin().health().is_ok());
         assert_eq!(server.admin().metrics().partitions_served, 13);
+    });
+}
+
+#[test]
+fn clients_stay_connected_while_what_only_the_database_has_waits_for_it() {
+    run(|mut world| async move {
+        let persistence = lasting(&mut world);
+        let server = world.start().await;
+        let partition = put(&server, "stored", b"1").await.unwrap();
+        world.sleep(FLUSHED).await;
+        set_away(&persistence, true);
+        world.kill(server);
+
+        let server = world.start().await;
+        let mut client = world.client().await;
+        let subscribed = client.subscribe("m", Selector::All, History(0), Vec::new());
+        let view = subscribed.await;
+        let gone = client.subscribe("n", Selector::All, History(0), Vec::new());
+        let gone = gone.await;
+        client.send(&Message::Unsubscribe(gone)).await;
+        let mut left = world.client().await;
+        left.subscribe("m", Selector::All, History(0), Vec::new())
+            .await;
+        left.connection.close().await;
+        let ops = vec![
+            world.put(9, 1, "m", "stored", b"2"),
+            world.put(9, 2, "m", "stored", b"3"),
+        ];
+        client.push(ops.clone()).await;
+        let deferred = client.deferred().await;
+        assert_eq!(deferred.from, 1);
+        let why = &deferred.message;
+        assert!(why.contains("database is away"), "{why}");
+        client.resume(ops.clone()).await;
+        assert_eq!(client.deferred().await.from, 1, "it is still away");
+        let counts = server.admin().metrics().counts;
+        assert_eq!(counts.ops[&("deferred", "unavailable")], 4);
+
+        set_away(&persistence, false);
+        let delta = client.wait_for(|message| match message {
+            Message::Delta(delta) if delta.view == view => Some(delta.clone()),
+            Message::CaughtUp(level) if level.view == gone => panic!("{level:?}"),
+            _ => None,
+        });
+        let delta = delta.await;
+        assert_eq!(delta.partition, partition);
+        assert_eq!(delta.records[0].value, Some(cbor(b"1")));
+        client.resume(ops).await;
+        client.acks(2).await;
+        assert_eq!(get(&server, "stored").await.unwrap(), Some(cbor(b"3")));
     });
 }
 

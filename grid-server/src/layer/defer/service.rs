@@ -3,10 +3,11 @@
 use std::task::{Context, Poll};
 
 use futures::future::{Either, Ready, ready};
-use grid_core::protocol::{Deferred, Message, Push};
+use grid_core::protocol::{Message, Push};
 use grid_core::{Error, Result};
 use tower::Service;
 
+use super::deferral::Deferral;
 use super::error::not_now;
 use crate::layer::{PutOff, Request};
 use crate::sessions::Session;
@@ -33,15 +34,7 @@ fn admits(session: &Session, push: &Push, put_off: Option<PutOff>) -> bool {
         session.deferred().remove(&push.run);
         return true;
     };
-    let first = push.ops.first().map_or(0, |op| op.id.number);
-    session.deferred().insert(push.run, first);
-    session.ops_answered(push.ops.len());
-    session.answer(&Message::Deferred(Deferred {
-        run: push.run,
-        from: first,
-        retry_after_ms: put_off.retry_after_ms(),
-        message: put_off.message,
-    }));
+    Deferral::of(push).tell(session, put_off);
     false
 }
 

@@ -2,6 +2,8 @@
 
 use grid_core::{Error, ErrorKind, PartitionId};
 
+use crate::observations::{Observations, Source};
+
 /// Another node owns the partition, or none does.
 pub(super) fn not_owned(partition: PartitionId) -> Error {
     Error::new(
@@ -10,6 +12,19 @@ pub(super) fn not_owned(partition: PartitionId) -> Error {
         "this node does not own the partition now; connect again",
     )
     .with("partition", partition)
+}
+
+/// This node owns the partition, and what it holds is not there yet.
+pub(super) fn not_loaded(partition: PartitionId, observations: &Observations) -> Error {
+    let message = if observations.has_trouble(Source::Start) {
+        "the server's database is away, and only that has what is asked for; it goes on as soon as \
+         the database is back"
+    } else if observations.has_trouble(Source::Load(partition)) {
+        "the server cannot load the partition; it tries again, and its health says why"
+    } else {
+        "the server is about to load the partition; try again"
+    };
+    Error::new(ErrorKind::Unavailable, "route", message).with("partition", partition)
 }
 
 /// Only what concerns partitions comes this far.

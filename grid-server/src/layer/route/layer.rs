@@ -1,29 +1,42 @@
 //! The layer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use grid_core::address::Placement;
-use grid_core::{Key, MapAddress, PartitionId, Result};
+use grid_core::{Error, ErrorKind, Key, MapAddress, PartitionId, Result};
 use tower::Layer;
 
-use super::error::not_owned;
+use super::error::{not_loaded, not_owned};
 use super::service::Route;
+use crate::config::Settings;
+use crate::observations::Observations;
 use crate::ownership_table::OwnershipTable;
 
 /// Where the keys of maps are.
 #[derive(Debug, Clone)]
 pub(crate) struct Router {
     table: Arc<OwnershipTable>,
+    observations: Arc<Observations>,
+    /// Whether other nodes may own partitions.
+    has_peers: bool,
     spread: u16,
     count: u16,
 }
 
 impl Router {
-    pub(crate) fn new(table: Arc<OwnershipTable>, spread: u16, count: u16) -> Self {
+    pub(crate) fn new(
+        table: Arc<OwnershipTable>,
+        observations: Arc<Observations>,
+        has_peers: bool,
+        settings: &Settings,
+    ) -> Self {
         Self {
             table,
-            spread,
-            count,
+            observations,
+            has_peers,
+            spread: settings.map_spread,
+            count: settings.partition_count,
         }
     }
 
@@ -40,7 +53,7 @@ impl Router {
         self.placement(address).partition(key)
     }
 
-    /// Makes sure that this node owns `partition`.
+    /// Makes sure that this node serves `partition`.
     ///
     /// # Errors
     /// `Unavailable` when it does not.
@@ -48,7 +61,45 @@ impl Router {
         if self.table.epoch(partition).is_some() {
             return Ok(());
         }
-        Err(not_owned(partition))
+        Err(if self.table.is_wanted(partition) {
+            not_loaded(partition, &self.observations)
+        } else {
+            not_owned(partition)
+        })
+    }
+
+    /// Makes sure that this node serves `partition`, or nobody but it ever will.
+    ///
+    /// # Errors
+    /// As those of [`Router::check`].
+    pub(super) fn check_later(&self, partition: PartitionId) -> Result<()> {
+        if !self.has_peers && self.table.is_wanted(partition) {
+            return Ok(());
+        }
+        self.check(partition)
+    }
+
+    /// Why ops for `partition` are put off; none when this node serves it.
+    ///
+    /// # Errors
+    /// `Unavailable` when this node does not own it.
+    pub(super) fn waits(&self, partition: PartitionId) -> Result<Option<Error>> {
+        match self.check(partition) {
+            Err(error) if self.table.is_wanted(partition) => Ok(Some(error)),
+            served => served.map(|()| None),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn observations(&self) -> &Observations {
+        &self.observations
+    }
+
+    /// Counts ops that are put off because their partition is not served.
+    pub(super) fn count_deferred(&self, ops: usize) {
+        let kind = ErrorKind::Unavailable;
+        self.observations
+            .count(|counts| counts.add_deferred(kind, ops as u64));
     }
 }
 
@@ -56,11 +107,16 @@ impl Router {
 #[derive(Debug, Clone)]
 pub(crate) struct RouteLayer {
     router: Router,
+    retry_after: Duration,
 }
 
 impl RouteLayer {
-    pub(crate) fn new(router: Router) -> Self {
-        Self { router }
+    /// What cannot be handed on yet comes again after `retry_after`.
+    pub(crate) fn new(router: Router, retry_after: Duration) -> Self {
+        Self {
+            router,
+            retry_after,
+        }
     }
 }
 
@@ -68,6 +124,6 @@ impl<S> Layer<S> for RouteLayer {
     type Service = Route<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Route::new(inner, self.router.clone())
+        Route::new(inner, self.router.clone(), self.retry_after)
     }
 }

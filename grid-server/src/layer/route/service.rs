@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::future::{Either, Ready, ready};
 use grid_core::address::Placement;
@@ -13,7 +14,8 @@ use tower::Service;
 use super::error::concerns_no_partition;
 use super::layer::Router;
 use super::routed::{Routed, RoutedWork};
-use crate::layer::Request;
+use crate::layer::defer::Deferral;
+use crate::layer::{PutOff, Request};
 use crate::sessions::Session;
 
 /// Hands on requests with the partitions that they concern.
@@ -21,17 +23,26 @@ use crate::sessions::Session;
 pub(crate) struct Route<S> {
     inner: S,
     router: Router,
+    retry_after: Duration,
 }
 
 impl<S> Route<S> {
-    pub(super) fn new(inner: S, router: Router) -> Self {
-        Self { inner, router }
+    pub(super) fn new(inner: S, router: Router, retry_after: Duration) -> Self {
+        Self {
+            inner,
+            router,
+            retry_after,
+        }
     }
 
-    fn route(&self, request: Request) -> Result<Routed> {
+    /// Where a request goes; none when it is answered already.
+    fn route(&self, request: Request) -> Result<Option<Routed>> {
         let session = request.session;
         let work = match request.message {
-            Message::Push(push) => self.push(&session, push, request.vetoes)?,
+            Message::Push(push) => match self.push(&session, push, request.vetoes)? {
+                Some(work) => work,
+                None => return Ok(None),
+            },
             Message::Stored(stored) => RoutedWork::Stored(stored),
             Message::Release(run) => RoutedWork::Release(run),
             Message::Unsubscribe(view) => RoutedWork::Unsubscribe(view),
@@ -41,8 +52,13 @@ impl<S> Route<S> {
             }
             Message::Subscribe(subscribe) => {
                 let address = address(&session, &subscribe.map);
+                let partitions: Vec<_> = self.router.placement(&address).partitions().collect();
+                // The worker waits for those that are to come.
+                partitions
+                    .iter()
+                    .try_for_each(|partition| self.router.check_later(*partition))?;
                 RoutedWork::Subscribe {
-                    partitions: self.partitions(&address)?,
+                    partitions,
                     address,
                     subscribe,
                 }
@@ -65,7 +81,7 @@ impl<S> Route<S> {
             }
             _ => return Err(concerns_no_partition()),
         };
-        Ok(Routed { session, work })
+        Ok(Some(Routed { session, work }))
     }
 
     fn partitions(&self, address: &MapAddress) -> Result<Vec<PartitionId>> {
@@ -76,13 +92,14 @@ impl<S> Route<S> {
         Ok(partitions)
     }
 
+    /// Where each op goes; none when the push is put off, whole, for the sake of one.
     fn push(
         &self,
         session: &Session,
         push: Push,
         mut vetoes: BTreeMap<usize, Veto>,
-    ) -> Result<RoutedWork> {
-        let first = push.begins();
+    ) -> Result<Option<RoutedWork>> {
+        let (first, of) = (push.begins(), Deferral::of(&push));
         let mut last: Option<(MapName, Placement)> = None;
         let mut ops = Vec::with_capacity(push.ops.len());
         for (index, op) in push.ops.into_iter().enumerate() {
@@ -95,17 +112,25 @@ impl<S> Route<S> {
                 }
             };
             let partition = placement.partition(&op.key);
-            self.router.check(partition)?;
+            if let Some(error) = self.router.waits(partition)? {
+                self.router.count_deferred(of.ops);
+                let put_off = PutOff {
+                    message: error.message().to_owned(),
+                    retry_after: self.retry_after,
+                };
+                of.tell(session, put_off);
+                return Ok(None);
+            }
             let veto = vetoes.remove(&index);
             ops.push((partition, op, veto));
         }
         let run = push.run;
-        Ok(RoutedWork::Push {
+        Ok(Some(RoutedWork::Push {
             run,
             first,
             resumes: push.resume,
             ops,
-        })
+        }))
     }
 }
 
@@ -131,7 +156,8 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         match self.route(request) {
-            Ok(routed) => Either::Left(self.inner.call(routed)),
+            Ok(Some(routed)) => Either::Left(self.inner.call(routed)),
+            Ok(None) => Either::Right(ready(Ok(()))),
             Err(error) => Either::Right(ready(Err(error))),
         }
     }

@@ -1,14 +1,17 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use grid_core::op::Op;
 use grid_core::partition::Veto;
-use grid_core::protocol::{Message, Push, Read, ReadTarget, RejectReason, Selector};
+use grid_core::protocol::{Message, Push, Read, ReadTarget, RejectReason, Selector, Subscribe};
 use grid_core::traits::Epoch;
 use grid_core::{ErrorKind, Key, MapAddress, MapName, PartitionId, Result};
 
 use super::{RouteLayer, Routed, RoutedWork, Router};
+use crate::config::Settings;
 use crate::layer::Request;
 use crate::layer::testing::{around, call, handed_on};
+use crate::observations::{Observations, Source};
 use crate::ownership_table::OwnershipTable;
 use crate::sessions::Session;
 use crate::support::{self, now, owner};
@@ -16,19 +19,36 @@ use crate::support::{self, now, owner};
 const COUNT: u16 = 11;
 
 fn router() -> (Router, Arc<OwnershipTable>) {
+    router_beside(true)
+}
+
+fn router_beside(has_peers: bool) -> (Router, Arc<OwnershipTable>) {
     let table = Arc::new(OwnershipTable::new("here".to_owned(), COUNT));
     for id in 0..COUNT {
         table.changed(PartitionId(id), &owner("here", 1));
         table.serve(PartitionId(id), Epoch(1));
     }
-    (Router::new(table.clone(), 3, COUNT), table)
+    let settings = Settings {
+        map_spread: 3,
+        partition_count: COUNT,
+        ..Settings::default()
+    };
+    let observations = Arc::new(Observations::default());
+    let router = Router::new(table.clone(), observations, has_peers, &settings);
+    (router, table)
 }
 
 fn route(router: Router, request: Request) -> Result<Routed> {
-    let (mut service, mut handle) = around::<_, Routed>(&RouteLayer::new(router));
+    answer(router, request).map(|routed| routed.unwrap())
+}
+
+/// What is handed on, if anything is.
+fn answer(router: Router, request: Request) -> Result<Option<Routed>> {
+    let layer = RouteLayer::new(router, Duration::from_millis(7));
+    let (mut service, mut handle) = around::<_, Routed>(&layer);
     let served = call(&mut service, request);
     let routed = handed_on(&mut handle);
-    now(served).map(|()| routed.unwrap())
+    now(served).map(|()| routed)
 }
 
 fn address(map: &str) -> MapAddress {
@@ -131,4 +151,77 @@ fn what_another_node_owns_is_not_served_here() {
     let error = route(router, push()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.is_retryable());
+}
+
+/// What this node owns and has not loaded: the database is away.
+#[test]
+fn what_is_still_to_be_loaded_is_waited_for() {
+    for has_peers in [false, true] {
+        let (router, table) = router_beside(has_peers);
+        let partitions: Vec<_> = router.placement(&address("b")).partitions().collect();
+        for partition in &partitions {
+            table.cease(*partition, Epoch(1));
+        }
+        let request = push();
+        let session = request.session.clone();
+        session.ops_read(3);
+        assert!(answer(router.clone(), request).unwrap().is_none());
+        let [Message::Deferred(deferred)] = &session.queued()[..] else {
+            panic!("it is put off, whole");
+        };
+        assert_eq!(deferred.from, 1);
+        assert_eq!(deferred.retry_after_ms, 7);
+        assert!(deferred.message.contains("load"), "{}", deferred.message);
+        assert_eq!(session.ops_read(0), 0, "all have their answer");
+        let Message::Push(behind) = push().message else {
+            panic!("no push");
+        };
+        let behind = Push {
+            previous: 3,
+            ops: behind.ops[1..].to_vec(),
+            ..behind
+        };
+        assert!(
+            session.is_deferred(&behind),
+            "what is behind comes again too"
+        );
+
+        let read = Message::Read(Read {
+            request: 1,
+            map: MapName::new("b").unwrap(),
+            target: ReadTarget::Key(Key::new("k").unwrap()),
+        });
+        let error = answer(router.clone(), Request::new(session.clone(), read)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+
+        // Another node may load it instead of this one, if there is one.
+        let subscribe = Message::Subscribe(Subscribe {
+            request: 1,
+            map: MapName::new("b").unwrap(),
+            selector: Selector::All,
+            history: grid_core::History(0),
+            cursor: Vec::new(),
+        });
+        let follows = answer(router.clone(), Request::new(session.clone(), subscribe));
+        assert_eq!(follows.is_err(), has_peers);
+    }
+}
+
+#[test]
+fn a_database_that_is_away_is_named() {
+    let (router, table) = router();
+    let partition = router.locate(&address("b"), &Key::new("k").unwrap());
+    table.cease(partition, Epoch(1));
+    let said = |router: &Router| router.check(partition).unwrap_err().to_string();
+    assert!(said(&router).contains("about to load"));
+    let now = Duration::ZERO;
+    let observations = router.observations();
+    observations.trouble(Source::Load(partition), "refused".to_owned(), now);
+    assert!(said(&router).contains("cannot load"));
+    observations.trouble(Source::Start, "nobody answers".to_owned(), now);
+    assert!(said(&router).contains("database is away"));
+    assert!(
+        !said(&router).contains("nobody answers"),
+        "that is for operators"
+    );
 }

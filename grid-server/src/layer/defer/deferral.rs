@@ -1,0 +1,39 @@
+//! What a client is told of a push that was put off.
+
+use grid_core::RunId;
+use grid_core::protocol::{Deferred, Message, Push};
+
+use crate::layer::PutOff;
+use crate::sessions::Session;
+
+/// A push that may be put off.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deferral {
+    run: RunId,
+    from: u64,
+    /// How many ops it has.
+    pub(crate) ops: usize,
+}
+
+impl Deferral {
+    pub(crate) fn of(push: &Push) -> Self {
+        Self {
+            run: push.run,
+            from: push.ops.first().map_or(0, |op| op.id.number),
+            ops: push.ops.len(),
+        }
+    }
+
+    /// Has the client push again from the first of these ops on. What it has on the way behind them
+    /// is dropped until it does.
+    pub(crate) fn tell(self, session: &Session, put_off: PutOff) {
+        session.deferred().insert(self.run, self.from);
+        session.ops_answered(self.ops);
+        session.answer(&Message::Deferred(Deferred {
+            run: self.run,
+            from: self.from,
+            retry_after_ms: put_off.retry_after_ms(),
+            message: put_off.message,
+        }));
+    }
+}
