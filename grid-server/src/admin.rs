@@ -1,6 +1,7 @@
 //! What an operator asks of a running server.
 
 mod health;
+mod in_time;
 mod metrics;
 
 use std::sync::Arc;
@@ -25,6 +26,8 @@ use crate::write_behind::{
 
 pub use health::Health;
 pub use metrics::Metrics;
+
+use in_time::in_time;
 
 /// Most letters in one answer.
 const MAX_LETTERS: usize = 1000;
@@ -154,10 +157,13 @@ impl Admin {
     /// `after`, in the order of their ids; fewer, with more to come, when they are large.
     ///
     /// # Errors
-    /// `Invalid` when `after` cannot be the id of a letter; as those of the persistence.
+    /// `Invalid` when `after` cannot be the id of a letter; as those of the persistence, and
+    /// `Timeout` when that does not answer for 20 seconds.
     pub async fn dead_letters(&self, after: Option<&str>, limit: usize) -> Result<DeadLetterPage> {
         let limit = limit.clamp(1, MAX_LETTERS);
-        self.letters().page(after, limit).await
+        let letters = self.letters();
+        let page = letters.page(after, limit);
+        in_time(&*self.0.runtime, "list dead letters", page).await
     }
 
     /// Stores what a dead letter holds where it belongs, now that the reason of its refusal is
@@ -165,8 +171,14 @@ impl Admin {
     ///
     /// # Errors
     /// `NotFound` when there is no such letter, `Unavailable` when another node owns its partition;
-    /// what the persistence says, when it refuses it again.
+    /// what the persistence says, when it refuses it again; `Timeout` when that does not answer for
+    /// 20 seconds.
     pub async fn retry_dead_letter(&self, id: &str) -> Result<()> {
+        let retried = self.retry(id);
+        in_time(&*self.0.runtime, "retry dead letter", retried).await
+    }
+
+    async fn retry(&self, id: &str) -> Result<()> {
         let letter = self.find(id).await?;
         let desk = self.desk_of(letter.partition)?;
         let (reply, answer) = oneshot::channel();
@@ -184,8 +196,14 @@ impl Admin {
     ///
     /// # Errors
     /// `NotFound` when there is no such letter, `Conflict` when the entry has changed since,
-    /// `Unavailable` when another node owns its partition; as those of the persistence.
+    /// `Unavailable` when another node owns its partition; as those of the persistence, and `Timeout`
+    /// when that does not answer for 20 seconds.
     pub async fn drop_dead_letter(&self, id: &str) -> Result<()> {
+        let given_up = self.give_up(id);
+        in_time(&*self.0.runtime, "drop dead letter", given_up).await
+    }
+
+    async fn give_up(&self, id: &str) -> Result<()> {
         let letter = self.find(id).await?;
         self.desk_of(letter.partition)?;
         let persistence = &*self.0.persistence;

@@ -478,3 +478,29 @@ fn a_letter_is_dropped_whatever_the_merge_rule_makes_of_what_the_database_has() 
         });
     }
 }
+
+#[test]
+fn a_database_that_hangs_holds_no_operator_up() {
+    run(|mut world| async move {
+        let (persistence, server) = start(&mut world, &["bad"]).await;
+        let mut client = world.client().await;
+        push(&world, &mut client, 1, &["bad"]).await;
+        let letter = letters(&server).await.remove(0);
+        let hangs = &persistence.hooks().hangs;
+        hangs.store(true, Ordering::SeqCst);
+        let (admin, began) = (server.admin(), world.now_ms());
+        for answer in [
+            admin.dead_letters(None, 10).await.map(drop),
+            admin.retry_dead_letter(&letter.id).await,
+            admin.drop_dead_letter(&letter.id).await,
+        ] {
+            let error = answer.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+            assert!(error.is_retryable());
+            assert!(error.to_string().contains("20 s"), "{error}");
+        }
+        assert_eq!(world.now_ms() - began, 60_000);
+        hangs.store(false, Ordering::SeqCst);
+        assert_eq!(letters(&server).await.len(), 1);
+    });
+}

@@ -92,6 +92,8 @@ pub(crate) struct PersistenceFaults {
     pub(crate) fails: AtomicBool,
     /// Nothing can be loaded.
     pub(crate) unreadable: AtomicBool,
+    /// Whoever loads gets no answer.
+    pub(crate) hangs: AtomicBool,
     /// It cannot be reached at all.
     pub(crate) away: AtomicBool,
     /// The state records that are told before it is away; 0 means all.
@@ -184,6 +186,9 @@ impl PersistenceHooks for PersistenceFaults {
         self.reach()?;
         if self.unreadable.load(Ordering::SeqCst) {
             return Err(Error::new(ErrorKind::Unavailable, "load", "told to fail"));
+        }
+        if self.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
         }
         let page = inner.load(partition, after, limit).await?;
         self.loaded
