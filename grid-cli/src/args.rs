@@ -168,6 +168,12 @@ pub(crate) enum AdminCommand {
     Health,
     /// Print the server in numbers.
     Metrics,
+    /// Print the partitions with which the database is furthest behind, or something is wrong.
+    Lag {
+        /// How many, at most.
+        #[arg(long, default_value_t = 20)]
+        limit: u16,
+    },
     /// Settle what the database refuses for good.
     #[command(subcommand)]
     DeadLetters(LetterCommand),
@@ -245,6 +251,7 @@ mod tests {
             "grid sync a b",
             "grid admin health --admin http://h:1 --json",
             "grid --json admin metrics",
+            "grid admin lag --limit 3",
             "grid admin --admin h:1 dead-letters list",
             "grid admin dead-letters retry 00001-ab",
             "grid admin dead-letters drop 00001-ab --timeout 3",

@@ -3,6 +3,7 @@
 mod health;
 mod in_time;
 mod metrics;
+mod partition_lag;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +27,7 @@ use crate::write_behind::{
 
 pub use health::Health;
 pub use metrics::Metrics;
+pub use partition_lag::PartitionLag;
 
 use in_time::in_time;
 

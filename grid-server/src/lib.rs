@@ -70,7 +70,7 @@ mod worker;
 mod write_behind;
 
 pub use access::{OpenDoor, OpenPolicy, SharedToken};
-pub use admin::{Admin, Health, Lag, Metrics};
+pub use admin::{Admin, Health, Lag, Metrics, PartitionLag};
 #[cfg(feature = "admin-http")]
 pub use admin_http::AdminRoutes;
 pub use builder::ServerBuilder;

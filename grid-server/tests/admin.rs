@@ -100,6 +100,9 @@ async fn what_is_not_there_and_what_cannot_be_is_said_so() {
         (list.code, list.body.as_str()),
         (200, r#"{"dead_letters":[],"next":null}"#)
     );
+    let partitions = get(&server, "/partitions?limit=3", &[]).await;
+    assert_eq!(partitions.body, r#"{"partitions":[]}"#);
+    assert_eq!(get(&server, "/partitions?limit=x", &[]).await.code, 400);
     assert_eq!(get(&server, "/dead-letters?limit=x", &[]).await.code, 400);
     assert_eq!(get(&server, "/nowhere", &[]).await.code, 404);
     let url = server.admin().unwrap();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use hybrid_grid::{Error, ErrorKind};
 use serde_json::{Map, Value, json};
 
+use super::table::{aligned, plain, roughly};
 use crate::admin::{AdminClient, Answer};
 use crate::args::{AdminArgs, AdminCommand, LetterCommand};
 use crate::exit::{Outcome, Result, Stop, usage};
@@ -24,6 +25,7 @@ pub(crate) fn admin(asked: &AdminArgs, timeout: Option<f64>, output: Output) -> 
     match &asked.command {
         AdminCommand::Health => health(&client, output),
         AdminCommand::Metrics => metrics(&client, output),
+        AdminCommand::Lag { limit } => lag(&client, *limit, output),
         AdminCommand::DeadLetters(LetterCommand::List) => list(&client, output),
         AdminCommand::DeadLetters(LetterCommand::Retry { id }) => {
             let answer = client.post(&format!("{}/retry", path(id)?))?;
@@ -77,6 +79,45 @@ fn metrics(client: &AdminClient, output: Output) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+/// Prints the partitions with which the database is furthest behind, or something is wrong.
+fn lag(client: &AdminClient, limit: u16, output: Output) -> Result<Outcome> {
+    let answer = client.get(&format!("/partitions?limit={limit}"))?;
+    if answer.code != OK {
+        return Err(refused(&answer));
+    }
+    let lag = answer.json()?;
+    let partitions = lag["partitions"].as_array().map_or(&[][..], Vec::as_slice);
+    if output.json {
+        for partition in partitions {
+            output.line(&partition.to_string())?;
+        }
+        return Ok(Outcome::Done);
+    }
+    if partitions.is_empty() {
+        eprintln!("the database has everything");
+        return Ok(Outcome::Done);
+    }
+    let head = ["PARTITION", "OPS", "BYTES", "AGE", "LETTERS", "TROUBLE"].map(str::to_owned);
+    let rows: Vec<[String; 6]> = partitions.iter().map(lag_row).collect();
+    for line in aligned(&[vec![head], rows].concat(), 0) {
+        output.line(line.trim_end())?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn lag_row(partition: &Value) -> [String; 6] {
+    let seconds = partition["lag_seconds"].as_f64().unwrap_or_default();
+    let age = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    [
+        partition["partition"].to_string(),
+        partition["lag_ops"].to_string(),
+        partition["lag_bytes"].to_string(),
+        roughly(age),
+        partition["dead_letters"].to_string(),
+        plain(partition["trouble"].as_str().unwrap_or_default()),
+    ]
+}
+
 /// Prints every letter, page by page.
 fn list(client: &AdminClient, output: Output) -> Result<Outcome> {
     let mut after = String::new();
@@ -120,18 +161,7 @@ fn table(letters: &[Value], with_head: bool) -> Vec<String> {
             ["ID", "MAP", "KEY", "BYTES", "AGE", "REASON"].map(str::to_owned),
         );
     }
-    let width = |column: usize| {
-        let widths = rows.iter().map(|row| row[column].chars().count());
-        widths.max().unwrap_or_default()
-    };
-    let [id, map, key, bytes, age] = [0, 1, 2, 3, 4].map(width);
-    let lines = rows.iter().map(|row| {
-        format!(
-            "{:id$}  {:map$}  {:key$}  {:>bytes$}  {:>age$}  {}",
-            row[0], row[1], row[2], row[3], row[4], row[5]
-        )
-    });
-    lines.collect()
+    aligned(&rows, 3)
 }
 
 fn row(letter: &Value) -> [String; 6] {
@@ -166,24 +196,7 @@ fn age(at_ms: u64) -> String {
     let age = now
         .unwrap_or_default()
         .saturating_sub(Duration::from_millis(at_ms));
-    match age.as_secs() {
-        seconds @ ..120 => format!("{seconds} s"),
-        seconds @ 120..7200 => format!("{} min", seconds / 60),
-        seconds @ 7200..172_800 => format!("{} h", seconds / 3600),
-        seconds => format!("{} d", seconds / 86_400),
-    }
-}
-
-/// Text of others, without what would move a terminal's cursor.
-fn plain(text: &str) -> String {
-    let shown = |letter: char| {
-        if letter.is_control() {
-            '\u{fffd}'
-        } else {
-            letter
-        }
-    };
-    text.chars().map(shown).collect()
+    roughly(age)
 }
 
 /// The path of a letter.

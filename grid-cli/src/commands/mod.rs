@@ -5,6 +5,7 @@ mod import;
 mod read;
 mod status;
 mod sync;
+mod table;
 mod watch;
 mod write;
 

@@ -1,10 +1,12 @@
 //! `grid admin` without trouble, and without a server.
 
+use serde_json::Value;
+
 use crate::device::{Device, NOWHERE, Server, mute};
 
 #[tokio::test]
 async fn a_healthy_server_says_so_and_tells_its_numbers() {
-    let server = Server::start(&[]).await;
+    let server = Server::start(&["--flush-interval-ms", "10"]).await;
     let device = Device::new(&server.url());
     device.run(&["put", "m", "k", "1"]).await.code(0);
     let health = device.admin(&server, &["health"]).await.code(0);
@@ -21,6 +23,9 @@ async fn a_healthy_server_says_so_and_tells_its_numbers() {
     let metrics = device.admin(&server, &["metrics", "--json"]).await.code(0);
     assert_eq!(metrics.json()["grid_sessions_total"], 1);
     assert_eq!(metrics.json()["grid_partitions_served"], 271);
+    while numbers(&device, &server).await["grid_write_behind_lag_ops"] != 0 {}
+    let lag = device.admin(&server, &["lag"]).await.code(0);
+    lag.prints("").says(&["the database has everything"]);
     let list = device.admin(&server, &["dead-letters", "list"]).await;
     list.code(0).prints("").says(&["there are no dead letters"]);
     let retry = ["dead-letters", "retry", "00001-ff"];
@@ -32,6 +37,34 @@ async fn a_healthy_server_says_so_and_tells_its_numbers() {
         .await
         .code(2)
         .says(&["dead-letters list"]);
+}
+
+async fn numbers(device: &Device, server: &Server) -> Value {
+    let metrics = device.admin(server, &["metrics", "--json"]).await;
+    metrics.code(0).json()
+}
+
+#[tokio::test]
+async fn what_the_database_does_not_have_yet_is_told_by_partition() {
+    let server = Server::start(&["--flush-interval-ms", "3600000"]).await;
+    let device = Device::new(&server.url());
+    for key in ["a/1", "a/2", "a/3"] {
+        device.run(&["put", "m", key, "1"]).await.code(0);
+    }
+    let lag = device.admin(&server, &["lag", "--json"]).await.code(0);
+    let lag: Value = serde_json::from_str(lag.stdout.lines().next().unwrap()).unwrap();
+    assert!(lag["lag_ops"].as_u64().unwrap() >= 3, "{lag}");
+    assert!(lag["lag_bytes"].as_u64().unwrap() > 100, "{lag}");
+    assert!(lag["lag_seconds"].as_f64().unwrap() > 0.0, "{lag}");
+    assert_eq!(lag["dead_letters"], 0);
+    assert!(lag["trouble"].is_null());
+    let table = device.admin(&server, &["lag", "--limit", "1"]).await;
+    let table = table.code(0).stdout;
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(lines.len(), 2, "{table}");
+    assert!(lines[0].starts_with("PARTITION  OPS"), "{table}");
+    let partition = lines[1].split_whitespace().next().unwrap();
+    assert_eq!(partition, lag["partition"].to_string());
 }
 
 #[tokio::test]

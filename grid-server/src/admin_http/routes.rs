@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::json;
 
-use super::{exposition, guard, letters};
+use super::{exposition, guard, letters, partitions};
 use crate::admin::Admin;
 
 /// Asks how many bytes the journal takes up on its disk; none when that cannot be told.
@@ -29,6 +29,7 @@ pub(super) type JournalBytes = Arc<dyn Fn() -> Option<u64> + Send + Sync>;
 /// |---|---|
 /// | `GET /health` | 200 with `{"status": "ok", "reasons": []}`, or 503 with `"degraded"` and why |
 /// | `GET /metrics` | OpenMetrics text |
+/// | `GET /partitions?limit=N` | `{"partitions": […]}`: those with which the database is furthest behind, or something is wrong |
 /// | `GET /dead-letters?after=ID&limit=N` | `{"dead_letters": […], "next": ID or null}`, without values |
 /// | `POST /dead-letters/ID/retry` | 204 once it is stored where it belongs |
 /// | `DELETE /dead-letters/ID` | 204 once the entry is what the database has of it |
@@ -104,6 +105,7 @@ impl AdminRoutes {
         Router::new()
             .route("/health", get(health))
             .route("/metrics", get(metrics))
+            .route("/partitions", get(partitions::list))
             .route("/dead-letters", get(letters::list))
             .route("/dead-letters/{id}", axum::routing::delete(letters::drop))
             .route("/dead-letters/{id}/retry", post(letters::retry))

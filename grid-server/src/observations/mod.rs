@@ -48,6 +48,11 @@ impl Observations {
         locked(&self.troubles).has(source)
     }
 
+    /// What is wrong with single partitions at present, for people.
+    pub(crate) fn of_partitions(&self) -> Vec<(PartitionId, String)> {
+        locked(&self.troubles).of_partitions().collect()
+    }
+
     /// Partitions other than these need not be loaded any more.
     pub(crate) fn keep_loads(&self, is_wanted: impl Fn(PartitionId) -> bool) {
         locked(&self.troubles).keep_loads(is_wanted);

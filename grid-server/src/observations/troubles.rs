@@ -52,6 +52,15 @@ impl Troubles {
         self.0.contains_key(&source)
     }
 
+    /// What is wrong with single partitions.
+    pub(super) fn of_partitions(&self) -> impl Iterator<Item = (PartitionId, String)> {
+        self.0.iter().filter_map(|(source, trouble)| match source {
+            Source::Load(id) => Some((*id, format!("cannot be loaded: {}", trouble.what))),
+            Source::Partition(id) => Some((*id, format!("cannot be stored: {}", trouble.what))),
+            _ => None,
+        })
+    }
+
     pub(super) fn keep_loads(&mut self, is_wanted: impl Fn(PartitionId) -> bool) {
         self.0.retain(|source, _| match source {
             Source::Load(id) => is_wanted(*id),

@@ -25,8 +25,10 @@ mod handshake;
 #[cfg(test)]
 mod heartbeat;
 #[cfg(test)]
-mod late_letters;
+mod lagging;
 #[cfg(test)]
+#[cfg(test)]
+mod late_letters;
 mod limits;
 #[cfg(test)]
 mod logging;
