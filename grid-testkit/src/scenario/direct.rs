@@ -117,7 +117,7 @@ impl Watch {
             {
                 match &**message {
                     Message::Ack(ack) => world.ledger.verdicts(ack),
-                    Message::Push(push) => world.ledger.pushed(push),
+                    Message::Push(push) => world.ledger.pushed(push, |op| view.ack_level(op)),
                     _ => {}
                 }
             }

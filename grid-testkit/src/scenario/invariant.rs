@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use grid_client::Grid;
-use grid_core::op::{AckLevel, Op};
+use grid_core::op::{AckLevel, Op, OpId};
 use grid_server::Handle;
 
 use super::event::Event;
@@ -96,6 +96,11 @@ impl View<'_> {
     pub fn ack_level(&self, op: &Op) -> AckLevel {
         let levels = &self.world.simulation.settings.ack_levels;
         op.ack.unwrap_or_else(|| levels.of(&op.map))
+    }
+
+    /// Whether the device of an op that was pushed is told before the journal has it.
+    pub(super) fn is_in_memory(&self, op: OpId) -> bool {
+        self.world.ledger.is_in_memory(op)
     }
 
     /// How many changes of a partition may wait for the database before no more ops are taken.

@@ -1,9 +1,10 @@
 //! What every device was told about every write, and what must follow from it in the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use grid_core::op::{AckLevel, Op};
 use grid_core::protocol::{Ack, Push};
 use grid_core::{Key, OpId, Record, Sequence, Stamp};
 
@@ -105,9 +106,9 @@ impl Ledger {
         }
     }
 
-    /// Notes what a device pushes.
-    pub(super) fn pushed(&self, push: &Push) {
-        self.lock().rulings.pushed(push);
+    /// Notes what a device pushes, and of which ops it is told at which level.
+    pub(super) fn pushed(&self, push: &Push, level: impl Fn(&Op) -> AckLevel) {
+        self.lock().rulings.pushed(push, level);
     }
 
     /// Notes the verdicts that a server sends.
@@ -160,6 +161,25 @@ impl Ledger {
         keys
     }
 
+    /// Whether the device of an op is told before the journal has it.
+    pub(super) fn is_in_memory(&self, op: OpId) -> bool {
+        self.lock().rulings.is_in_memory(op)
+    }
+
+    /// The entries, by map and key, of which somebody was told before the journal had it: what they
+    /// hold in the end is what servers say, and nothing follows from what devices were told.
+    pub(super) fn unpromised(&self) -> BTreeSet<(String, String)> {
+        let book = self.lock();
+        let entries = book.entries.iter();
+        let unpromised = entries.filter(|entry| {
+            let op = entry.op;
+            op.is_some_and(|op| book.rulings.is_in_memory(op))
+        });
+        unpromised
+            .map(|entry| (entry.map.clone(), entry.key.clone()))
+            .collect()
+    }
+
     /// The writes that servers decided and did not refuse, each with its map.
     pub(super) fn decided(&self) -> Vec<(String, Record)> {
         let book = self.lock();
@@ -182,7 +202,7 @@ impl Ledger {
         let book = self.lock();
         for entry in &book.entries {
             let ruling = entry.op.and_then(|op| book.rulings.of(op));
-            let told = if book.was_forgotten(entry) {
+            let told = if book.may_be_forgotten(entry) {
                 &Told::Unknown
             } else {
                 &entry.told
@@ -218,7 +238,7 @@ impl Ledger {
         }
         for entry in entries {
             let ruling = entry.op.and_then(|op| book.rulings.of(op));
-            if book.was_forgotten(entry) {
+            if book.may_be_forgotten(entry) {
                 if book.is_taken(entry) {
                     check_not_lost(&book, entry, state, forgets)?;
                 }
@@ -242,9 +262,9 @@ impl Book {
         entry.op.is_some_and(|op| self.rulings.is_taken(op))
     }
 
-    /// Whether a server was put back to a time before it ruled.
-    fn was_forgotten(&self, entry: &Entry) -> bool {
-        entry.op.is_some_and(|op| self.rulings.was_forgotten(op))
+    /// Whether a server may not know any more how it ruled.
+    fn may_be_forgotten(&self, entry: &Entry) -> bool {
+        entry.op.is_some_and(|op| self.rulings.may_be_forgotten(op))
     }
 
     /// Nothing that a device wrote loses to what the same device wrote before it.
@@ -261,7 +281,7 @@ impl Book {
             return Ok(());
         };
         let counts = |entry: &&Entry| match &entry.told {
-            _ if self.was_forgotten(entry) => self.is_taken(entry),
+            _ if self.may_be_forgotten(entry) => self.is_taken(entry),
             Told::Acked | Told::Superseded => true,
             Told::Durable => self.is_taken(entry),
             _ => false,
@@ -326,7 +346,7 @@ fn check_winner(book: &Book, map: &str, key: &str, found: &Versioned) -> Result<
             ));
         }
         return match writer.told {
-            Told::Superseded | Told::Rejected(_) if book.was_forgotten(writer) => Ok(()),
+            Told::Superseded | Told::Rejected(_) if book.may_be_forgotten(writer) => Ok(()),
             Told::Superseded | Told::Rejected(_) | Told::Failed(_) => {
                 Err(format!("it won all the same: {}", describe(writer)))
             }

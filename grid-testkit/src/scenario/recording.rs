@@ -324,10 +324,14 @@ impl Recording {
         if promises.merges {
             return Ok(());
         }
-        let history = if promises.forgets {
-            without(&history, &self.removed)
-        } else {
+        let mut unpromised = ledger.unpromised();
+        if promises.forgets {
+            unpromised.extend(self.removed.iter().cloned());
+        }
+        let history = if unpromised.is_empty() {
             history
+        } else {
+            without(&history, &unpromised)
         };
         check_outcomes(&history).map_err(told)?;
         let last = self.lives.values().copied().max().unwrap_or_default();

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use grid_core::op::{AckLevel, Op};
 use grid_core::protocol::{Ack, Push, Verdict};
 use grid_core::{Hlc, OpId, PartitionId, Stamp};
 
@@ -16,6 +17,8 @@ pub(super) struct Rulings {
     said: BTreeMap<OpId, (Outcome, PartitionId)>,
     /// Ops whose verdict a server forgot.
     forgotten: Forgotten,
+    /// Ops whose devices are told before the journal has them, which promises nothing.
+    in_memory: BTreeSet<OpId>,
     /// Ops whose device had never seen their key.
     creations: BTreeSet<OpId>,
     /// The times of ops, as their devices pushed them or as a server stamped them anew.
@@ -23,9 +26,12 @@ pub(super) struct Rulings {
 }
 
 impl Rulings {
-    /// Takes down what a device pushes.
-    pub(super) fn pushed(&mut self, push: &Push) {
+    /// Takes down what a device pushes, and of which ops it is told at which level.
+    pub(super) fn pushed(&mut self, push: &Push, level: impl Fn(&Op) -> AckLevel) {
         for op in &push.ops {
+            if level(op) == AckLevel::Memory {
+                self.in_memory.insert(op.id);
+            }
             if op.base == Hlc::ZERO {
                 self.creations.insert(op.id);
             }
@@ -54,7 +60,7 @@ impl Rulings {
         if let Verdict::Restamped(hlc) = verdict {
             self.times.insert(op, *hlc);
         }
-        if !self.forgotten.is_of_the_op(op) {
+        if self.in_memory.contains(&op) || !self.forgotten.is_of_the_op(op) {
             return;
         }
         let outcome = match verdict {
@@ -102,9 +108,14 @@ impl Rulings {
         self.creations.contains(&op)
     }
 
-    /// Whether a server was put back to a time before it ruled: then what the device was told is not
-    /// what counts.
-    pub(super) fn was_forgotten(&self, op: OpId) -> bool {
-        self.forgotten.contains(op)
+    /// Whether a server may not know any more how it ruled, because it was put back to a time before
+    /// that, or told it at `memory`: then what the device was told is not what counts.
+    pub(super) fn may_be_forgotten(&self, op: OpId) -> bool {
+        self.in_memory.contains(&op) || self.forgotten.contains(op)
+    }
+
+    /// Whether the device of an op is told before the journal has it.
+    pub(super) fn is_in_memory(&self, op: OpId) -> bool {
+        self.in_memory.contains(&op)
     }
 }

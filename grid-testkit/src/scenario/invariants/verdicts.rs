@@ -74,7 +74,8 @@ impl VerdictsAreTrue {
         view: &View<'_>,
     ) -> Result<(), String> {
         match verdict {
-            Verdict::Rejected { .. } => {
+            // A server may forget what it told before the journal had it.
+            Verdict::Rejected { .. } if !view.is_in_memory(op) => {
                 self.refused.insert(op, partition);
             }
             Verdict::Superseded(by) => {
