@@ -51,7 +51,11 @@ pub(crate) fn gateway_pipeline(stack: Stack<'_>, dispatch: Dispatch) -> GatewayS
     GatewayService::new(
         ServiceBuilder::new()
             .layer(TraceLayer)
-            .layer(AuthLayer::new(stack.authenticator, runtime.clone()))
+            .layer(AuthLayer::new(
+                stack.authenticator,
+                runtime.clone(),
+                timeout,
+            ))
             .layer(own)
             .service(GatewayService::new(within)),
     )

@@ -1,5 +1,7 @@
 //! Why somebody is not let in, or no longer.
 
+use std::time::Duration;
+
 use grid_core::{Error, ErrorKind};
 
 /// A token has expired on this server's clock.
@@ -17,5 +19,17 @@ pub(super) fn of_another_principal() -> Error {
         ErrorKind::Unauthorized,
         "renew token",
         "the new token is of another principal; connect anew",
+    )
+}
+
+/// Nobody said what a renewed token is worth.
+pub(super) fn not_in_time(after: Duration) -> Error {
+    Error::new(
+        ErrorKind::Timeout,
+        "renew token",
+        format!(
+            "the new token could not be looked at within {} ms; connect again later",
+            after.as_millis()
+        ),
     )
 }

@@ -1,6 +1,7 @@
 //! The layer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use grid_core::traits::{Authenticator, Runtime};
 use tower::Layer;
@@ -12,13 +13,20 @@ use super::service::Auth;
 pub(crate) struct AuthLayer {
     authenticator: Arc<dyn Authenticator>,
     runtime: Arc<dyn Runtime>,
+    timeout: Duration,
 }
 
 impl AuthLayer {
-    pub(crate) fn new(authenticator: Arc<dyn Authenticator>, runtime: Arc<dyn Runtime>) -> Self {
+    /// A new token has to be looked at within `timeout`.
+    pub(crate) fn new(
+        authenticator: Arc<dyn Authenticator>,
+        runtime: Arc<dyn Runtime>,
+        timeout: Duration,
+    ) -> Self {
         Self {
             authenticator,
             runtime,
+            timeout,
         }
     }
 }
@@ -27,6 +35,11 @@ impl<S> Layer<S> for AuthLayer {
     type Service = Auth<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Auth::new(inner, self.authenticator.clone(), self.runtime.clone())
+        Auth {
+            inner,
+            authenticator: self.authenticator.clone(),
+            runtime: self.runtime.clone(),
+            timeout: self.timeout,
+        }
     }
 }

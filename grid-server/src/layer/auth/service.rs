@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::future::{Either, Ready, ready};
+use futures::{FutureExt, select_biased};
 use grid_core::protocol::Message;
 use grid_core::traits::{Authenticator, Runtime};
 use grid_core::{BoxFuture, Error, Result};
 use tower::Service;
 
-use super::error::of_another_principal;
+use super::error::{not_in_time, of_another_principal};
 use super::token::{authenticate, check};
 use crate::layer::Request;
 use crate::sessions::Session;
@@ -17,30 +19,25 @@ use crate::sessions::Session;
 /// Hands on what comes with a good token, and takes new tokens.
 #[derive(Debug, Clone)]
 pub(crate) struct Auth<S> {
-    inner: S,
-    authenticator: Arc<dyn Authenticator>,
-    runtime: Arc<dyn Runtime>,
+    pub(super) inner: S,
+    pub(super) authenticator: Arc<dyn Authenticator>,
+    pub(super) runtime: Arc<dyn Runtime>,
+    pub(super) timeout: Duration,
 }
 
 impl<S> Auth<S> {
-    pub(super) fn new(
-        inner: S,
-        authenticator: Arc<dyn Authenticator>,
-        runtime: Arc<dyn Runtime>,
-    ) -> Self {
-        Self {
-            inner,
-            authenticator,
-            runtime,
-        }
-    }
-
     /// Takes a new token, which has to be of the same principal.
     fn renew(&self, session: Arc<Session>, token: String) -> BoxFuture<'static, Result<()>> {
         let (authenticator, runtime) = (self.authenticator.clone(), self.runtime.clone());
+        let timeout = self.timeout;
         Box::pin(async move {
             let namespace = session.namespace();
-            let renewed = authenticate(&*authenticator, &*runtime, Some(&token), namespace).await?;
+            let renewed = authenticate(&*authenticator, &*runtime, Some(&token), namespace);
+            // Meanwhile nothing is read from the connection, not even that it is gone.
+            let renewed = select_biased! {
+                renewed = Box::pin(renewed).fuse() => renewed?,
+                () = runtime.sleep(timeout).fuse() => return Err(not_in_time(timeout)),
+            };
             if renewed.principal != *session.principal() {
                 return Err(of_another_principal());
             }
