@@ -38,8 +38,10 @@ pub(crate) fn gateway_pipeline(stack: Stack<'_>, dispatch: Dispatch) -> GatewayS
     } = stack;
     let retry_after = Duration::from_millis(settings.retry_after_ms.into());
     let timeout = Duration::from_millis(settings.request_timeout_ms);
+    let heartbeat = Duration::from_millis(settings.heartbeat_ms);
+    let rates = Rates::new(settings);
     let within = ServiceBuilder::new()
-        .option_layer(RateLimitLayer::new(Rates::new(settings), runtime))
+        .option_layer(RateLimitLayer::new(rates, runtime, heartbeat))
         .layer(LoadShedLayer::new(settings.waiting_bytes, retry_after))
         .layer(TimeoutLayer::new(runtime.clone(), timeout))
         .layer(ValidateLayer::new(Limits::new(settings)))

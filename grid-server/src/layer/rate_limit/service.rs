@@ -15,28 +15,17 @@ use super::error::Exceeded;
 use super::limits::Limits;
 use crate::layer::Request;
 
-/// How long a request that asks for data waits for room, and its connection with it.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
-
 /// By how much more a client is told to wait, at most, in microseconds.
 const LONGEST_JITTER_US: u64 = 50_000;
 
 /// Hands on what its client may send.
 #[derive(Debug, Clone)]
 pub(crate) struct RateLimit<S> {
-    inner: S,
-    limits: Arc<Limits>,
-    runtime: Arc<dyn Runtime>,
-}
-
-impl<S> RateLimit<S> {
-    pub(super) fn new(inner: S, limits: Arc<Limits>, runtime: Arc<dyn Runtime>) -> Self {
-        Self {
-            inner,
-            limits,
-            runtime,
-        }
-    }
+    pub(super) inner: S,
+    pub(super) limits: Arc<Limits>,
+    pub(super) runtime: Arc<dyn Runtime>,
+    /// How long a request that asks for data waits for room.
+    pub(super) longest_wait: Duration,
 }
 
 impl<S> RateLimit<S> {
@@ -67,9 +56,9 @@ async fn room(
     limits: Arc<Limits>,
     runtime: Arc<dyn Runtime>,
     request: &Request,
-    mut exceeded: Exceeded,
+    (mut exceeded, longest_wait): (Exceeded, Duration),
 ) -> Result<()> {
-    let last = runtime.monotonic() + LONGEST_WAIT;
+    let last = runtime.monotonic() + longest_wait;
     loop {
         if runtime.monotonic() + exceeded.0 > last {
             return Err(exceeded.into_error());
@@ -107,8 +96,9 @@ where
                 // The one that is ready is the one to be called.
                 let mut inner = std::mem::replace(&mut self.inner, fresh);
                 let (limits, runtime) = (self.limits.clone(), self.runtime.clone());
+                let wait = (exceeded, self.longest_wait);
                 Either::Right(Box::pin(async move {
-                    room(limits, runtime, &request, exceeded).await?;
+                    room(limits, runtime, &request, wait).await?;
                     inner.call(request).await
                 }))
             }

@@ -8,8 +8,10 @@ use super::{RateLimitLayer, Rates};
 use crate::layer::testing::{around, call, handed_on, push, read, simulated, unsubscribe};
 use crate::sessions::Session;
 
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
 fn limits(client: u32, namespace: u32, runtime: &Arc<dyn Runtime>) -> RateLimitLayer {
-    RateLimitLayer::new(Rates { client, namespace }, runtime).unwrap()
+    RateLimitLayer::new(Rates { client, namespace }, runtime, HEARTBEAT).unwrap()
 }
 
 #[test]
@@ -174,7 +176,7 @@ fn without_a_limit_there_is_no_layer() {
             client: 0,
             namespace: 0,
         };
-        assert!(RateLimitLayer::new(none, &runtime).is_none());
+        assert!(RateLimitLayer::new(none, &runtime, HEARTBEAT).is_none());
         assert_eq!(none.burst(), None);
         assert_eq!(Rates { client: 5, ..none }.burst(), Some(5));
         let both = Rates {
@@ -182,5 +184,29 @@ fn without_a_limit_there_is_no_layer() {
             namespace: 3,
         };
         assert_eq!(both.burst(), Some(3));
+    });
+}
+
+#[test]
+fn nothing_waits_for_so_long_that_its_client_misses_heartbeats() {
+    simulated(|runtime: Arc<dyn Runtime>| async move {
+        let heartbeat = Duration::from_millis(100);
+        let rates = Rates {
+            client: 2,
+            namespace: 0,
+        };
+        let layer = RateLimitLayer::new(rates, &runtime, heartbeat).unwrap();
+        let (mut service, mut handle) = around(&layer);
+        let session = Session::for_tests();
+        for _ in 0..2 {
+            let served = call(&mut service, read(&session));
+            assert!(handed_on(&mut handle).is_some());
+            served.await.unwrap();
+        }
+        // There is room in half a second, which is five heartbeats.
+        let began = runtime.monotonic();
+        let error = call(&mut service, read(&session)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Overloaded);
+        assert!(runtime.monotonic() - began <= heartbeat * 2);
     });
 }
