@@ -191,6 +191,12 @@ impl Session {
         lock(&self.deferred)
     }
 
+    /// Nothing more of this run comes here.
+    pub(crate) fn forget_run(&self, run: RunId) {
+        self.pushed().remove(&run);
+        self.deferred().remove(&run);
+    }
+
     /// Whether a push is behind one that was put off, and comes again.
     pub(crate) fn is_deferred(&self, push: &Push) -> bool {
         let deferred = self.deferred();

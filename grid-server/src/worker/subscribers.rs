@@ -257,6 +257,13 @@ impl Subscribers {
         }
     }
 
+    /// Nothing more of this run comes over the connection.
+    pub(super) fn forget_run(&mut self, session: SessionId, run: RunId) {
+        if let Some(known) = self.known.get_mut(&session) {
+            known.refused.remove(&run);
+        }
+    }
+
     /// A run was refused from op `from` on.
     pub(super) fn refuse(&mut self, session: SessionId, run: RunId, from: u64) {
         let known = self.known.entry(session).or_default();

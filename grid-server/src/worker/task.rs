@@ -231,6 +231,7 @@ impl Worker {
             }
             WorkerMessage::Stored(session, stored) => batch.stored(&session, stored),
             WorkerMessage::Release(session, run) => {
+                self.subscribers.lock().forget_run(session.id(), run);
                 let partitions: Vec<PartitionId> =
                     self.context.shard.lock().keys().copied().collect();
                 batch.release(&session, run, partitions.into_iter());

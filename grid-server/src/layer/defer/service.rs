@@ -56,7 +56,7 @@ where
             (Message::Push(push), put_off) => Ok(admits(&request.session, push, put_off)),
             (_, Some(put_off)) => Err(not_now(put_off)),
             (Message::Release(run), None) => {
-                request.session.deferred().remove(run);
+                request.session.forget_run(*run);
                 Ok(true)
             }
             (_, None) => Ok(true),

@@ -24,3 +24,12 @@ pub(super) fn too_many_views(most: usize) -> Error {
         format!("a connection may follow {most} views; unsubscribe from some"),
     )
 }
+
+/// A connection brings more runs than one may. The next one begins to count anew.
+pub(super) fn too_many_runs(most: usize) -> Error {
+    Error::new(
+        ErrorKind::Overloaded,
+        "validate",
+        format!("a connection may push ops of {most} runs; connect again for the others"),
+    )
+}

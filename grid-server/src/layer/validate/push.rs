@@ -7,13 +7,17 @@ use grid_core::op::{Action, Op};
 use grid_core::partition::Veto;
 use grid_core::protocol::{Push, RejectReason};
 
-use super::error::{beyond_window, broken};
+use super::error::{beyond_window, broken, too_many_runs};
 use super::limits::Limits;
 use crate::sessions::Session;
 
 /// A client that pushes again after a refusal counts its window anew, while what it pushed before
 /// may not be answered yet.
 const WINDOWS_IN_FLIGHT: usize = 2;
+
+/// Runs that one connection may push ops of, those aside that it has released. A client has one of
+/// its own, and those of earlier openings of its store that are not finished.
+pub(super) const MAX_RUNS: usize = 4096;
 
 /// Checks a push, and returns the vetoes of its ops.
 pub(super) fn check_push(
@@ -60,6 +64,9 @@ fn check_numbers(push: &Push) -> Result<()> {
 fn check_continuity(session: &Session, push: &Push) -> Result<()> {
     let last = push.ops.last().map_or(0, |op| op.id.number);
     let mut pushed = session.pushed();
+    if pushed.len() >= MAX_RUNS && !pushed.contains_key(&push.run) {
+        return Err(too_many_runs(MAX_RUNS));
+    }
     let seen = pushed.insert(push.run, last).unwrap_or(0);
     if !push.resume && push.previous != seen {
         return Err(broken(format!(

@@ -6,6 +6,7 @@ use grid_core::partition::Veto;
 use grid_core::protocol::{Message, Push, RejectReason, Selector, Stored, Subscribe};
 use grid_core::{ErrorKind, History, MapName, PartitionId, Result, RunId, Sequence};
 
+use super::push::MAX_RUNS;
 use super::{Limits, ValidateLayer};
 use crate::config::Settings;
 use crate::layer::Request;
@@ -223,4 +224,35 @@ fn cursors_and_confirmations_name_partitions_that_are_there() {
 fn what_only_a_server_sends_is_an_error() {
     let error = validate(&Session::for_tests(), Message::Ping(1)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Protocol);
+}
+
+#[test]
+fn what_is_remembered_of_a_connections_runs_is_bounded() {
+    let session = Session::for_tests();
+    let of_run = |number: u64| {
+        let run = RunId(number);
+        let mut op = op(1, b"\x01");
+        op.id.run = run;
+        let answer = validate(
+            &session,
+            Message::Push(Push {
+                run,
+                resume: false,
+                previous: 0,
+                ops: vec![op],
+            }),
+        );
+        answer.map(|_| session.ops_answered(1))
+    };
+    let most = MAX_RUNS as u64;
+    for run in 1..=most {
+        of_run(run).unwrap();
+    }
+    let error = of_run(most + 1).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Overloaded, "{error}");
+    assert!(error.is_retryable(), "another connection takes the rest");
+    // One that is released makes room for another.
+    session.forget_run(RunId(3));
+    of_run(most + 1).unwrap();
+    of_run(3).unwrap_err();
 }
