@@ -22,18 +22,20 @@ pub(super) fn is_poison(error: &Error) -> bool {
 
 /// Stores what can be stored of `records`, of which the database has refused some; returns those
 /// that it refuses each on its own. `before` is the state record that the database has, for the
-/// state must not get ahead of the records.
+/// state must not get ahead of the records. `admit` is asked about each that is found, and may end
+/// the search.
 ///
 /// With n records of which p are refused, the database is called about 2·p·log2(n) times, and not
 /// more than n + log2(n) times if they stand next to each other.
 ///
 /// # Errors
-/// As those of the persistence, where they are not about the records.
+/// As those of the persistence, where they are not about the records; as those of `admit`.
 pub(super) async fn isolate(
     persistence: &dyn Persistence,
     partition: PartitionId,
     records: &[AddressedRecord],
     before: &StateRecord,
+    mut admit: impl FnMut(&AddressedRecord) -> Result<()>,
 ) -> Result<Vec<Poison>> {
     let mut poison = Vec::new();
     let mut rest = records;
@@ -54,6 +56,7 @@ pub(super) async fn isolate(
             }
             Err(error) if is_poison(&error) => match piece {
                 [record] => {
+                    admit(record)?;
                     poison.push(Poison {
                         record: record.clone(),
                         error,
@@ -140,7 +143,7 @@ mod tests {
             sequence: Sequence::ZERO,
             data: Bytes::new(),
         };
-        let poison = isolate(&database, PartitionId(1), &records, &before);
+        let poison = isolate(&database, PartitionId(1), &records, &before, |_| Ok(()));
         let poison = grid_testkit::block_on(poison).unwrap();
         let poison = poison.iter().map(|each| each.record.record.sequence.0);
         let Table { stored, calls, .. } = database.hooks();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use grid_core::mutation::{Mutation, planted};
 use grid_core::partition::Budget;
-use grid_core::traits::{Epoch, Journal, Persistence, RecordCursor, Runtime};
+use grid_core::traits::{AddressedRecord, Epoch, Journal, Persistence, RecordCursor, Runtime};
 use grid_core::{Error, ErrorKind, History, PartitionId, Result, Sequence};
 use tokio::sync::Notify;
 
@@ -127,7 +127,15 @@ impl Store {
         partition: PartitionId,
         batch: &Batch,
     ) -> Result<Vec<Poison>> {
-        let poison = isolate(&*self.persistence, partition, &batch.records, &batch.before).await?;
+        let Batch {
+            epoch,
+            records,
+            before,
+            ..
+        } = batch;
+        let mut new = 0;
+        let admit = |record: &_| self.admit(partition, *epoch, record, &mut new);
+        let poison = isolate(&*self.persistence, partition, records, before, admit).await?;
         self.expect_letters(partition, batch.epoch, &poison)?;
         let now_ms = self.runtime.now_ms();
         if !planted(Mutation::LoseDeadLetter) {
@@ -149,12 +157,38 @@ impl Store {
         Ok(poison)
     }
 
-    /// Takes note of letters before they are written: whatever becomes of the calls until the state
-    /// is stored, a later version of the entry settles its letter.
+    /// Whether there is room for the letter of one more entry, beside `new` ones that were found
+    /// before; counts it among them.
     ///
     /// # Errors
     /// `Conflict` when the partition would have more letters than it may, `Unavailable` when it has
     /// another owner by now.
+    fn admit(
+        &self,
+        partition: PartitionId,
+        epoch: Epoch,
+        record: &AddressedRecord,
+        new: &mut usize,
+    ) -> Result<()> {
+        let partitions = self.shard.lock();
+        let owned = partitions.get(&partition);
+        let owned = owned.filter(|owned| owned.epoch == epoch);
+        let buried = &owned.ok_or_else(|| fenced(partition))?.backing.buried;
+        *new += usize::from(!buried.contains_key(&RecordCursor::of(record)));
+        let letters = buried.len() + *new;
+        if letters <= self.settings.dead_letters {
+            return Ok(());
+        }
+        let message = "the database refuses so many versions that no more are put aside; retry or \
+                       drop some dead letters, or raise `dead_letters`";
+        Err(Error::new(ErrorKind::Conflict, "store records", message).with("letters", letters))
+    }
+
+    /// Takes note of letters before they are written: whatever becomes of the calls until the state
+    /// is stored, a later version of the entry settles its letter.
+    ///
+    /// # Errors
+    /// `Unavailable` when the partition has another owner by now.
     fn expect_letters(
         &self,
         partition: PartitionId,
@@ -168,16 +202,8 @@ impl Store {
         let coming = poison
             .iter()
             .map(|Poison { record, .. }| (RecordCursor::of(record), record.record.sequence));
-        let coming: Buried = coming.collect();
-        let new = coming.keys().filter(|cursor| !buried.contains_key(cursor));
-        let letters = buried.len() + new.count();
-        if letters <= self.settings.dead_letters {
-            buried.extend(coming);
-            return Ok(());
-        }
-        let message = "the database refuses so many versions that no more are put aside; retry or \
-                       drop some dead letters, or raise `dead_letters`";
-        Err(Error::new(ErrorKind::Conflict, "store records", message).with("letters", letters))
+        buried.extend(coming);
+        Ok(())
     }
 
     /// Lets go of letters of which the same or a later version was stored.

@@ -3,7 +3,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use grid_core::limits::RECORD_PAGE_BYTES;
 use grid_core::op::Action;
 use grid_core::protocol::Selector;
 use grid_core::traits::{Persistence, Resolution, Resolver};
@@ -14,7 +13,10 @@ use super::faulty::{FaultyPersistence, faulty_persistence};
 use super::support::{Client, World, address, cbor, run};
 
 /// A server whose database refuses `keys`, with all in one partition.
-async fn start(world: &mut World, keys: &[&'static str]) -> (Arc<FaultyPersistence>, Server) {
+pub(crate) async fn start(
+    world: &mut World,
+    keys: &[&'static str],
+) -> (Arc<FaultyPersistence>, Server) {
     let persistence = faulty_persistence();
     *persistence.hooks().refused.lock().unwrap() = keys.iter().copied().collect();
     world.persistence = persistence.clone();
@@ -24,7 +26,12 @@ async fn start(world: &mut World, keys: &[&'static str]) -> (Arc<FaultyPersisten
 }
 
 /// Pushes one version of each key, numbered from `first` on, and waits until it is stored.
-async fn push(world: &World, client: &mut Client, first: u64, keys: &[&str]) -> PartitionId {
+pub(crate) async fn push(
+    world: &World,
+    client: &mut Client,
+    first: u64,
+    keys: &[&str],
+) -> PartitionId {
     let ops = (first..).zip(keys);
     let ops =
         ops.map(|(number, key)| world.put(9, number, "m", key, format!("{number}").as_bytes()));
@@ -35,14 +42,14 @@ async fn push(world: &World, client: &mut Client, first: u64, keys: &[&str]) -> 
     partition
 }
 
-async fn letters(server: &Server) -> Vec<DeadLetter> {
+pub(crate) async fn letters(server: &Server) -> Vec<DeadLetter> {
     let page = server.admin().dead_letters(None, 1_000).await.unwrap();
     assert!(!page.more);
     page.letters
 }
 
 /// The keys that the database has.
-async fn stored(persistence: &FaultyPersistence, partition: PartitionId) -> Vec<String> {
+pub(crate) async fn stored(persistence: &FaultyPersistence, partition: PartitionId) -> Vec<String> {
     let page = persistence.load(partition, None, 1_000).await.unwrap();
     let live = page
         .records
@@ -52,7 +59,7 @@ async fn stored(persistence: &FaultyPersistence, partition: PartitionId) -> Vec<
         .collect()
 }
 
-async fn get(server: &Server, key: &str) -> Option<Vec<u8>> {
+pub(crate) async fn get(server: &Server, key: &str) -> Option<Vec<u8>> {
     let key = Key::new(key).unwrap();
     let found = server.handle().get(&address("m"), &key).await.unwrap();
     found
@@ -275,29 +282,6 @@ fn what_changes_between_a_letter_and_its_state_settles_the_letter() {
 }
 
 #[test]
-fn beyond_the_bound_nothing_more_is_put_aside_and_nothing_is_lost() {
-    run(|mut world| async move {
-        world.settings.dead_letters = 2;
-        let (persistence, server) = start(&mut world, &["a", "b", "c"]).await;
-        let mut client = world.client().await;
-        let partition = push(&world, &mut client, 1, &["a", "b", "c", "d"]).await;
-        assert_eq!(letters(&server).await, []);
-        assert_eq!(stored(&persistence, partition).await, ["d"]);
-        assert!(server.admin().lag().changes > 0);
-        world.kill(server);
-        let server = world.start().await;
-        for (key, value) in [("a", b"1"), ("b", b"2"), ("c", b"3"), ("d", b"4")] {
-            assert_eq!(get(&server, key).await, Some(cbor(value).to_vec()));
-        }
-        persistence.hooks().refused.lock().unwrap().remove("a");
-        client = world.client().await;
-        client.answer_pings(Duration::from_secs(60)).await;
-        assert_eq!(letters(&server).await.len(), 2);
-        assert_eq!(server.admin().lag().changes, 0);
-    });
-}
-
-#[test]
 fn a_crash_anywhere_between_refusal_and_state_loses_and_doubles_nothing() {
     for succeeds in 1..=25 {
         run(move |mut world| async move {
@@ -326,92 +310,11 @@ fn a_crash_anywhere_between_refusal_and_state_loses_and_doubles_nothing() {
     }
 }
 
-/// Puts `count` entries of which the database refuses every one, in values of `bytes`.
-async fn refuse(world: &World, server: &Server, count: usize, bytes: usize) {
-    let (handle, map) = (server.handle(), address("m"));
-    for number in 0..count {
-        let key = Key::new(&format!("k{number:04}")).unwrap();
-        let value = cbor(&vec![7; bytes]);
-        handle.put(&map, &key, value).await.unwrap();
-    }
-    settled(world, server).await;
-}
-
 /// Waits until nothing waits for the database.
-async fn settled(world: &World, server: &Server) {
+pub(crate) async fn settled(world: &World, server: &Server) {
     while server.admin().lag().changes > 0 {
         world.sleep(Duration::from_secs(1)).await;
     }
-}
-
-#[test]
-fn one_of_many_letters_is_settled_without_loading_the_others() {
-    run(|mut world| async move {
-        let (persistence, server) = start(&mut world, &[]).await;
-        // As many entries that are stored as letters, for a drop looks the entry up.
-        refuse(&world, &server, 300, 1).await;
-        persistence
-            .hooks()
-            .refuses_all
-            .store(true, Ordering::SeqCst);
-        refuse(&world, &server, 300, 2).await;
-        persistence
-            .hooks()
-            .refuses_all
-            .store(false, Ordering::SeqCst);
-        let all = letters(&server).await;
-        assert_eq!(all.len(), 300);
-        for (number, letter) in all.iter().enumerate().step_by(23) {
-            persistence.hooks().loaded.store(0, Ordering::SeqCst);
-            if number % 2 == 0 {
-                server.admin().retry_dead_letter(&letter.id).await.unwrap();
-            } else {
-                server.admin().drop_dead_letter(&letter.id).await.unwrap();
-            }
-            let loaded = persistence.hooks().loaded.load(Ordering::SeqCst);
-            assert!(loaded <= 2, "{loaded} records for letter {number}");
-        }
-        settled(&world, &server).await;
-        assert_eq!(letters(&server).await.len(), 300 - 14);
-        for unknown in ["", "00001", "x", "99999-ff", &"9".repeat(600)] {
-            let error = server.admin().retry_dead_letter(unknown).await.unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::NotFound, "{unknown:?}");
-        }
-    });
-}
-
-#[test]
-fn a_page_of_large_letters_ends_early_and_the_pages_are_all_letters() {
-    run(|mut world| async move {
-        const VALUE_BYTES: usize = 1_000_000;
-        world.settings.max_value_bytes = 1_000_100;
-        let (persistence, server) = start(&mut world, &[]).await;
-        persistence
-            .hooks()
-            .refuses_all
-            .store(true, Ordering::SeqCst);
-        refuse(&world, &server, 20, VALUE_BYTES).await;
-        let admin = server.admin();
-        let mut found: Vec<DeadLetter> = Vec::new();
-        loop {
-            let after = found.last().map(|last| last.id.clone());
-            let page = admin.dead_letters(after.as_deref(), 1_000).await.unwrap();
-            let bytes = page.letters.len() * VALUE_BYTES;
-            assert!(bytes <= RECORD_PAGE_BYTES + VALUE_BYTES, "{bytes} at once");
-            found.extend(page.letters);
-            if !page.more {
-                break;
-            }
-        }
-        let mut keys: Vec<_> = found.iter().map(|l| l.record.key.as_str()).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        assert_eq!((found.len(), keys.len()), (20, 20));
-        // A start finds them all, too.
-        world.kill(server);
-        let server = world.start().await;
-        assert_eq!(server.admin().lag().dead_letters, 20);
-    });
 }
 
 /// What a resolver makes of every pair of versions.

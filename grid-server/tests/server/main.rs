@@ -33,6 +33,8 @@ mod limits;
 #[cfg(test)]
 mod logging;
 #[cfg(test)]
+mod many_letters;
+#[cfg(test)]
 mod meanwhile;
 #[cfg(test)]
 mod owners;
