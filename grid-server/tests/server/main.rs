@@ -57,4 +57,6 @@ mod support;
 #[cfg(test)]
 mod takeovers;
 #[cfg(test)]
+mod uneven;
+#[cfg(test)]
 mod writing_behind;
