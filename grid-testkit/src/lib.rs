@@ -8,6 +8,7 @@ pub mod crash;
 pub mod history;
 pub mod hooks;
 pub mod http;
+mod link;
 pub mod model_disk;
 pub mod process;
 pub mod proxy;
@@ -19,4 +20,5 @@ pub mod sim;
 
 pub use block_on::block_on;
 pub use counting_allocator::CountingAllocator;
+pub use link::Link;
 pub use model_disk::ModelDisk;

@@ -1,28 +1,20 @@
 //! A subscriber that speaks the protocol by hand: what it sees is what the server sends, and no
 //! code of the client's stands in between.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use grid_core::codec::CborCodec;
-use grid_core::protocol::{
-    CaughtUp, Delta, FrameChain, Hello, Message, Selector, Subscribe, ViewId, read_frame,
-    write_frame,
-};
-use grid_core::traits::{CodecLimits, Connection, Runtime, Transport};
-use grid_core::{
-    Error, ErrorKind, History, MapName, Namespace, PartitionId, Result, RunId, Sequence,
-};
+use grid_core::protocol::{CaughtUp, Delta, Message, Selector, Subscribe, ViewId};
+use grid_core::traits::{Runtime, Transport};
+use grid_core::{Error, ErrorKind, History, MapName, PartitionId, Result, RunId, Sequence};
 
 use super::evidence::{Held, ServerState};
 use super::stream::Stream;
+use crate::Link;
 
 /// How long a watcher waits before it connects again.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Most frames that are taken at once.
-const FRAMES: usize = 64;
 
 /// Follows maps through every crash, and enters what it sees into a [`Stream`].
 #[derive(Debug)]
@@ -92,19 +84,10 @@ impl Watcher {
 
     /// Connects and asks for the maps from where it stands.
     async fn subscribe(&mut self) -> Result<Link> {
-        let connection = self.transport.connect(&self.url).await?;
-        let mut link = Link::new(connection);
-        link.send(&Message::Hello(Hello {
-            min_version: 1,
-            max_version: 1,
-            codecs: vec!["cbor".to_owned()],
-            namespace: Namespace::default(),
-            token: None,
-            run: RunId(self.runtime.random() | 1),
-            now_ms: self.runtime.now_ms(),
-        }))
-        .await?;
-        match link.next().await? {
+        let run = RunId(self.runtime.random() | 1);
+        let (transport, runtime) = (&*self.transport, &*self.runtime);
+        let (mut link, answer) = Link::open(transport, runtime, &self.url, run).await?;
+        match answer {
             Message::Welcome(welcome) => {
                 // A history of one's own begins with the first welcome.
                 if self.history == History::default() {
@@ -226,7 +209,7 @@ pub async fn read_server(
             *known = (*known).max(*sequence);
         }
     }
-    link.connection.close().await;
+    link.close().await;
     Ok(server)
 }
 
@@ -248,49 +231,4 @@ fn unexpected(what: &dyn std::fmt::Debug) -> Error {
         "watch server",
         format!("this was not to be expected: {what:?}"),
     )
-}
-
-/// A connection, and what came over it.
-#[derive(Debug)]
-struct Link {
-    connection: Arc<dyn Connection>,
-    arrived: VecDeque<Bytes>,
-    sent: FrameChain,
-}
-
-impl Link {
-    fn new(connection: Arc<dyn Connection>) -> Self {
-        Self {
-            connection,
-            arrived: VecDeque::new(),
-            sent: FrameChain::default(),
-        }
-    }
-
-    async fn send(&mut self, message: &Message) -> Result<()> {
-        let mut buffer = BytesMut::new();
-        write_frame(&CborCodec, message, &mut buffer)?;
-        let frame = buffer.freeze();
-        self.sent.add(&frame);
-        self.connection.send(&[frame]).await
-    }
-
-    /// The next message but for signs of life, which are answered.
-    async fn next(&mut self) -> Result<Message> {
-        loop {
-            let Some(frame) = self.arrived.pop_front() else {
-                let mut frames = Vec::new();
-                self.connection.receive(&mut frames, FRAMES).await?;
-                self.arrived.extend(frames);
-                continue;
-            };
-            match read_frame(&CborCodec, frame, &CodecLimits::default())? {
-                Message::Ping(_) => {
-                    let pong = Message::Pong(self.sent.value());
-                    self.send(&pong).await?;
-                }
-                message => return Ok(message),
-            }
-        }
-    }
 }

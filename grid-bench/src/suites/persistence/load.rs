@@ -1,29 +1,23 @@
 //! A client of the server that speaks the protocol over a WebSocket and keeps so many ops under
 //! way.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use grid_core::codec::CborCodec;
+use bytes::Bytes;
 use grid_core::op::{Action, Op};
-use grid_core::protocol::{FrameChain, Hello, Message, Push, read_frame, write_frame};
-use grid_core::traits::{CodecLimits, Connection, Runtime, Transport};
-use grid_core::{Error, ErrorKind, Hlc, Key, Namespace, OpId, Result, RunId};
+use grid_core::protocol::{Message, Push};
+use grid_core::traits::Runtime;
+use grid_core::{Error, ErrorKind, Hlc, Key, OpId, Result, RunId};
+use grid_testkit::Link;
 use grid_transport_websocket::WebSocketTransport;
 
 use super::super::sample;
 
-/// Frames that are read at once.
-const FRAMES: usize = 64;
-
 /// One connection.
 pub(super) struct Loader {
-    connection: Arc<dyn Connection>,
+    link: Link,
     runtime: Arc<dyn Runtime>,
-    arrived: VecDeque<Bytes>,
-    sent: FrameChain,
     run: RunId,
     /// The number of the last op that was pushed.
     pushed: u64,
@@ -39,27 +33,16 @@ impl Loader {
         value: Bytes,
     ) -> Result<Self> {
         let transport = WebSocketTransport::new(runtime.clone());
-        let mut loader = Self {
-            connection: transport.connect(url).await?,
-            runtime: runtime.clone(),
-            arrived: VecDeque::new(),
-            sent: FrameChain::default(),
-            run: RunId(run),
-            pushed: 0,
-            value,
-        };
-        let hello = Message::Hello(Hello {
-            min_version: 1,
-            max_version: 1,
-            codecs: vec!["cbor".to_owned()],
-            namespace: Namespace::default(),
-            token: None,
-            run: loader.run,
-            now_ms: runtime.now_ms(),
-        });
-        loader.send(&hello).await?;
-        match loader.next().await? {
-            Message::Welcome(_) => Ok(loader),
+        let run = RunId(run);
+        let (link, answer) = Link::open(&transport, &**runtime, url, run).await?;
+        match answer {
+            Message::Welcome(_) => Ok(Self {
+                link,
+                runtime: runtime.clone(),
+                run,
+                pushed: 0,
+                value,
+            }),
             other => Err(unexpected(&other)),
         }
     }
@@ -123,45 +106,22 @@ impl Loader {
             previous,
             ops,
         });
-        self.send(&push).await
+        self.link.send(&push).await
     }
 
     /// Waits for acknowledgements; returns of how many ops.
     async fn acks(&mut self) -> Result<u64> {
         let mut ops = 0;
         loop {
-            match self.next().await? {
+            match self.link.next().await? {
                 Message::Ack(ack) if ack.exceptions.is_empty() => {
                     ops += ack.accepted.iter().map(|range| range.count).sum::<u64>();
                 }
                 other => return Err(unexpected(&other)),
             }
             // What has come together is answered together, as a client does.
-            if ops > 0 && self.arrived.is_empty() {
+            if ops > 0 && !self.link.has_more() {
                 return Ok(ops);
-            }
-        }
-    }
-
-    async fn send(&mut self, message: &Message) -> Result<()> {
-        let mut buffer = BytesMut::new();
-        write_frame(&CborCodec, message, &mut buffer)?;
-        let frame = buffer.freeze();
-        self.sent.add(&frame);
-        self.connection.send(&[frame]).await
-    }
-
-    async fn next(&mut self) -> Result<Message> {
-        loop {
-            if let Some(frame) = self.arrived.pop_front() {
-                match read_frame(&CborCodec, frame, &CodecLimits::default())? {
-                    Message::Ping(_) => self.send(&Message::Pong(self.sent.value())).await?,
-                    message => return Ok(message),
-                }
-            } else {
-                let mut frames = Vec::new();
-                self.connection.receive(&mut frames, FRAMES).await?;
-                self.arrived.extend(frames);
             }
         }
     }
