@@ -127,6 +127,12 @@ impl Partition {
         }
         let at = draft.locate(&proposal.address, case.hash);
         let current = draft.current(at, &op.key, case.held);
+        let own = current.as_ref().filter(|found| found.stamp().op == op.id);
+        // Without a condition the merge finds that there is nothing to do.
+        if let Some(own) = own.filter(|_| op.if_version.is_some()) {
+            draft.run(op.id.run, &proposal.principal).last_hlc = own.stamp().hlc;
+            return again(op, own);
+        }
         let (hlc, restamped) = final_hlc(draft, proposal, current.as_ref(), now_ms, rules);
         if let Some(refusal) = self.refuse(op, hlc, current.as_ref()) {
             return refusal;
@@ -180,6 +186,20 @@ impl Partition {
             }),
             _ => None,
         }
+    }
+}
+
+/// The outcome of a conditional op whose version is there although its run does not know it: the run was
+/// forgotten, or the journal is lost and the database had records ahead of its state record.
+fn again(op: &Op, current: &Version<'_>) -> Outcome {
+    let hlc = current.stamp().hlc;
+    Outcome {
+        sequence: current.sequence(),
+        verdict: if hlc == op.hlc {
+            Verdict::Accepted
+        } else {
+            Verdict::Restamped(hlc)
+        },
     }
 }
 

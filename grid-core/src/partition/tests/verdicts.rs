@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::fixture::{NOW_MS, World, address, confirm, key, proposal, put, remove};
+use super::fixture::{NOW_MS, Saved, World, address, confirm, key, proposal, put, remove};
 use crate::op::{Action, Op};
 use crate::partition::{MAX_EXCEPTIONS_PER_RUN, ProposalBatch, Timing, Veto};
 use crate::protocol::{RejectReason, Verdict};
@@ -267,6 +267,33 @@ fn a_run_belongs_to_the_principal_that_pushed_it_first() {
     assert_eq!(world.value("a"), Some(1));
     // The owner is not harmed by it.
     assert_eq!(world.push_one(put(1, 2, 1, "a", 3)), Verdict::Accepted);
+}
+
+#[test]
+fn a_conditional_op_whose_version_is_there_is_not_decided_again_although_its_run_is_not_known() {
+    let mut world = World::new();
+    let before = world.save();
+    let mut conditional = put(1, 1, 0, "k", 1);
+    conditional.if_version = Some(Stamp::ZERO);
+    let hour_ms = 60 * 60 * 1000;
+    let mut early = put(1, 2, hour_ms, "restamped", 2);
+    early.if_version = Some(Stamp::ZERO);
+    let told = world.push([conditional.clone(), early.clone()]);
+    assert!(matches!(told[1], Verdict::Restamped(_)), "{told:?}");
+    let after = world.save();
+    // The journal is lost, and the database has the records ahead of the state record.
+    world.journal.clear();
+    world.partition = world.restart(&Saved {
+        records: after.records.clone(),
+        ..before
+    });
+    world.now_ms += 10;
+    assert_eq!(world.push([conditional, early]), told);
+    assert_eq!(
+        world.save().records,
+        after.records,
+        "nothing is written twice"
+    );
 }
 
 #[test]
