@@ -57,3 +57,55 @@ impl Expected {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use grid_core::protocol::Selector;
+    use grid_core::{History, MapAddress, MapName, Namespace};
+
+    use super::*;
+    use crate::sessions::Session;
+
+    const HERE: PartitionId = PartitionId(3);
+    const THERE: PartitionId = PartitionId(4);
+
+    fn work(session: &Arc<Session>, view: u64) -> SubscribeWork {
+        let merge = session.outgoing().begin_merge(ViewId(view), History(1), 2);
+        SubscribeWork {
+            session: session.clone(),
+            view: ViewId(view),
+            merge,
+            address: MapAddress {
+                namespace: Namespace::default(),
+                map: MapName::new("m").unwrap(),
+            },
+            selector: Selector::All,
+            history: History(1),
+            partitions: vec![(HERE, None), (THERE, Some(Sequence(7)))],
+        }
+    }
+
+    #[test]
+    fn who_waits_is_told_of_each_partition_once_unless_it_has_gone() {
+        let (stays, leaves) = (Session::for_tests(), Session::for_tests());
+        let mut expected = Expected::default();
+        for (session, view) in [(&stays, 1), (&stays, 2), (&leaves, 1), (&stays, 1)] {
+            let work = work(session, view);
+            for (partition, cursor) in &work.partitions {
+                expected.add(*partition, *cursor, &work);
+            }
+        }
+        expected.leave(leaves.id());
+        assert_eq!(Arc::strong_count(&leaves), 1, "nothing keeps it");
+        expected.unfollow(stays.id(), ViewId(2));
+        let taken = expected.take(THERE);
+        assert_eq!(taken.len(), 1, "to ask twice is to ask anew");
+        assert_eq!(taken[0].session.id(), stays.id());
+        assert_eq!(taken[0].view, ViewId(1));
+        assert_eq!(taken[0].partitions, [(THERE, Some(Sequence(7)))]);
+        assert_eq!(expected.take(THERE).len(), 0);
+        assert_eq!(expected.take(HERE)[0].partitions, [(HERE, None)]);
+    }
+}
