@@ -6,6 +6,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::address::Key;
+use crate::error::{Error, ErrorKind, Result};
 use crate::op::Stamp;
 
 /// Position in the gap-free order of changes of one partition within one [`History`]; 0 is
@@ -21,6 +22,22 @@ impl Sequence {
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0 + 1)
+    }
+
+    /// The number as databases compare it, whose integers have a sign.
+    ///
+    /// # Errors
+    /// `Invalid` from 2^63 on: as an integer with a sign it would come before all others.
+    pub fn comparable(self) -> Result<i64> {
+        i64::try_from(self.0).map_err(|source| {
+            Error::new(
+                ErrorKind::Invalid,
+                "store records",
+                "sequences at and above 2^63 cannot be compared",
+            )
+            .with("sequence", self)
+            .with_source(source)
+        })
     }
 }
 

@@ -61,19 +61,6 @@ pub(crate) fn history_name(history: History) -> String {
     history.to_string()
 }
 
-/// A sequence as MongoDB compares it.
-pub(crate) fn comparable(sequence: Sequence) -> Result<i64> {
-    i64::try_from(sequence.0).map_err(|source| {
-        Error::new(
-            ErrorKind::Invalid,
-            "store records",
-            "sequences at and above 2^63 cannot be compared",
-        )
-        .with("sequence", sequence)
-        .with_source(source)
-    })
-}
-
 fn binary(bytes: &[u8]) -> Bson {
     Bson::Binary(Binary {
         subtype: BinarySubtype::Generic,
@@ -129,7 +116,7 @@ impl Guarded {
         Ok(Self {
             id: record_id(partition, address, &record.key),
             history: history_name(history),
-            sequence: comparable(record.sequence)?,
+            sequence: record.sequence.comparable()?,
             fields,
             bytes: 1024 + 4 * record.key.as_bytes().len() + bytes + copy_bytes,
         })
@@ -139,7 +126,7 @@ impl Guarded {
         Ok(Self {
             id: partition_id(partition),
             history: history_name(state.history),
-            sequence: comparable(state.sequence)?,
+            sequence: state.sequence.comparable()?,
             fields: doc! {
                 "partition": i32::from(partition.0),
                 "data": binary(&state.data),

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use grid_core::traits::{AddressedRecord, StateRecord};
 use grid_core::{
-    Error, ErrorKind, Hlc, Key, MapAddress, MapName, Namespace, OpId, PartitionId, Record, Result,
-    RunId, Sequence, Stamp,
+    Hlc, Key, MapAddress, MapName, Namespace, OpId, PartitionId, Record, Result, RunId, Sequence,
+    Stamp,
 };
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
@@ -26,19 +26,6 @@ fn signed(number: u64) -> i64 {
 /// The unsigned number of the same bits.
 pub(crate) fn unsigned(number: i64) -> u64 {
     number.cast_unsigned()
-}
-
-/// A sequence as PostgreSQL compares it.
-fn comparable(sequence: Sequence) -> Result<i64> {
-    i64::try_from(sequence.0).map_err(|source| {
-        Error::new(
-            ErrorKind::Invalid,
-            "store records",
-            "sequences at and above 2^63 cannot be compared",
-        )
-        .with("sequence", sequence)
-        .with_source(source)
-    })
 }
 
 /// Records of one statement, each field an array.
@@ -88,7 +75,7 @@ impl<'a> Columns<'a> {
         self.namespace.push(addressed.address.namespace.as_str());
         self.map.push(addressed.address.map.as_str());
         self.key.push(record.key.as_str());
-        self.sequence.push(comparable(record.sequence)?);
+        self.sequence.push(record.sequence.comparable()?);
         self.hlc.push(signed(record.stamp.hlc.as_u64()));
         self.run.push(signed(record.stamp.op.run.0));
         self.number.push(signed(record.stamp.op.number));
@@ -142,7 +129,7 @@ impl<'a> StoreCall<'a> {
             history: signed(state.history.0),
             first,
             last,
-            sequence: comparable(state.sequence)?,
+            sequence: state.sequence.comparable()?,
             data: &state.data,
         })
     }

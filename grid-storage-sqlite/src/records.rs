@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use grid_core::traits::{AddressedRecord, StateRecord};
 use grid_core::{
-    Error, ErrorKind, Hlc, Key, MapAddress, MapName, Namespace, OpId, PartitionId, Record, Result,
-    RunId, Sequence, Stamp,
+    Hlc, Key, MapAddress, MapName, Namespace, OpId, PartitionId, Record, Result, RunId, Sequence,
+    Stamp,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row, SqliteConnection};
@@ -46,19 +46,6 @@ pub(crate) fn unsigned(number: i64) -> u64 {
     number.cast_unsigned()
 }
 
-/// A sequence as SQLite compares it.
-fn comparable(sequence: Sequence) -> Result<i64> {
-    i64::try_from(sequence.0).map_err(|source| {
-        Error::new(
-            ErrorKind::Invalid,
-            "store records",
-            "sequences at and above 2^63 cannot be compared",
-        )
-        .with("sequence", sequence)
-        .with_source(source)
-    })
-}
-
 /// Records of one partition, and its state record.
 #[derive(Debug)]
 pub(crate) struct StoreJob {
@@ -79,12 +66,12 @@ impl StoreJob {
             if bytes > MAX_VALUE_BYTES {
                 return Err(error::too_large("store records", bytes));
             }
-            Ok((comparable(addressed.record.sequence)?, addressed.clone()))
+            Ok((addressed.record.sequence.comparable()?, addressed.clone()))
         };
         Ok(Self {
             partition,
             records: records.iter().map(checked).collect::<Result<_>>()?,
-            state_sequence: comparable(state.sequence)?,
+            state_sequence: state.sequence.comparable()?,
             state: state.clone(),
         })
     }
