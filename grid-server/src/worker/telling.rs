@@ -175,7 +175,7 @@ impl Worker {
     /// Has a partition stored without waiting for more.
     fn hurry(&self, partition: PartitionId) {
         if let Some(owned) = self.context.shard.lock().get_mut(&partition) {
-            owned.backing.hurry();
+            owned.backing.hurry(owned.partition.sequence());
         }
         self.context.flush.notify_one();
     }

@@ -26,8 +26,8 @@ pub(crate) struct Backing {
     /// A state record of this sequence and position was on its way when the database gave no answer.
     /// It may still be stored, in place of a later one of the same sequence.
     in_doubt: Option<(Sequence, Position)>,
-    /// Whether somebody waits for it to be stored.
-    urgent: bool,
+    /// Somebody waits until everything up to here is stored.
+    urgent: Sequence,
     /// Versions that the database refused for good.
     pub(crate) buried: Buried,
     /// Whether the database was asked what it has. Until then nothing is stored.
@@ -59,7 +59,7 @@ impl Backing {
             waiting_bytes: 0,
             waiting_since: None,
             in_doubt: None,
-            urgent: false,
+            urgent: Sequence::ZERO,
             buried,
             confirmed: true,
         }
@@ -86,7 +86,7 @@ impl Backing {
             // More than waits by now, if the database has a part: until it has all.
             waiting_bytes: if is_level { 0 } else { self.waiting_bytes },
             waiting_since: self.waiting_since.filter(|_| !is_level),
-            urgent: self.urgent && !is_level,
+            urgent: self.urgent,
             ..found
         };
     }
@@ -122,23 +122,27 @@ impl Backing {
         self.waiting_since.get_or_insert(now);
     }
 
-    /// Somebody waits for what was journalled so far to be stored.
-    pub(crate) fn hurry(&mut self) {
-        self.urgent = true;
+    /// Somebody waits until everything up to `sequence` is stored.
+    pub(crate) fn hurry(&mut self, sequence: Sequence) {
+        self.urgent = self.urgent.max(sequence);
     }
 
     pub(crate) fn is_urgent(&self) -> bool {
-        self.urgent
+        self.urgent > self.state.sequence
     }
 
-    /// The state of `goal` may still be stored, at any later time.
-    pub(super) fn in_doubt(&mut self, goal: &Goal) {
-        let (sequence, position) = (goal.state.sequence, goal.position);
+    /// A state of this sequence and position may still be stored, at any later time.
+    pub(super) fn doubt(&mut self, sequence: Sequence, position: Position) {
         self.in_doubt = Some(match self.in_doubt {
             Some(before) if before.0 > sequence => before,
             Some(before) if before.0 == sequence => (sequence, before.1.min(position)),
             _ => (sequence, position),
         });
+    }
+
+    /// Tombstones were collected up to `horizon`.
+    pub(super) fn collect(&mut self, horizon: Sequence) {
+        self.collected = self.collected.max(horizon);
     }
 
     /// Where the pass under way leads, if one is.
@@ -166,7 +170,6 @@ impl Backing {
     /// A pass is over; returns whether the journal may forget what came before its goal.
     pub(super) fn reached(&mut self, goal: Goal) -> bool {
         self.goal = None;
-        self.collected = self.collected.max(goal.horizon);
         // A late one of a lower sequence is refused; a late one of this position is the same.
         let later = |doubt: &(Sequence, Position)| doubt.0 >= goal.state.sequence;
         self.in_doubt = self.in_doubt.filter(later);
@@ -175,8 +178,6 @@ impl Backing {
         self.position = goal.position;
         self.waiting_bytes -= goal.bytes.min(self.waiting_bytes);
         self.waiting_since = (self.waiting_bytes > 0).then_some(goal.at);
-        // Somebody may wait for what came since.
-        self.urgent &= self.waiting_bytes > 0;
         is_certain
     }
 }

@@ -66,8 +66,8 @@ enum Done {
 enum Event {
     Drained,
     Retry(Retry),
-    /// Everything is to be stored.
-    Sweep,
+    /// Something that was left alone, or everything, is due.
+    Due,
     Woken,
     Done(Done),
 }
@@ -89,7 +89,7 @@ impl Engine {
             wake,
             retries,
             lifecycle,
-            schedule: Schedule::new(),
+            schedule: Schedule::default(),
             jobs: FuturesUnordered::new(),
             held: Vec::new(),
             has_stored: false,
@@ -105,12 +105,16 @@ impl Engine {
             match self.next().await {
                 Event::Drained => break,
                 Event::Retry(order) => self.order(order),
-                Event::Sweep => self.sweep().await,
+                Event::Due => self.due(),
                 Event::Woken => self.schedule.add(self.store.wanted(false)),
                 Event::Done(done) => {
                     self.done(done);
+                    self.let_identity_move_on().await;
                     // Batches that a database in memory takes at once must not keep others back.
                     let_others_run().await;
+                    if self.wake.notified().now_or_never().is_some() {
+                        self.schedule.add(self.store.wanted(false));
+                    }
                 }
             }
         }
@@ -130,8 +134,17 @@ impl Engine {
 
     async fn next(&mut self) -> Event {
         let now = self.now();
-        let paused_until = self.schedule.paused_until().filter(|until| *until > now);
-        let wait = paused_until.unwrap_or(self.next_sweep).saturating_sub(now);
+        let is_paused = self.schedule.is_paused(now);
+        let deadline = match self.schedule.deadline(now) {
+            Some(deadline) if is_paused => deadline,
+            Some(deadline) => deadline.min(self.next_sweep),
+            None => self.next_sweep,
+        };
+        if deadline <= now && !self.lifecycle.has_reached(Phase::Drained) {
+            // A timer takes a millisecond at least, in which a database in memory is never idle.
+            return Event::Due;
+        }
+        let takes_orders = self.held.is_empty() && self.jobs.len() < BATCHES_AT_ONCE;
         let Self {
             store,
             wake,
@@ -142,23 +155,23 @@ impl Engine {
         } = self;
         let wake = async {
             // After a failure nothing wakes it early: the database needs the time.
-            if paused_until.is_some() {
+            if is_paused {
                 futures::future::pending::<()>().await;
             }
             wake.notified().await;
         };
         let retry = async {
-            match retries.recv().await {
-                Some(retry) => retry,
-                None => futures::future::pending().await,
+            if takes_orders && let Some(retry) = retries.recv().await {
+                return retry;
             }
+            futures::future::pending().await
         };
         select_biased! {
             () = Box::pin(lifecycle.reached(Phase::Drained)).fuse() => Event::Drained,
             retry = Box::pin(retry).fuse() => Event::Retry(retry),
-            () = Box::pin(store.runtime.sleep(wait)).fuse() => Event::Sweep,
-            () = Box::pin(wake).fuse() => Event::Woken,
             done = jobs.select_next_some() => Event::Done(done),
+            () = Box::pin(store.runtime.sleep(deadline - now)).fuse() => Event::Due,
+            () = Box::pin(wake).fuse() => Event::Woken,
         }
     }
 
@@ -172,7 +185,7 @@ impl Engine {
         while self.jobs.len() < BATCHES_AT_ONCE
             && let Some(partition) = self.schedule.next(self.now())
         {
-            let budget = self.schedule.budget(whole);
+            let budget = self.schedule.budget(partition, whole);
             let Some(batch) = self.store.batch(partition, budget) else {
                 self.schedule.release(partition);
                 continue;
@@ -188,11 +201,20 @@ impl Engine {
         }
     }
 
-    /// Everything that waits is to be stored.
-    async fn sweep(&mut self) {
-        self.next_sweep = self.now() + self.interval();
-        self.schedule.add(self.store.wanted(true));
-        self.let_identity_move_on().await;
+    /// What was left alone has its turn again, and from time to time everything that waits.
+    fn due(&mut self) {
+        let now = self.now();
+        self.schedule.resume(now);
+        if self.next_sweep <= now {
+            self.next_sweep = now + self.interval();
+            self.schedule.add(self.store.wanted(true));
+            if self.schedule.is_empty() {
+                // What was wrong was of partitions that are not here any more, or need nothing.
+                self.store
+                    .observations
+                    .mended(Source::Database(self.number));
+            }
+        }
     }
 
     async fn let_identity_move_on(&mut self) {
@@ -229,7 +251,7 @@ impl Engine {
                 result,
             } => {
                 match result {
-                    Ok(progress) => self.succeeded(partition, progress),
+                    Ok(progress) => self.succeeded(partition, progress, pauses),
                     Err(error) => self.failed(partition, &error, pauses),
                 }
                 partition
@@ -247,14 +269,13 @@ impl Engine {
         }
     }
 
-    fn succeeded(&mut self, partition: PartitionId, progress: Progress) {
+    fn succeeded(&mut self, partition: PartitionId, progress: Progress, pauses: u32) {
         self.has_stored = true;
         let observations = &self.store.observations;
-        if self.schedule.succeeded(partition) {
+        if self.schedule.succeeded(partition, pauses) {
             observations.mended(Source::Partition(partition));
         }
         observations.mended(Source::Database(self.number));
-        self.next_sweep = self.next_sweep.min(self.now() + self.interval());
         if progress == Progress::More || self.store.is_wanted(partition) {
             self.schedule.add([partition]);
         }
@@ -264,51 +285,51 @@ impl Engine {
         let observations = &self.store.observations;
         observations.count(|counts| counts.failed_batches += 1);
         let now = self.now();
-        let spread = (self.store.runtime.random(), self.interval());
-        let consequence = self.schedule.failed(partition, error, pauses, now, spread);
-        match consequence {
-            Consequence::None => {}
-            Consequence::Pause(wait) => {
-                self.next_sweep = now + wait;
-                tracing::warn!(%partition, %error, ?wait, "the database takes no changes; trying again");
-                observations.trouble(Source::Database(self.number), error.to_string(), now);
-            }
-            Consequence::Delay(wait) => {
-                tracing::error!(%partition, %error, ?wait, "a partition cannot be stored; trying again");
-                observations.trouble(Source::Partition(partition), error.to_string(), now);
-            }
+        let random = self.store.runtime.random();
+        let consequence = self.schedule.failed(partition, error, pauses, now, random);
+        let (Consequence::Pause(wait) | Consequence::Delay(wait)) = consequence else {
+            return;
+        };
+        if error.is_retryable() {
+            tracing::warn!(%partition, %error, ?wait, "the database takes no changes; trying again");
+            observations.trouble(Source::Database(self.number), error.to_string(), now);
+        } else {
+            tracing::error!(%partition, %error, ?wait, "a partition cannot be stored; trying again");
+            observations.trouble(Source::Partition(partition), error.to_string(), now);
         }
     }
 
     /// Writes what is left, at a shutdown. A database that is away is tried a few times, and so is
-    /// each partition that has a failure of its own; none keeps others back.
+    /// each partition that has a failure of its own.
     async fn finish(&mut self) {
         let before = self.schedule.pauses() as usize;
         let mut tries: BTreeMap<PartitionId, usize> = BTreeMap::new();
         self.schedule.add(self.store.wanted(true));
         loop {
-            self.schedule.hurry();
+            self.schedule.hurry(self.now());
             if self.schedule.pauses() as usize - before < LAST_TRIES {
                 self.begin_batches();
             }
             let Some(done) = self.jobs.next().await else {
                 break;
             };
-            if let Done::Batch {
-                partition,
-                result: Err(error),
-                ..
-            } = &done
-                && !error.is_retryable()
-            {
-                let tries = tries.entry(*partition).or_default();
-                *tries += 1;
-            }
+            let failed = match &done {
+                Done::Batch {
+                    partition,
+                    result: Err(_),
+                    ..
+                } => Some(*partition),
+                _ => None,
+            };
             self.done(done);
-            let left = self.store.wanted(true).into_iter();
-            let given_up =
-                |id: &PartitionId| tries.get(id).is_some_and(|tries| *tries >= LAST_TRIES);
-            self.schedule.add(left.filter(|id| !given_up(id)));
+            if let Some(partition) = failed {
+                let tries = tries.entry(partition).or_default();
+                *tries += 1;
+                if *tries == LAST_TRIES {
+                    self.schedule.hold(partition);
+                }
+            }
+            self.schedule.add(self.store.wanted(true));
         }
         if !self.store.wanted(true).is_empty() {
             tracing::error!("the journal keeps what the database did not take");

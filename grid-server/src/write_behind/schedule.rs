@@ -10,23 +10,49 @@ use super::backoff::Backoff;
 
 /// A whole batch, in the parts by which batches grow.
 const WHOLE: usize = 64;
+/// A database that is away is looked for at least this often.
+const LONGEST_OUTAGE_WAIT: Duration = Duration::from_secs(5);
 
 /// The partitions that are to be stored, each in its turn: who has more waits behind the others, so
 /// that no partition keeps others back, and of none are two batches under way.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Schedule {
     queue: VecDeque<PartitionId>,
     queued: BTreeSet<PartitionId>,
     under_way: BTreeSet<PartitionId>,
-    /// Partitions whose own failures are waited out, and until when, by the monotonic clock.
-    delays: BTreeMap<PartitionId, (Backoff, Duration)>,
+    /// Partitions that have failed.
+    ailing: BTreeMap<PartitionId, Ailing>,
+    /// Those of them that failed since something was stored: more than one, and the database is
+    /// taken to be away.
+    failing: BTreeSet<PartitionId>,
     outages: Backoff,
-    /// The database is left alone until then.
+    /// The database is left alone until then, by the monotonic clock.
     paused_until: Option<Duration>,
-    /// Counts the pauses: what was begun before the last one does not make for another.
+    /// Counts the pauses: what was begun before the last one says nothing of the time after it.
     pauses: u32,
+}
+
+/// What is known of a partition that has failed.
+#[derive(Debug)]
+struct Ailing {
+    backoff: Backoff,
+    /// It is left alone until then, by the monotonic clock.
+    until: Duration,
+    /// Its turn came meanwhile.
+    waits: bool,
     /// How many of [`WHOLE`] parts of a batch are stored at once.
     parts: usize,
+}
+
+impl Ailing {
+    fn new() -> Self {
+        Self {
+            backoff: Backoff::default(),
+            until: Duration::ZERO,
+            waits: false,
+            parts: WHOLE,
+        }
+    }
 }
 
 /// What a failure leads to.
@@ -35,25 +61,12 @@ pub(super) enum Consequence {
     /// The database is left alone for so long.
     Pause(Duration),
     /// It is left alone already.
-    None,
+    Known,
     /// The partition is left alone for so long.
     Delay(Duration),
 }
 
 impl Schedule {
-    pub(super) fn new() -> Self {
-        Self {
-            queue: VecDeque::new(),
-            queued: BTreeSet::new(),
-            under_way: BTreeSet::new(),
-            delays: BTreeMap::new(),
-            outages: Backoff::default(),
-            paused_until: None,
-            pauses: 0,
-            parts: WHOLE,
-        }
-    }
-
     /// Partitions have something to store. Those that have a batch under way come again when it is
     /// done.
     pub(super) fn add(&mut self, partitions: impl IntoIterator<Item = PartitionId>) {
@@ -66,19 +79,51 @@ impl Schedule {
 
     /// The partition whose turn it is at `now`; one batch of it is under way then.
     pub(super) fn next(&mut self, now: Duration) -> Option<PartitionId> {
-        if self.is_paused(now) {
+        if self.paused_until.is_some_and(|until| until > now) {
             return None;
         }
         while let Some(partition) = self.queue.pop_front() {
             self.queued.remove(&partition);
-            // One that is left alone comes again with the next sweep.
-            let delay = self.delays.get(&partition);
-            if delay.is_none_or(|(_, until)| *until <= now) {
-                self.under_way.insert(partition);
-                return Some(partition);
+            match self.ailing.get_mut(&partition) {
+                Some(ailing) if ailing.until > now => ailing.waits = true,
+                _ => {
+                    self.under_way.insert(partition);
+                    return Some(partition);
+                }
             }
         }
         None
+    }
+
+    /// Those that were left alone and whose time has come at `now` have their turn again.
+    pub(super) fn resume(&mut self, now: Duration) {
+        let due = self.ailing.iter_mut();
+        let due = due.filter(|(_, ailing)| ailing.waits && ailing.until <= now);
+        let due: Vec<PartitionId> = due
+            .map(|(id, ailing)| {
+                ailing.waits = false;
+                *id
+            })
+            .collect();
+        self.add(due);
+    }
+
+    /// When something that is left alone at `now` has its turn again, if anything is.
+    pub(super) fn deadline(&self, now: Duration) -> Option<Duration> {
+        let paused_until = self.paused_until.filter(|until| *until > now);
+        let waiting = self.ailing.values().filter(|ailing| ailing.waits);
+        paused_until.or_else(|| waiting.map(|ailing| ailing.until).min())
+    }
+
+    /// Whether the database is left alone at `now`.
+    pub(super) fn is_paused(&self, now: Duration) -> bool {
+        self.paused_until.is_some_and(|until| until > now)
+    }
+
+    /// Whether nothing has a turn, or waits for one.
+    pub(super) fn is_empty(&self) -> bool {
+        let waits = |ailing: &Ailing| ailing.waits;
+        self.queue.is_empty() && self.under_way.is_empty() && !self.ailing.values().any(waits)
     }
 
     /// Whether a batch of the partition is under way.
@@ -99,42 +144,67 @@ impl Schedule {
         self.under_way.remove(&partition);
     }
 
-    /// A batch of the partition was stored; returns whether it had failed before.
-    pub(super) fn succeeded(&mut self, partition: PartitionId) -> bool {
+    /// A batch of the partition that was begun after `pauses` pauses was stored; returns whether it
+    /// had failed before.
+    pub(super) fn succeeded(&mut self, partition: PartitionId, pauses: u32) -> bool {
         self.release(partition);
-        self.outages.succeeded();
-        self.paused_until = None;
-        self.parts = WHOLE.min(self.parts + 1);
-        self.delays.remove(&partition).is_some()
+        if pauses == self.pauses {
+            self.failing.clear();
+            self.outages.succeeded();
+            self.paused_until = None;
+        }
+        let Some(ailing) = self.ailing.get_mut(&partition) else {
+            return false;
+        };
+        let failed_last = ailing.until > Duration::ZERO;
+        (ailing.until, ailing.waits) = (Duration::ZERO, false);
+        ailing.backoff.succeeded();
+        ailing.parts += 1;
+        if ailing.parts > WHOLE {
+            self.ailing.remove(&partition);
+        }
+        failed_last
     }
 
     /// A batch of the partition that was begun after `pauses` pauses has failed at `now`; `random`
-    /// spreads the waits, which last `least` or longer if the database is to be left alone.
+    /// spreads the waits.
     pub(super) fn failed(
         &mut self,
         partition: PartitionId,
         error: &Error,
         pauses: u32,
         now: Duration,
-        (random, least): (u64, Duration),
+        random: u64,
     ) -> Consequence {
         self.release(partition);
+        // The others come first now: it may have been a failure of this partition alone.
+        self.add([partition]);
+        let ailing = self.ailing.entry(partition).or_insert_with(Ailing::new);
+        if error.kind() == ErrorKind::Timeout {
+            ailing.parts = (ailing.parts / 2).max(1);
+        }
         if !error.is_retryable() {
-            let (backoff, until) = self.delays.entry(partition).or_default();
-            let wait = backoff.failed(random);
-            *until = now + wait;
+            let wait = ailing.backoff.failed(random);
+            ailing.until = now + wait;
             return Consequence::Delay(wait);
         }
-        // The others come first now: it may have been an outage of this partition alone.
-        self.add([partition]);
         if pauses != self.pauses {
-            return Consequence::None;
+            return Consequence::Known;
         }
-        if error.kind() == ErrorKind::Timeout {
-            self.parts = (self.parts / 2).max(1);
+        let wait = ailing.backoff.failed(random).min(LONGEST_OUTAGE_WAIT);
+        ailing.until = now + wait;
+        self.failing.insert(partition);
+        if self.failing.len() == 1 {
+            return Consequence::Delay(wait);
+        }
+        // One wait for all of them, so that the first try after it is not kept from any.
+        for id in &self.failing {
+            if let Some(ailing) = self.ailing.get_mut(id) {
+                ailing.until = now;
+            }
         }
         self.pauses += 1;
-        let wait = self.outages.failed(random).max(least);
+        let wait = self.outages.failed(random).min(LONGEST_OUTAGE_WAIT);
         self.paused_until = Some(now + wait);
         Consequence::Pause(wait)
     }
@@ -144,18 +214,14 @@ impl Schedule {
         self.pauses
     }
 
-    pub(super) fn is_paused(&self, now: Duration) -> bool {
-        self.paused_until.is_some_and(|until| until > now)
-    }
-
-    /// Until when the database is left alone, if it is.
-    pub(super) fn paused_until(&self) -> Option<Duration> {
-        self.paused_until
-    }
-
-    /// How much is stored at once: a part of the `whole` after calls that took too long.
-    pub(super) fn budget(&self, whole: Budget) -> Budget {
-        let part = |of: usize| (of / WHOLE * self.parts + of % WHOLE * self.parts / WHOLE).max(1);
+    /// How much of the partition is stored at once: a part of the `whole` after calls that took too
+    /// long.
+    pub(super) fn budget(&self, partition: PartitionId, whole: Budget) -> Budget {
+        let parts = self
+            .ailing
+            .get(&partition)
+            .map_or(WHOLE, |ailing| ailing.parts);
+        let part = |of: usize| (of / WHOLE * parts + of % WHOLE * parts / WHOLE).max(1);
         Budget {
             records: part(whole.records),
             bytes: part(whole.bytes),
@@ -163,9 +229,12 @@ impl Schedule {
     }
 
     /// Failures are not waited out any more.
-    pub(super) fn hurry(&mut self) {
-        self.delays.clear();
+    pub(super) fn hurry(&mut self, now: Duration) {
         self.paused_until = None;
+        for ailing in self.ailing.values_mut() {
+            ailing.until = ailing.until.min(now);
+        }
+        self.resume(now);
     }
 }
 
@@ -175,7 +244,6 @@ mod tests {
 
     const NOW: Duration = Duration::from_secs(10);
     const LATER: Duration = Duration::from_secs(100);
-    const SPREAD: (u64, Duration) = (0, Duration::ZERO);
 
     fn id(number: u16) -> PartitionId {
         PartitionId(number)
@@ -183,6 +251,21 @@ mod tests {
 
     fn error(kind: ErrorKind) -> Error {
         Error::new(kind, "store", "planned")
+    }
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    /// A partition fails at `now`, in a batch that was begun just before.
+    fn fails(schedule: &mut Schedule, number: u16, kind: ErrorKind, now: Duration) -> Consequence {
+        let pauses = schedule.pauses();
+        schedule.failed(id(number), &error(kind), pauses, now, 0)
+    }
+
+    fn succeeds(schedule: &mut Schedule, number: u16) -> bool {
+        let pauses = schedule.pauses();
+        schedule.succeeded(id(number), pauses)
     }
 
     /// Up to ten turns; each batch is under way still.
@@ -193,70 +276,112 @@ mod tests {
 
     #[test]
     fn who_has_more_waits_behind_the_others_and_has_one_batch_under_way() {
-        let mut schedule = Schedule::new();
+        let mut schedule = Schedule::default();
         schedule.add([id(1), id(2), id(1)]);
         assert_eq!(schedule.next(NOW), Some(id(1)));
         schedule.add([id(1), id(3)]);
-        schedule.succeeded(id(1));
+        succeeds(&mut schedule, 1);
         schedule.add([id(1)]);
         assert_eq!(turns(&mut schedule, NOW), [2, 3, 1]);
+        assert!(!schedule.is_empty());
     }
 
     #[test]
     fn an_outage_pauses_all_once_and_tries_others_first() {
-        let mut schedule = Schedule::new();
-        schedule.add([id(1), id(2), id(3)]);
-        assert_eq!(schedule.next(NOW), Some(id(1)));
-        assert_eq!(schedule.next(NOW), Some(id(2)));
-        let pauses = schedule.pauses();
-        let away = error(ErrorKind::Unavailable);
-        let first = schedule.failed(id(1), &away, pauses, NOW, SPREAD);
-        assert_eq!(first, Consequence::Pause(Duration::from_millis(100)));
-        let second = schedule.failed(id(2), &away, pauses, NOW, SPREAD);
-        assert_eq!(second, Consequence::None);
-        assert_eq!(turns(&mut schedule, NOW), [0; 0]);
-        assert_eq!(turns(&mut schedule, LATER), [3, 1, 2]);
-        let third = schedule.failed(id(3), &away, schedule.pauses(), LATER, SPREAD);
-        assert_eq!(third, Consequence::Pause(Duration::from_millis(200)));
-        // It was an outage of some alone.
-        schedule.succeeded(id(2));
-        assert_eq!(schedule.next(LATER), Some(id(3)));
-        let fourth = schedule.failed(id(3), &away, schedule.pauses(), LATER, SPREAD);
-        assert_eq!(fourth, Consequence::Pause(Duration::from_millis(100)));
-    }
-
-    #[test]
-    fn a_failure_of_one_partition_keeps_no_other_back() {
-        let mut schedule = Schedule::new();
-        let corrupt = error(ErrorKind::Corrupt);
-        for wait in [100, 200, 400] {
-            schedule.add([id(1), id(2)]);
-            assert_eq!(turns(&mut schedule, LATER), [1, 2]);
-            let failed = schedule.failed(id(1), &corrupt, schedule.pauses(), NOW, SPREAD);
-            assert_eq!(failed, Consequence::Delay(Duration::from_millis(wait)));
-            assert!(!schedule.succeeded(id(2)));
+        let mut schedule = Schedule::default();
+        schedule.add([id(1), id(2), id(3), id(4)]);
+        for number in 1..=3 {
+            assert_eq!(schedule.next(NOW), Some(id(number)));
         }
-        schedule.add([id(1), id(2)]);
-        assert_eq!(turns(&mut schedule, NOW), [2], "the first is left alone");
-        schedule.add([id(1)]);
-        schedule.hurry();
-        assert_eq!(turns(&mut schedule, NOW), [1]);
-        assert!(!schedule.succeeded(id(1)), "its failures are forgotten");
+        let away = error(ErrorKind::Unavailable);
+        let first = schedule.failed(id(1), &away, 0, NOW, 0);
+        assert_eq!(
+            first,
+            Consequence::Delay(ms(100)),
+            "it may be alone with it"
+        );
+        let second = schedule.failed(id(2), &away, 0, NOW, 0);
+        assert_eq!(second, Consequence::Pause(ms(100)));
+        let third = schedule.failed(id(3), &away, 0, NOW, 0);
+        assert_eq!(third, Consequence::Known);
+        assert!(schedule.is_paused(NOW));
+        assert_eq!(schedule.deadline(NOW), Some(NOW + ms(100)));
+        assert_eq!(turns(&mut schedule, NOW), [0; 0]);
+        assert_eq!(turns(&mut schedule, NOW + ms(100)), [4, 1, 2, 3]);
+        let fourth = fails(&mut schedule, 4, ErrorKind::Unavailable, LATER);
+        assert_eq!(fourth, Consequence::Pause(ms(200)));
+        // What was begun before the pause says nothing.
+        assert!(schedule.succeeded(id(1), 1));
+        assert!(schedule.is_paused(LATER));
+        let later = LATER + ms(200);
+        assert_eq!(turns(&mut schedule, later), [4]);
+        succeeds(&mut schedule, 4);
+        let alone = fails(&mut schedule, 2, ErrorKind::Unavailable, later);
+        assert!(matches!(alone, Consequence::Delay(_)), "{alone:?}");
     }
 
     #[test]
-    fn batches_shrink_by_half_when_calls_take_too_long_and_grow_again_slowly() {
+    fn a_database_that_is_away_is_looked_for_every_few_seconds() {
+        let mut schedule = Schedule::default();
+        for _ in 0..20 {
+            for number in [1, 2] {
+                let (Consequence::Pause(wait) | Consequence::Delay(wait)) =
+                    fails(&mut schedule, number, ErrorKind::Unavailable, NOW)
+                else {
+                    panic!("it is known");
+                };
+                assert!(wait <= LONGEST_OUTAGE_WAIT);
+            }
+        }
+    }
+
+    #[test]
+    fn a_failure_of_one_partition_keeps_no_other_back_and_is_waited_out_without_a_sweep() {
+        for kind in [ErrorKind::Corrupt, ErrorKind::Unavailable] {
+            let mut schedule = Schedule::default();
+            let mut now = NOW;
+            for wait in [100, 200, 400] {
+                schedule.add([id(1), id(2)]);
+                assert_eq!(turns(&mut schedule, now), [1, 2]);
+                let failed = fails(&mut schedule, 1, kind, now);
+                assert_eq!(failed, Consequence::Delay(ms(wait)));
+                assert!(!succeeds(&mut schedule, 2));
+                schedule.add([id(2)]);
+                assert_eq!(turns(&mut schedule, now), [2], "the first is left alone");
+                succeeds(&mut schedule, 2);
+                assert_eq!(schedule.deadline(now), Some(now + ms(wait)));
+                now += ms(wait);
+                schedule.resume(now);
+            }
+            assert_eq!(turns(&mut schedule, now), [1]);
+            assert!(succeeds(&mut schedule, 1));
+            assert!(!succeeds(&mut schedule, 1), "its failures are over");
+            assert!(schedule.is_empty());
+        }
+    }
+
+    #[test]
+    fn at_the_end_nothing_is_waited_out() {
+        let mut schedule = Schedule::default();
+        fails(&mut schedule, 1, ErrorKind::Corrupt, NOW);
+        assert_eq!(turns(&mut schedule, NOW), [0; 0]);
+        schedule.hurry(NOW);
+        assert_eq!(turns(&mut schedule, NOW), [1]);
+    }
+
+    #[test]
+    fn a_partitions_batches_shrink_by_half_when_calls_take_too_long_and_grow_again_slowly() {
         let whole = Budget {
             records: 1000,
             bytes: 1 << 20,
         };
-        let mut schedule = Schedule::new();
-        assert_eq!(schedule.budget(whole), whole);
-        let late = error(ErrorKind::Timeout);
+        let mut schedule = Schedule::default();
+        assert_eq!(schedule.budget(id(1), whole), whole);
         for records in [500, 250, 125, 62, 31, 15, 15] {
-            schedule.failed(id(1), &late, schedule.pauses(), NOW, SPREAD);
-            assert_eq!(schedule.budget(whole).records, records);
+            fails(&mut schedule, 1, ErrorKind::Timeout, NOW);
+            assert_eq!(schedule.budget(id(1), whole).records, records);
         }
+        assert_eq!(schedule.budget(id(2), whole), whole, "the others'");
         let least = Budget {
             records: 3,
             bytes: 1,
@@ -265,20 +390,21 @@ mod tests {
             records: 1,
             bytes: 1,
         };
-        assert_eq!(schedule.budget(least), one);
+        assert_eq!(schedule.budget(id(1), least), one);
         for _ in 0..31 {
-            schedule.succeeded(id(1));
+            succeeds(&mut schedule, 1);
         }
-        assert_eq!(schedule.budget(whole).records, 500);
-        for _ in 0..99 {
-            schedule.succeeded(id(1));
+        assert_eq!(schedule.budget(id(1), whole).records, 500);
+        for _ in 0..33 {
+            succeeds(&mut schedule, 1);
         }
-        assert_eq!(schedule.budget(whole), whole);
+        assert_eq!(schedule.budget(id(1), whole), whole);
+        assert!(schedule.ailing.is_empty());
     }
 
     #[test]
     fn a_partition_that_is_held_has_no_turn() {
-        let mut schedule = Schedule::new();
+        let mut schedule = Schedule::default();
         schedule.add([id(1), id(2)]);
         schedule.hold(id(1));
         schedule.add([id(1)]);

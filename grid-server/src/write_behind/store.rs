@@ -82,11 +82,6 @@ impl Store {
         let stored = self.store_records(partition, &batch).await;
         let poison = stored.inspect_err(|_| self.in_doubt(partition, &batch))?;
         self.unbury(partition, &batch, &poison).await?;
-        if let Some(horizon) = batch.collects() {
-            self.discard_late_letters(partition, &batch, horizon)
-                .await?;
-            self.persistence.collect(partition, horizon).await?;
-        }
         let refused = poison.len() as u64;
         self.observations.count(|counts| {
             counts.stored_batches += 1;
@@ -94,6 +89,13 @@ impl Store {
             counts.refused_versions += refused;
         });
         let may_forget = self.stored(partition, &batch);
+        // What is stored is told at once: a database that does not let go of tombstones holds
+        // nobody up.
+        if let Some(horizon) = batch.collects()
+            && let Err(error) = self.collect(partition, &batch, horizon).await
+        {
+            tracing::warn!(%partition, %error, "tombstones stay in the database until a later try");
+        }
         let Some(goal) = batch.completes else {
             return Ok(Progress::More);
         };
@@ -101,6 +103,23 @@ impl Store {
             self.journal.truncate(partition, goal.position).await?;
         }
         Ok(Progress::Level)
+    }
+
+    /// Has the database forget tombstones.
+    async fn collect(
+        &self,
+        partition: PartitionId,
+        batch: &Batch,
+        horizon: Sequence,
+    ) -> Result<()> {
+        self.discard_late_letters(partition, batch, horizon).await?;
+        self.persistence.collect(partition, horizon).await?;
+        let mut partitions = self.shard.lock();
+        let owned = partitions.get_mut(&partition);
+        if let Some(owned) = owned.filter(|owned| owned.epoch == batch.epoch) {
+            owned.backing.collect(horizon);
+        }
+        Ok(())
     }
 
     /// Stores records and state, except what the database refuses for good.
@@ -283,7 +302,7 @@ impl Store {
         if let Some(goal) = &batch.completes
             && let Some(owned) = self.shard.lock().get_mut(&partition)
         {
-            owned.backing.in_doubt(goal);
+            owned.backing.doubt(goal.state.sequence, goal.position);
         }
     }
 
@@ -296,14 +315,19 @@ impl Store {
             let backing = partitions.get(&partition).map(|owned| &owned.backing);
             let version = Some(&letter.record.sequence);
             let buried = backing.filter(|backing| backing.buried.get(&cursor) == version);
-            buried.map(|backing| backing.state().clone())
+            buried.map(|backing| (backing.state().clone(), backing.position()))
         };
-        let before = before.ok_or_else(|| {
+        let (before, position) = before.ok_or_else(|| {
             let message = "the letter does not hold this version any more: look again";
             Error::new(ErrorKind::NotFound, "retry dead letter", message).with("id", &letter.id)
         })?;
         let record = [letter.addressed()];
-        self.persistence.store(partition, &record, &before).await?;
+        let stored = self.persistence.store(partition, &record, &before).await;
+        stored.inspect_err(|_| {
+            if let Some(owned) = self.shard.lock().get_mut(&partition) {
+                owned.backing.doubt(before.sequence, position);
+            }
+        })?;
         let settled = Buried::from([(cursor.clone(), letter.record.sequence)]);
         self.letters().remove(partition, &settled).await?;
         self.forget_letters(partition, &settled);

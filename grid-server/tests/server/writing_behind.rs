@@ -51,7 +51,7 @@ fn pitfall_10_the_journal_keeps_what_comes_while_a_flush_is_under_way() {
         let waiting = persistence.hooks().gate.lock().await;
         client.push(vec![world.put(9, 1, "m", "k", b"1")]).await;
         let partition = client.acks(1).await[0].partition;
-        client.answer_pings(Duration::from_secs(2)).await;
+        client.answer_pings(Duration::from_millis(1_500)).await;
         assert!(
             persistence.hooks().stores.load(Ordering::SeqCst) > 1,
             "a flush began"
@@ -59,8 +59,13 @@ fn pitfall_10_the_journal_keeps_what_comes_while_a_flush_is_under_way() {
         client.push(vec![world.put(9, 2, "m", "k", b"2")]).await;
         client.acks(1).await;
         drop(waiting);
-        client.answer_pings(Duration::from_millis(500)).await;
-        let extent = world.journal.extent(partition).await.unwrap();
+        let extent = loop {
+            client.answer_pings(Duration::from_millis(10)).await;
+            let extent = world.journal.extent(partition).await.unwrap();
+            if extent.truncated.0 > 0 {
+                break extent;
+            }
+        };
         assert_eq!((extent.truncated.0, extent.tail.0), (1, 2));
         let before = everything(&world, &server).await;
         world.kill(server);
@@ -340,6 +345,10 @@ fn a_partition_whose_entries_all_change_at_every_store_gets_level_all_the_same()
         let extent = world.journal.extent(partition).await.unwrap();
         // A pass over 9 entries takes 3 stores, and begins where the partition was then.
         assert!(stored.sequence.0 >= 9 * (rounds - 7), "{}", stored.sequence);
+        let page = persistence.load(partition, None, 99).await.unwrap();
+        let sequences = page.records.iter().map(|each| each.record.sequence.0);
+        let last = sequences.filter(|sequence| sequence + 9 > stored.sequence.0);
+        assert_eq!(last.count(), 9, "{page:?}");
         assert!(extent.truncated.0 >= extent.tail.0 - 7, "{extent:?}");
     });
 }

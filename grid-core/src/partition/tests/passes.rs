@@ -157,6 +157,8 @@ enum Step {
     Take(usize),
     /// The piece that was taken is stored.
     Store,
+    /// The same, but no answer comes.
+    Late,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -164,6 +166,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (0..39u64).prop_map(Step::Write),
         1 => (1..5usize).prop_map(Step::Take),
         1 => Just(Step::Store),
+        1 => Just(Step::Late),
     ];
     prop::collection::vec(step, 1..200)
 }
@@ -199,8 +202,11 @@ proptest! {
         for step in steps.into_iter().chain(rest) {
             match step {
                 Step::Write(entry) => write(&mut world, entry),
-                // One that was taken and not stored is lost, or arrives all the same.
+                // One that was taken and not stored is lost.
                 Step::Take(records) => taken = Some(world.partition.piece(pieces_of(records))),
+                Step::Late => if let Some(piece) = taken.take() {
+                    store(&mut stored, &piece);
+                }
                 Step::Store => if let Some(piece) = taken.take() {
                     store(&mut stored, &piece);
                     world.partition.piece_stored(piece.end);
