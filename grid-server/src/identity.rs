@@ -50,14 +50,14 @@ impl Identity {
         if now.saturating_sub(*moved) < PERIOD {
             return Ok(());
         }
+        // Also after a failure: a full disk is not made better by trying at once.
+        *moved = now;
         let before = match self.data_set.write_to(&self.journal).await {
             // Another server has just moved it.
             Err(error) if error.kind() == ErrorKind::Conflict => return Ok(()),
             before => before?,
         };
-        DataSet::forget_through(&self.journal, before).await?;
-        *moved = now;
-        Ok(())
+        DataSet::forget_through(&self.journal, before).await
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct Backing {
     goal: Option<Goal>,
     /// Tombstones up to here were collected.
     collected: Sequence,
+    /// Tombstones are not collected until then, by the monotonic clock.
+    pub(super) collect_not_before: Duration,
     /// Bytes of the journal batches after `position`.
     waiting_bytes: u64,
     /// When the first of them was written, by the monotonic clock.
@@ -56,6 +58,7 @@ impl Backing {
             position,
             goal: None,
             collected: Sequence::ZERO,
+            collect_not_before: Duration::ZERO,
             waiting_bytes: 0,
             waiting_since: None,
             in_doubt: None,

@@ -22,8 +22,8 @@ pub(super) struct Batch {
     pub(super) end: PieceEnd,
     /// The goal that the pass has reached once the batch is stored.
     pub(super) completes: Option<Goal>,
-    /// Tombstones were collected up to here.
-    collected: Sequence,
+    /// Tombstones were collected up to here; none if it is not the time for it.
+    collected: Option<Sequence>,
 }
 
 impl Batch {
@@ -58,7 +58,7 @@ impl Batch {
             before: backing.state().clone(),
             end: piece.end,
             completes: completes.then_some(goal),
-            collected: backing.collected(),
+            collected: (backing.collect_not_before <= now).then(|| backing.collected()),
         })
     }
 
@@ -71,6 +71,6 @@ impl Batch {
     /// Up to where the database may forget tombstones once the batch is stored, if that is news.
     pub(super) fn collects(&self) -> Option<Sequence> {
         let horizon = self.completes.as_ref()?.horizon;
-        (horizon > self.collected).then_some(horizon)
+        (horizon > self.collected?).then_some(horizon)
     }
 }

@@ -22,7 +22,7 @@ use crate::turn::let_others_run;
 /// Partitions whose batches are under way at once; of one partition it is one batch at most.
 const BATCHES_AT_ONCE: usize = 4;
 /// Tries of the last flush, at a shutdown. What it cannot write is in the journal.
-const LAST_TRIES: usize = 3;
+const LAST_TRIES: u32 = 3;
 
 /// An order to store a dead letter again.
 #[derive(Debug)]
@@ -43,8 +43,10 @@ pub(crate) struct Engine {
     lifecycle: Lifecycle,
     schedule: Schedule,
     jobs: FuturesUnordered<BoxFuture<'static, Done>>,
-    /// Orders for partitions of which a batch is under way.
-    held: Vec<Retry>,
+    /// An order for a partition of which a batch is under way.
+    held: Option<Retry>,
+    /// Whether a dead letter is on its way: one at a time.
+    retrying: bool,
     /// When everything is stored, however little it is.
     next_sweep: Duration,
     /// Whether something was stored since the identity moved on.
@@ -91,7 +93,8 @@ impl Engine {
             lifecycle,
             schedule: Schedule::default(),
             jobs: FuturesUnordered::new(),
-            held: Vec::new(),
+            held: None,
+            retrying: false,
             has_stored: false,
         }
     }
@@ -101,8 +104,9 @@ impl Engine {
     pub(crate) async fn run(mut self) {
         self.next_sweep += self.interval();
         loop {
-            self.begin_batches();
-            match self.next().await {
+            let now = self.now();
+            self.begin_batches(now);
+            match self.next(now).await {
                 Event::Drained => break,
                 Event::Retry(order) => self.order(order),
                 Event::Due => self.due(),
@@ -132,8 +136,7 @@ impl Engine {
         self.store.runtime.monotonic()
     }
 
-    async fn next(&mut self) -> Event {
-        let now = self.now();
+    async fn next(&mut self, now: Duration) -> Event {
         let is_paused = self.schedule.is_paused(now);
         let deadline = match self.schedule.deadline(now) {
             Some(deadline) if is_paused => deadline,
@@ -144,7 +147,7 @@ impl Engine {
             // A timer takes a millisecond at least, in which a database in memory is never idle.
             return Event::Due;
         }
-        let takes_orders = self.held.is_empty() && self.jobs.len() < BATCHES_AT_ONCE;
+        let takes_orders = self.held.is_none() && !self.retrying;
         let Self {
             store,
             wake,
@@ -170,20 +173,20 @@ impl Engine {
             () = Box::pin(lifecycle.reached(Phase::Drained)).fuse() => Event::Drained,
             retry = Box::pin(retry).fuse() => Event::Retry(retry),
             done = jobs.select_next_some() => Event::Done(done),
-            () = Box::pin(store.runtime.sleep(deadline - now)).fuse() => Event::Due,
+            () = Box::pin(store.runtime.sleep(deadline.saturating_sub(now))).fuse() => Event::Due,
             () = Box::pin(wake).fuse() => Event::Woken,
         }
     }
 
     /// Begins as many batches as may be under way.
-    fn begin_batches(&mut self) {
+    fn begin_batches(&mut self, now: Duration) {
         let settings = &self.store.settings;
         let whole = Budget {
             records: settings.flush_records,
             bytes: settings.flush_bytes,
         };
         while self.jobs.len() < BATCHES_AT_ONCE
-            && let Some(partition) = self.schedule.next(self.now())
+            && let Some(partition) = self.schedule.next(now)
         {
             let budget = self.schedule.budget(partition, whole);
             let Some(batch) = self.store.batch(partition, budget) else {
@@ -207,12 +210,15 @@ impl Engine {
         self.schedule.resume(now);
         if self.next_sweep <= now {
             self.next_sweep = now + self.interval();
-            self.schedule.add(self.store.wanted(true));
+            let wanted = self.store.wanted(true);
+            // What was wrong may be of partitions that are not here any more, or need nothing.
+            let observations = &self.store.observations;
+            for partition in self.schedule.forget_unless(&wanted) {
+                observations.mended(Source::Partition(partition));
+            }
+            self.schedule.add(wanted);
             if self.schedule.is_empty() {
-                // What was wrong was of partitions that are not here any more, or need nothing.
-                self.store
-                    .observations
-                    .mended(Source::Database(self.number));
+                observations.mended(Source::Database(self.number));
             }
         }
     }
@@ -231,10 +237,11 @@ impl Engine {
     fn order(&mut self, order: Retry) {
         let partition = order.letter.partition;
         if self.schedule.is_under_way(partition) {
-            self.held.push(order);
+            self.held = Some(order);
             return;
         }
         self.schedule.hold(partition);
+        self.retrying = true;
         let store = self.store.clone();
         self.jobs.push(Box::pin(async move {
             // Nobody listening means that the operator did not wait.
@@ -257,14 +264,14 @@ impl Engine {
                 partition
             }
             Done::Retry(partition) => {
+                self.retrying = false;
                 self.schedule.release(partition);
                 self.schedule.add([partition]);
                 partition
             }
         };
-        let held = |order: &Retry| order.letter.partition == partition;
-        if let Some(at) = self.held.iter().position(held) {
-            let order = self.held.remove(at);
+        let is_free = |order: &mut Retry| order.letter.partition == partition;
+        if let Some(order) = self.held.take_if(is_free) {
             self.order(order);
         }
     }
@@ -272,10 +279,12 @@ impl Engine {
     fn succeeded(&mut self, partition: PartitionId, progress: Progress, pauses: u32) {
         self.has_stored = true;
         let observations = &self.store.observations;
-        if self.schedule.succeeded(partition, pauses) {
+        if self.schedule.is_news(pauses) {
+            observations.mended(Source::Database(self.number));
+        }
+        if self.schedule.succeeded(partition, pauses, self.now()) {
             observations.mended(Source::Partition(partition));
         }
-        observations.mended(Source::Database(self.number));
         if progress == Progress::More || self.store.is_wanted(partition) {
             self.schedule.add([partition]);
         }
@@ -287,47 +296,56 @@ impl Engine {
         let now = self.now();
         let random = self.store.runtime.random();
         let consequence = self.schedule.failed(partition, error, pauses, now, random);
-        let (Consequence::Pause(wait) | Consequence::Delay(wait)) = consequence else {
-            return;
-        };
-        if error.is_retryable() {
-            tracing::warn!(%partition, %error, ?wait, "the database takes no changes; trying again");
-            observations.trouble(Source::Database(self.number), error.to_string(), now);
-        } else {
-            tracing::error!(%partition, %error, ?wait, "a partition cannot be stored; trying again");
-            observations.trouble(Source::Partition(partition), error.to_string(), now);
+        // Who is alone with it cannot tell its own failure from one of all.
+        let is_away = error.is_retryable() && self.schedule.is_alone(partition);
+        match consequence {
+            Consequence::Known => {}
+            Consequence::Delay(wait) if !is_away => {
+                tracing::error!(%partition, %error, ?wait, "a partition cannot be stored; trying again");
+                observations.trouble(Source::Partition(partition), error.to_string(), now);
+            }
+            Consequence::Delay(wait) | Consequence::Pause(wait) => {
+                tracing::warn!(%partition, %error, ?wait, "the database takes no changes; trying again");
+                observations.trouble(Source::Database(self.number), error.to_string(), now);
+            }
         }
     }
 
     /// Writes what is left, at a shutdown. A database that is away is tried a few times, and so is
     /// each partition that has a failure of its own.
     async fn finish(&mut self) {
-        let before = self.schedule.pauses() as usize;
-        let mut tries: BTreeMap<PartitionId, usize> = BTreeMap::new();
+        let mut before = self.schedule.pauses();
+        let mut tries: BTreeMap<PartitionId, u32> = BTreeMap::new();
         self.schedule.add(self.store.wanted(true));
         loop {
-            self.schedule.hurry(self.now());
-            if self.schedule.pauses() as usize - before < LAST_TRIES {
-                self.begin_batches();
+            let now = self.now();
+            self.schedule.hurry(now);
+            if self.schedule.pauses() - before < LAST_TRIES {
+                self.begin_batches(now);
             }
             let Some(done) = self.jobs.next().await else {
                 break;
             };
-            let failed = match &done {
+            let ended = match &done {
                 Done::Batch {
-                    partition,
-                    result: Err(_),
-                    ..
-                } => Some(*partition),
-                _ => None,
+                    partition, result, ..
+                } => Some((*partition, result.is_ok())),
+                Done::Retry(_) => None,
             };
             self.done(done);
-            if let Some(partition) = failed {
-                let tries = tries.entry(partition).or_default();
-                *tries += 1;
-                if *tries == LAST_TRIES {
-                    self.schedule.hold(partition);
+            match ended {
+                Some((partition, true)) => {
+                    before = self.schedule.pauses();
+                    tries.remove(&partition);
                 }
+                Some((partition, false)) => {
+                    let tries = tries.entry(partition).or_default();
+                    *tries += 1;
+                    if *tries >= LAST_TRIES {
+                        self.schedule.hold(partition);
+                    }
+                }
+                None => {}
             }
             self.schedule.add(self.store.wanted(true));
         }

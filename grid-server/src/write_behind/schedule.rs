@@ -10,6 +10,8 @@ use super::backoff::Backoff;
 
 /// A whole batch, in the parts by which batches grow.
 const WHOLE: usize = 64;
+/// Partitions that failed last of which batches are under way while others have their turn.
+const SICK_AT_ONCE: usize = 2;
 /// A database that is away is looked for at least this often.
 const LONGEST_OUTAGE_WAIT: Duration = Duration::from_secs(5);
 
@@ -36,8 +38,10 @@ pub(super) struct Schedule {
 #[derive(Debug)]
 struct Ailing {
     backoff: Backoff,
-    /// It is left alone until then, by the monotonic clock.
+    /// It is left alone until then, by the monotonic clock; zero if the last batch was stored.
     until: Duration,
+    /// For how long it was left alone last.
+    wait: Duration,
     /// Its turn came meanwhile.
     waits: bool,
     /// How many of [`WHOLE`] parts of a batch are stored at once.
@@ -49,6 +53,7 @@ impl Ailing {
         Self {
             backoff: Backoff::default(),
             until: Duration::ZERO,
+            wait: Duration::ZERO,
             waits: false,
             parts: WHOLE,
         }
@@ -82,7 +87,18 @@ impl Schedule {
         if self.paused_until.is_some_and(|until| until > now) {
             return None;
         }
-        while let Some(partition) = self.queue.pop_front() {
+        let sick = self
+            .under_way
+            .iter()
+            .filter(|id| self.is_sick(**id))
+            .count();
+        let may_be_sick = sick < SICK_AT_ONCE || self.queue.iter().all(|id| self.is_sick(*id));
+        for _ in 0..self.queue.len() {
+            let partition = self.queue.pop_front()?;
+            if !may_be_sick && self.is_sick(partition) {
+                self.queue.push_back(partition);
+                continue;
+            }
             self.queued.remove(&partition);
             match self.ailing.get_mut(&partition) {
                 Some(ailing) if ailing.until > now => ailing.waits = true,
@@ -93,6 +109,30 @@ impl Schedule {
             }
         }
         None
+    }
+
+    /// Whether the last batch of the partition failed.
+    fn is_sick(&self, partition: PartitionId) -> bool {
+        let ailing = self.ailing.get(&partition);
+        ailing.is_some_and(|ailing| ailing.until > Duration::ZERO)
+    }
+
+    /// Whether no other partition has a turn.
+    pub(super) fn is_alone(&self, partition: PartitionId) -> bool {
+        let mut all = self.queue.iter().chain(&self.under_way);
+        all.all(|id| *id == partition)
+    }
+
+    /// Forgets the failures of partitions that are not `wanted` any more; returns which these are.
+    pub(super) fn forget_unless(&mut self, wanted: &[PartitionId]) -> Vec<PartitionId> {
+        let is_wanted = |id: &PartitionId| wanted.binary_search(id).is_ok();
+        let ailing = self.ailing.keys().filter(|id| !self.under_way.contains(id));
+        let gone: Vec<PartitionId> = ailing.filter(|id| !is_wanted(id)).copied().collect();
+        for partition in &gone {
+            self.ailing.remove(partition);
+            self.failing.remove(partition);
+        }
+        gone
     }
 
     /// Those that were left alone and whose time has come at `now` have their turn again.
@@ -144,26 +184,35 @@ impl Schedule {
         self.under_way.remove(&partition);
     }
 
-    /// A batch of the partition that was begun after `pauses` pauses was stored; returns whether it
-    /// had failed before.
-    pub(super) fn succeeded(&mut self, partition: PartitionId, pauses: u32) -> bool {
+    /// A batch of the partition that was begun after `pauses` pauses was stored at `now`; returns
+    /// whether the one before it had failed.
+    pub(super) fn succeeded(&mut self, partition: PartitionId, pauses: u32, now: Duration) -> bool {
         self.release(partition);
-        if pauses == self.pauses {
-            self.failing.clear();
+        if self.is_news(pauses) {
             self.outages.succeeded();
             self.paused_until = None;
+            // The database is there: what failed with it away waits by itself.
+            for id in std::mem::take(&mut self.failing) {
+                if let Some(ailing) = self.ailing.get_mut(&id) {
+                    ailing.until = ailing.until.max(now + ailing.wait);
+                }
+            }
         }
-        let Some(ailing) = self.ailing.get_mut(&partition) else {
-            return false;
-        };
-        let failed_last = ailing.until > Duration::ZERO;
-        (ailing.until, ailing.waits) = (Duration::ZERO, false);
-        ailing.backoff.succeeded();
-        ailing.parts += 1;
-        if ailing.parts > WHOLE {
-            self.ailing.remove(&partition);
+        let was_sick = self.is_sick(partition);
+        if let Some(ailing) = self.ailing.get_mut(&partition) {
+            (ailing.until, ailing.waits) = (Duration::ZERO, false);
+            ailing.backoff.succeeded();
+            ailing.parts += 1;
+            if ailing.parts > WHOLE {
+                self.ailing.remove(&partition);
+            }
         }
-        failed_last
+        was_sick
+    }
+
+    /// Whether the end of what was begun after `pauses` pauses says something of the database now.
+    pub(super) fn is_news(&self, pauses: u32) -> bool {
+        pauses == self.pauses
     }
 
     /// A batch of the partition that was begun after `pauses` pauses has failed at `now`; `random`
@@ -176,27 +225,33 @@ impl Schedule {
         now: Duration,
         random: u64,
     ) -> Consequence {
+        let (is_news, is_paused) = (self.is_news(pauses), self.is_paused(now));
         self.release(partition);
         // The others come first now: it may have been a failure of this partition alone.
         self.add([partition]);
+        if error.is_retryable() && !is_news && is_paused {
+            return Consequence::Known;
+        }
         let ailing = self.ailing.entry(partition).or_insert_with(Ailing::new);
+        ailing.wait = ailing.backoff.failed(random);
+        if error.is_retryable() {
+            ailing.wait = ailing.wait.min(LONGEST_OUTAGE_WAIT);
+        }
+        ailing.until = now + ailing.wait;
+        if error.is_retryable() && is_news {
+            self.failing.insert(partition);
+            if self.failing.len() > 1 {
+                return self.pause(now, random);
+            }
+        }
         if error.kind() == ErrorKind::Timeout {
             ailing.parts = (ailing.parts / 2).max(1);
         }
-        if !error.is_retryable() {
-            let wait = ailing.backoff.failed(random);
-            ailing.until = now + wait;
-            return Consequence::Delay(wait);
-        }
-        if pauses != self.pauses {
-            return Consequence::Known;
-        }
-        let wait = ailing.backoff.failed(random).min(LONGEST_OUTAGE_WAIT);
-        ailing.until = now + wait;
-        self.failing.insert(partition);
-        if self.failing.len() == 1 {
-            return Consequence::Delay(wait);
-        }
+        Consequence::Delay(ailing.wait)
+    }
+
+    /// The database is taken to be away.
+    fn pause(&mut self, now: Duration, random: u64) -> Consequence {
         // One wait for all of them, so that the first try after it is not kept from any.
         for id in &self.failing {
             if let Some(ailing) = self.ailing.get_mut(id) {
@@ -265,7 +320,7 @@ mod tests {
 
     fn succeeds(schedule: &mut Schedule, number: u16) -> bool {
         let pauses = schedule.pauses();
-        schedule.succeeded(id(number), pauses)
+        schedule.succeeded(id(number), pauses, NOW)
     }
 
     /// Up to ten turns; each batch is under way still.
@@ -311,7 +366,7 @@ mod tests {
         let fourth = fails(&mut schedule, 4, ErrorKind::Unavailable, LATER);
         assert_eq!(fourth, Consequence::Pause(ms(200)));
         // What was begun before the pause says nothing.
-        assert!(schedule.succeeded(id(1), 1));
+        assert!(schedule.succeeded(id(1), 1, LATER));
         assert!(schedule.is_paused(LATER));
         let later = LATER + ms(200);
         assert_eq!(turns(&mut schedule, later), [4]);
@@ -358,6 +413,31 @@ mod tests {
             assert!(!succeeds(&mut schedule, 1), "its failures are over");
             assert!(schedule.is_empty());
         }
+    }
+
+    #[test]
+    fn sick_partitions_do_not_take_up_all_that_is_under_way() {
+        let mut schedule = Schedule::default();
+        for number in [1, 2, 3] {
+            fails(&mut schedule, number, ErrorKind::Corrupt, NOW);
+        }
+        schedule.add([id(4), id(5)]);
+        assert_eq!(
+            turns(&mut schedule, LATER),
+            [1, 2, 4, 5, 3],
+            "3 when no other is left"
+        );
+    }
+
+    #[test]
+    fn what_is_not_wanted_any_more_is_forgotten() {
+        let mut schedule = Schedule::default();
+        for number in [1, 2, 3] {
+            fails(&mut schedule, number, ErrorKind::Corrupt, NOW);
+        }
+        assert_eq!(schedule.next(LATER), Some(id(1)));
+        assert_eq!(schedule.forget_unless(&[id(2)]), [id(3)], "1 is under way");
+        assert_eq!(schedule.ailing.len(), 2);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Storing one batch of a partition, and what follows from it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use grid_core::mutation::{Mutation, planted};
 use grid_core::partition::Budget;
@@ -14,6 +15,9 @@ use super::isolate::{Poison, is_poison, isolate};
 use crate::config::Settings;
 use crate::observations::Observations;
 use crate::partition_service::{Owned, Shard, fenced};
+
+/// How long tombstones stay after the database did not let go of them.
+const COLLECT_AGAIN: Duration = Duration::from_secs(60);
 
 /// Stores the partitions of one worker, a batch at a time.
 #[derive(Debug)]
@@ -77,7 +81,7 @@ impl Store {
     /// Stores a batch.
     ///
     /// # Errors
-    /// As those of persistence and journal; `Conflict` when there are too many dead letters.
+    /// As those of the persistence; `Conflict` when there are too many dead letters.
     pub(super) async fn store(&self, partition: PartitionId, batch: Batch) -> Result<Progress> {
         let stored = self.store_records(partition, &batch).await;
         let poison = stored.inspect_err(|_| self.in_doubt(partition, &batch))?;
@@ -95,14 +99,26 @@ impl Store {
             && let Err(error) = self.collect(partition, &batch, horizon).await
         {
             tracing::warn!(%partition, %error, "tombstones stay in the database until a later try");
+            self.collect_later(partition);
         }
         let Some(goal) = batch.completes else {
             return Ok(Progress::More);
         };
         if may_forget && self.stores_for_good() {
-            self.journal.truncate(partition, goal.position).await?;
+            let truncated = self.journal.truncate(partition, goal.position).await;
+            if let Err(error) = truncated {
+                tracing::warn!(%partition, %error, "the journal keeps what is stored for now");
+            }
         }
         Ok(Progress::Level)
+    }
+
+    /// Has the database forget tombstones no sooner than in a while.
+    fn collect_later(&self, partition: PartitionId) {
+        let not_before = self.runtime.monotonic() + COLLECT_AGAIN;
+        if let Some(owned) = self.shard.lock().get_mut(&partition) {
+            owned.backing.collect_not_before = not_before;
+        }
     }
 
     /// Has the database forget tombstones.
@@ -270,7 +286,7 @@ impl Store {
             let partitions = self.shard.lock();
             let owned = partitions.get(&partition);
             let Some(owned) = owned.filter(|owned| owned.epoch == batch.epoch) else {
-                return Ok(());
+                return Err(fenced(partition));
             };
             late.retain(|cursor, _| !owned.backing.buried.contains_key(cursor));
         }
