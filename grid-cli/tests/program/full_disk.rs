@@ -5,6 +5,7 @@
 //! everybody make user namespaces; a limit on the size of files would do without, but then the
 //! operating system gives another error than that of a full disk.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -29,9 +30,13 @@ async fn start() -> Server {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal");
     std::fs::create_dir(&journal).unwrap();
+    let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
     let mut command = Command::new("unshare");
+    if !is_root {
+        command.args(["--user", "--map-root-user"]);
+    }
     command
-        .args(["--user", "--map-root-user", "--mount", "sh", "-c", MOUNT])
+        .args(["--mount", "sh", "-c", MOUNT])
         .arg("sh")
         .arg(DISK_BYTES.to_string())
         .arg(&journal)
@@ -42,8 +47,9 @@ async fn start() -> Server {
     let process = ServerProcess::spawn(command).await;
     let process = process.unwrap_or_else(|error| {
         panic!(
-            "a small disk takes a mount namespace: run the tests as root, or allow everybody to \
-             make user namespaces (sysctl kernel.unprivileged_userns_clone=1, \
+            "a small disk takes a mount namespace: run the tests as root (in a container with \
+             CAP_SYS_ADMIN), or allow everybody to make user namespaces (sysctl \
+             kernel.unprivileged_userns_clone=1, \
              kernel.apparmor_restrict_unprivileged_userns=0): {error}"
         )
     });

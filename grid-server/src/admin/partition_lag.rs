@@ -7,7 +7,7 @@ use grid_core::PartitionId;
 use super::{Admin, Lag};
 
 /// Most partitions in one answer: as many as there can be.
-const MAX_PARTITIONS: usize = 65_536;
+const MAX_PARTITIONS: usize = grid_core::limits::MAX_PARTITION_COUNT as usize;
 
 /// How far the system of record is behind with one partition of this server, and what is wrong with
 /// it.

@@ -27,8 +27,8 @@ mod heartbeat;
 #[cfg(test)]
 mod lagging;
 #[cfg(test)]
-#[cfg(test)]
 mod late_letters;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod logging;

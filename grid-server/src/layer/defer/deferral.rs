@@ -19,12 +19,13 @@ impl Deferral {
     pub(crate) fn of(push: &Push) -> Self {
         Self {
             run: push.run,
-            from: push.ops.first().map_or(0, |op| op.id.number),
+            // Where a push comes back to is what it is held against when it comes.
+            from: push.begins(),
             ops: push.ops.len(),
         }
     }
 
-    /// Has the client push again from the first of these ops on. What it has on the way behind them
+    /// Has the client push again from where this push begins. What it has on the way behind them
     /// is dropped until it does.
     pub(crate) fn tell(self, session: &Session, put_off: PutOff) {
         session.deferred().insert(self.run, self.from);

@@ -104,3 +104,19 @@ fn runs_are_put_off_apart_and_a_released_one_is_forgotten() {
     )));
     assert!(session.deferred().is_empty());
 }
+
+#[test]
+fn a_push_that_comes_back_and_is_put_off_again_is_to_come_back_to_where_it_did() {
+    let (mut service, _handle) = around(&DeferLayer);
+    let session = Session::for_tests();
+    session.ops_read(100);
+    let mut request = later(push(&session, 6, 4));
+    if let Message::Push(push) = &mut request.message {
+        (push.resume, push.previous) = (true, 5);
+    }
+    now(call(&mut service, request)).unwrap();
+    let [Message::Deferred(deferred)] = &session.queued()[..] else {
+        panic!("one answer");
+    };
+    assert_eq!(deferred.from, 5, "a worker may wait for it there");
+}

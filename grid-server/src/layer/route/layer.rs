@@ -84,8 +84,10 @@ impl Router {
     /// # Errors
     /// `Unavailable` when this node does not own it.
     pub(super) fn waits(&self, partition: PartitionId) -> Result<Option<Error>> {
+        // Asked first: a partition that is served meanwhile is not wanted any more.
+        let is_wanted = self.table.is_wanted(partition);
         match self.check(partition) {
-            Err(error) if self.table.is_wanted(partition) => Ok(Some(error)),
+            Err(error) if is_wanted => Ok(Some(error)),
             served => served.map(|()| None),
         }
     }
