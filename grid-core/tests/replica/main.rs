@@ -9,6 +9,7 @@ mod following;
 mod interleavings;
 mod overlay;
 mod pushing;
+mod putting_off;
 mod random;
 mod repairing;
 mod restarts;
