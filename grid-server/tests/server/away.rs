@@ -204,6 +204,72 @@ fn clients_stay_connected_while_what_only_the_database_has_waits_for_it() {
     });
 }
 
+/// Two keys of "m", of which the first lies elsewhere than the second.
+async fn apart(server: &Server) -> (String, String) {
+    let home = put(server, "stored", b"0").await.unwrap();
+    for number in 0.. {
+        let key = format!("other-{number}");
+        if put(server, &key, b"0").await.unwrap() != home {
+            return (key, "stored".to_owned());
+        }
+    }
+    unreachable!("a map is spread over several partitions")
+}
+
+#[test]
+fn a_write_that_waits_for_the_database_does_not_hold_up_those_before_it() {
+    run(|mut world| async move {
+        let (served, waits) = {
+            let server = world.start().await;
+            let keys = apart(&server).await;
+            server.shutdown().await.unwrap();
+            world.journal = Arc::new(MemoryJournal::new());
+            keys
+        };
+        let persistence = lasting(&mut world);
+        let server = world.start().await;
+        put(&server, &waits, b"0").await.unwrap();
+        world.sleep(FLUSHED).await;
+        set_away(&persistence, true);
+        world.kill(server);
+
+        let server = world.start().await;
+        let mut client = world.client().await;
+        let op = |number, key: &str, value: &[u8]| world.put(9, number, "m", key, value);
+        let ops = vec![
+            op(1, &served, b"1"),
+            op(2, &served, b"2"),
+            op(3, &waits, b"3"),
+            op(4, &served, b"4"),
+        ];
+        client.push(ops.clone()).await;
+        client.push(vec![op(5, &served, b"5")]).await;
+        assert_eq!(client.deferred().await.from, 3);
+        let acks = client.acks(2).await;
+        assert_eq!(acks[0].accepted[0].first, 1);
+        assert_eq!(get(&server, &served).await.unwrap(), Some(cbor(b"2")));
+        // It comes again and again, and what is behind never overtakes it.
+        let rest = || vec![ops[2].clone(), ops[3].clone(), op(5, &served, b"5")];
+        client.resume(rest()).await;
+        assert_eq!(client.deferred().await.from, 3);
+        assert_eq!(get(&server, &served).await.unwrap(), Some(cbor(b"2")));
+
+        set_away(&persistence, false);
+        client.answer_pings(FLUSHED).await;
+        client.resume(rest()).await;
+        let mut numbers = Vec::new();
+        for ack in client.acks(3).await {
+            assert_eq!(ack.exceptions, [], "none was decided before");
+            let ranges = ack.accepted.into_iter();
+            numbers.extend(ranges.flat_map(|range| range.first..range.first + range.count));
+        }
+        numbers.sort_unstable();
+        assert_eq!(numbers, [3, 4, 5]);
+        assert_eq!(get(&server, &waits).await.unwrap(), Some(cbor(b"3")));
+        assert_eq!(get(&server, &served).await.unwrap(), Some(cbor(b"5")));
+    });
+}
+
 #[test]
 fn a_database_that_goes_away_during_the_start_is_as_good_as_one_that_was_away() {
     run(|mut world| async move {

@@ -6,7 +6,7 @@ use grid_core::protocol::{Deferred, Message, Push};
 use crate::layer::PutOff;
 use crate::sessions::Session;
 
-/// A push that may be put off.
+/// A push that may be put off, or what is left of one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deferral {
     run: RunId,
@@ -25,7 +25,19 @@ impl Deferral {
         }
     }
 
-    /// Has the client push again from where this push begins. What it has on the way behind them
+    /// What is left of it once its first `taken` ops are handed on; `next` is the one behind them.
+    pub(crate) fn behind(self, taken: usize, next: u64) -> Self {
+        if taken == 0 {
+            return self;
+        }
+        Self {
+            from: next,
+            ops: self.ops.saturating_sub(taken),
+            ..self
+        }
+    }
+
+    /// Has the client push again from where this begins. What it has on the way behind them
     /// is dropped until it does.
     pub(crate) fn tell(self, session: &Session, put_off: PutOff) {
         session.deferred().insert(self.run, self.from);

@@ -92,7 +92,8 @@ impl<S> Route<S> {
         Ok(partitions)
     }
 
-    /// Where each op goes; none when the push is put off, whole, for the sake of one.
+    /// Where each op goes, as far as the first that waits for its partition: from there on the push
+    /// is put off, so that what is handed on keeps the run's order. None when that is all of it.
     fn push(
         &self,
         session: &Session,
@@ -113,22 +114,23 @@ impl<S> Route<S> {
             };
             let partition = placement.partition(&op.key);
             if let Some(error) = self.router.waits(partition)? {
-                self.router.count_deferred(of.ops);
+                let rest = of.behind(ops.len(), op.id.number);
+                self.router.count_deferred(rest.ops);
                 let put_off = PutOff {
                     message: error.message().to_owned(),
                     retry_after: self.retry_after,
                 };
-                of.tell(session, put_off);
-                return Ok(None);
+                rest.tell(session, put_off);
+                break;
             }
             let veto = vetoes.remove(&index);
             ops.push((partition, op, veto));
         }
-        let run = push.run;
-        Ok(Some(RoutedWork::Push {
+        let (run, resumes) = (push.run, push.resume);
+        Ok((!ops.is_empty()).then_some(RoutedWork::Push {
             run,
             first,
-            resumes: push.resume,
+            resumes,
             ops,
         }))
     }

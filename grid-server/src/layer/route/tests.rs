@@ -153,14 +153,71 @@ fn what_another_node_owns_is_not_served_here() {
     assert!(error.is_retryable());
 }
 
+#[test]
+fn of_a_push_all_that_comes_before_what_is_still_to_be_loaded_is_handed_on() {
+    // What is left of the push, which op waits, and whether the client comes back with it.
+    for (waits, resume) in [("b", false), ("b", true), ("a", true)] {
+        let (router, table) = router();
+        let partition = router.locate(&address(waits), &Key::new("k").unwrap());
+        let keys = (0..).map(|number| Key::new(&format!("{number}")).unwrap());
+        let mut served = keys.filter(|key| router.locate(&address("a"), key) != partition);
+        table.cease(partition, Epoch(1));
+        let mut request = push();
+        let Message::Push(pushed) = &mut request.message else {
+            panic!("no push");
+        };
+        pushed.ops[2].key = served.next().unwrap();
+        (pushed.resume, pushed.previous) = (resume, 0);
+        let session = request.session.clone();
+        session.ops_read(3);
+        let routed = answer(router.clone(), request).unwrap();
+        let [Message::Deferred(deferred)] = &session.queued()[..] else {
+            panic!("one answer");
+        };
+        let counts = router.observations().counts();
+        let put_off = counts.ops[&("deferred", ErrorKind::Unavailable.name())];
+        if waits == "a" {
+            assert!(routed.is_none());
+            assert_eq!((deferred.from, put_off, session.ops_read(0)), (1, 3, 0));
+            continue;
+        }
+        let Some(RoutedWork::Push {
+            first,
+            resumes,
+            ops,
+            ..
+        }) = routed.map(|routed| routed.work)
+        else {
+            panic!("no push");
+        };
+        let numbers: Vec<u64> = ops.iter().map(|(_, op, _)| op.id.number).collect();
+        assert_eq!(numbers, [1], "not the third, which would overtake");
+        assert_eq!((first, resumes), (1, resume));
+        assert_eq!((deferred.from, put_off), (2, 2));
+        assert_eq!(session.ops_read(0), 1, "the first has its answer to come");
+        let behind = |from: usize| {
+            let Message::Push(push) = push().message else {
+                panic!("no push");
+            };
+            Push {
+                ops: push.ops[from..].to_vec(),
+                ..push
+            }
+        };
+        assert!(session.is_deferred(&behind(2)), "that comes again too");
+        assert!(!session.is_deferred(&behind(1)), "it has come back");
+    }
+}
+
 /// What this node owns and has not loaded: the database is away.
 #[test]
 fn what_is_still_to_be_loaded_is_waited_for() {
     for has_peers in [false, true] {
         let (router, table) = router_beside(has_peers);
-        let partitions: Vec<_> = router.placement(&address("b")).partitions().collect();
-        for partition in &partitions {
-            table.cease(*partition, Epoch(1));
+        for map in ["a", "b"] {
+            for partition in router.placement(&address(map)).partitions() {
+                table.cease(partition, Epoch(1));
+            }
         }
         let request = push();
         let session = request.session.clone();
