@@ -51,7 +51,7 @@ impl Partition {
                     && let Some(number) = found.slot
                     && let Some(slot) = map.slot(number)
                 {
-                    pass.displaces(index, number, slot.sequence);
+                    pass.displaces(&self.ahead, index, number, slot.sequence);
                 }
                 map.put(found, &each.record)
             })

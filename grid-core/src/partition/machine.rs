@@ -1,6 +1,6 @@
 //! The partition: the authoritative state of one partition of a data set.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::horizon::Horizon;
 use super::key_hasher::TableSeed;
@@ -92,6 +92,8 @@ pub struct Partition {
     pub(super) by_address: BTreeMap<MapAddress, u32>,
     /// What a system of record is getting.
     pub(super) pass: Option<Pass>,
+    /// Versions beyond the goal of the pass that stored them.
+    pub(super) ahead: BTreeSet<Sequence>,
 }
 
 impl Partition {
@@ -108,6 +110,7 @@ impl Partition {
             maps: Vec::new(),
             by_address: BTreeMap::new(),
             pass: None,
+            ahead: BTreeSet::new(),
         }
     }
 

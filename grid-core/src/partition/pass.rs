@@ -3,9 +3,10 @@
 //! A pass has a goal, which is the partition's sequence at its begin, and ends once every version
 //! up to the goal is stored, or a later one of its entry. So it ends however much is written
 //! meanwhile: what is newer than the goal is for the next pass, unless it took the place of
-//! something that the pass still had to store.
+//! something that the pass still had to store: then it is stored ahead of the goal, and the next
+//! pass leaves it out.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::machine::Partition;
 use super::map_state::MapState;
@@ -37,9 +38,17 @@ struct Displaced {
 }
 
 impl Pass {
-    /// Takes note that another version takes the place of that of `sequence`.
-    pub(super) fn displaces(&mut self, map: usize, slot: u32, sequence: Sequence) {
-        let is_wanted = sequence > self.through && sequence <= self.goal;
+    /// Takes note that another version takes the place of that of `sequence`; those `ahead` are stored
+    /// already.
+    pub(super) fn displaces(
+        &mut self,
+        ahead: &BTreeSet<Sequence>,
+        map: usize,
+        slot: u32,
+        sequence: Sequence,
+    ) {
+        let is_wanted =
+            sequence > self.through && sequence <= self.goal && !ahead.contains(&sequence);
         if is_wanted && !planted(Mutation::ForgetDisplaced) {
             #[expect(
                 clippy::cast_possible_truncation,
@@ -70,6 +79,8 @@ pub struct PieceEnd {
     /// So many displaced entries are in the piece.
     displaced: usize,
     through: Sequence,
+    /// The partition's sequence when the piece was taken.
+    taken_at: Sequence,
     /// Whether the system of record has everything of the pass once it has this piece.
     pub last: bool,
 }
@@ -99,34 +110,36 @@ impl Filling {
 }
 
 impl Partition {
-    /// Begins a pass for a system of record that has everything up to `after`; a pass that was under
-    /// way is given up. The state record that goes with it is the one of this moment.
-    pub fn begin_pass(&mut self, after: Sequence) {
-        self.pass = Some(Pass {
+    /// Begins a pass for a system of record that has everything up to `after`, and returns its first
+    /// piece, as [`Partition::piece`] does; a pass that was under way is given up. The state record
+    /// that goes with it is the one of this moment.
+    pub fn begin_pass(&mut self, after: Sequence, budget: Budget) -> Piece {
+        self.ahead = self.ahead.split_off(&after.next());
+        let pass = Pass {
             through: after,
             goal: self.sequence,
             displaced: VecDeque::new(),
-        });
+        };
+        let first = self.piece_of(&pass, budget);
+        self.pass = Some(pass);
+        first
     }
 
-    /// The next piece of the pass, as much as fits into `budget`, in the versions of now; the same
-    /// entries again until [`Partition::piece_stored`] was told. Without a pass under way there is
-    /// nothing in it.
+    /// The next piece of the pass under way, as much as fits into `budget`, in the versions of now; the
+    /// same entries again until [`Partition::piece_stored`] was told. None if no pass is under way.
     #[must_use]
-    pub fn piece(&self, budget: Budget) -> Piece {
+    pub fn piece(&self, budget: Budget) -> Option<Piece> {
+        let pass = self.pass.as_ref()?;
+        Some(self.piece_of(pass, budget))
+    }
+
+    fn piece_of(&self, pass: &Pass, budget: Budget) -> Piece {
         let mut filling = Filling {
             budget,
             records: Vec::new(),
             bytes: 0,
         };
-        let end = match &self.pass {
-            Some(pass) => self.fill(pass, &mut filling),
-            None => PieceEnd {
-                displaced: 0,
-                through: self.sequence,
-                last: true,
-            },
-        };
+        let end = self.fill(pass, &mut filling);
         Piece {
             records: filling.records,
             end,
@@ -137,12 +150,11 @@ impl Partition {
         let mut end = PieceEnd {
             displaced: 0,
             through: pass.through,
+            taken_at: self.sequence,
             last: false,
         };
         for each in &pass.displaced {
-            let map = self.maps.get(each.map as usize);
-            if let Some(map) = map
-                && let Some(slot) = map.slot(each.slot)
+            if let Some((map, slot)) = self.holder(*each)
                 && !filling.takes(map, slot)
             {
                 return end;
@@ -152,7 +164,7 @@ impl Partition {
         let room = filling.budget.records - filling.records.len().min(filling.budget.records);
         // One more than fits, to see whether it is the last piece.
         let most = room.max(1).saturating_add(1);
-        for (map, slot) in self.current_within(pass.through, pass.goal, most) {
+        for (map, slot) in self.current_within(pass.through, pass.goal, &self.ahead, most) {
             if !filling.takes(map, slot) {
                 return end;
             }
@@ -163,25 +175,37 @@ impl Partition {
         end
     }
 
+    /// Where the version of now of an entry stands that was displaced.
+    fn holder(&self, displaced: Displaced) -> Option<(&MapState, &Slot)> {
+        let map = self.maps.get(displaced.map as usize)?;
+        Some((map, map.slot(displaced.slot)?))
+    }
+
     /// The system of record has the piece that ends there, which was the last that was taken. After
     /// the last piece the pass is over.
     pub fn piece_stored(&mut self, end: PieceEnd) {
-        let Some(pass) = &mut self.pass else { return };
+        let Some(mut pass) = self.pass.take() else {
+            return;
+        };
+        for each in pass.displaced.drain(..end.displaced) {
+            let now = self.holder(each).map(|(_, slot)| slot.sequence);
+            // One that has changed since is not the one of the piece.
+            self.ahead.extend(now.filter(|now| *now <= end.taken_at));
+        }
         if end.last {
-            self.pass = None;
             return;
         }
-        pass.displaced.drain(..end.displaced);
         // What was displaced since the piece was taken, and is in it, is stored.
         pass.displaced.retain(|each| each.sequence > end.through);
         pass.through = end.through;
+        self.pass = Some(pass);
     }
 
     /// Everything that changed after `after`, tombstones included, as it is now, in the order of the
     /// sequences.
     #[must_use]
     pub fn records_after(&self, after: Sequence) -> Vec<AddressedRecord> {
-        let found = self.current_within(after, self.sequence, usize::MAX);
+        let found = self.current_within(after, self.sequence, &BTreeSet::new(), usize::MAX);
         let record = |(map, slot): (&MapState, &Slot)| AddressedRecord {
             address: map.address().clone(),
             record: slot.record(),
@@ -189,18 +213,20 @@ impl Partition {
         found.into_iter().map(record).collect()
     }
 
-    /// Current versions after `after` up to `through`, in the order of their sequences: the first
-    /// `most` of them, and more.
+    /// Current versions after `after` up to `through` without those of `except`, in the order of their
+    /// sequences: the first `most` of them, and more.
     fn current_within(
         &self,
         after: Sequence,
         through: Sequence,
+        except: &BTreeSet<Sequence>,
         most: usize,
     ) -> Vec<(&MapState, &Slot)> {
         let of_map = |map| {
             let current = MapState::current_after(map, after);
             let within = current.take_while(move |(place, _)| place.sequence <= through);
-            within.take(most).map(move |(_, slot)| (map, slot))
+            let wanted = within.filter(|(place, _)| !except.contains(&place.sequence));
+            wanted.take(most).map(move |(_, slot)| (map, slot))
         };
         let mut found: Vec<_> = self.maps.iter().flat_map(of_map).collect();
         found.sort_unstable_by_key(|(_, slot)| slot.sequence);

@@ -37,20 +37,15 @@ impl Batch {
         let Owned {
             partition, backing, ..
         } = owned;
-        let goal = match backing.goal() {
-            Some(goal) => goal,
-            None => {
-                partition.begin_pass(backing.sequence());
-                backing.begin(
-                    partition.save(owned.tail),
-                    owned.tail,
-                    partition.horizon(),
-                    now,
-                )
-            }
-        };
-        let goal = goal.clone();
-        let piece = partition.piece(budget);
+        let under_way = backing.goal().cloned().zip(partition.piece(budget));
+        let (goal, piece) = under_way.unwrap_or_else(|| {
+            let (state, tail) = (partition.save(owned.tail), owned.tail);
+            let goal = backing.begin(state, tail, partition.horizon(), now);
+            (
+                goal.clone(),
+                partition.begin_pass(backing.sequence(), budget),
+            )
+        });
         let completes = piece.end.last || planted(Mutation::StateAheadOfData);
         Some(Self {
             epoch: owned.epoch,
