@@ -137,12 +137,11 @@ impl Engine {
     }
 
     async fn next(&mut self, now: Duration) -> Event {
-        let is_paused = self.schedule.is_paused(now);
-        let deadline = match self.schedule.deadline(now) {
-            Some(deadline) if is_paused => deadline,
-            Some(deadline) => deadline.min(self.next_sweep),
-            None => self.next_sweep,
-        };
+        let paused_until = self.schedule.paused_until(now);
+        let deadline = paused_until.unwrap_or_else(|| {
+            let turn = self.schedule.deadline();
+            turn.map_or(self.next_sweep, |turn| turn.min(self.next_sweep))
+        });
         if deadline <= now && !self.lifecycle.has_reached(Phase::Drained) {
             // A timer takes a millisecond at least, in which a database in memory is never idle.
             return Event::Due;
@@ -158,7 +157,7 @@ impl Engine {
         } = self;
         let wake = async {
             // After a failure nothing wakes it early: the database needs the time.
-            if is_paused {
+            if paused_until.is_some() {
                 futures::future::pending::<()>().await;
             }
             wake.notified().await;

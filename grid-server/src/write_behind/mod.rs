@@ -9,6 +9,7 @@ mod batch;
 mod dead_letters;
 mod engine;
 mod isolate;
+mod outage;
 mod schedule;
 mod store;
 mod stored_record;

@@ -7,13 +7,12 @@ use grid_core::partition::Budget;
 use grid_core::{Error, ErrorKind, PartitionId};
 
 use super::backoff::Backoff;
+use super::outage::{LONGEST_OUTAGE_WAIT, Outage};
 
 /// A whole batch, in the parts by which batches grow.
 const WHOLE: usize = 64;
 /// Partitions that failed last of which batches are under way while others have their turn.
 const SICK_AT_ONCE: usize = 2;
-/// A database that is away is looked for at least this often.
-const LONGEST_OUTAGE_WAIT: Duration = Duration::from_secs(5);
 
 /// The partitions that are to be stored, each in its turn: who has more waits behind the others, so
 /// that no partition keeps others back, and of none are two batches under way.
@@ -24,14 +23,7 @@ pub(super) struct Schedule {
     under_way: BTreeSet<PartitionId>,
     /// Partitions that have failed.
     ailing: BTreeMap<PartitionId, Ailing>,
-    /// Those of them that failed since something was stored: more than one, and the database is
-    /// taken to be away.
-    failing: BTreeSet<PartitionId>,
-    outages: Backoff,
-    /// The database is left alone until then, by the monotonic clock.
-    paused_until: Option<Duration>,
-    /// Counts the pauses: what was begun before the last one says nothing of the time after it.
-    pauses: u32,
+    outage: Outage,
 }
 
 /// What is known of a partition that has failed.
@@ -84,7 +76,7 @@ impl Schedule {
 
     /// The partition whose turn it is at `now`; one batch of it is under way then.
     pub(super) fn next(&mut self, now: Duration) -> Option<PartitionId> {
-        if self.paused_until.is_some_and(|until| until > now) {
+        if self.paused_until(now).is_some() {
             return None;
         }
         let sick = self
@@ -130,7 +122,7 @@ impl Schedule {
         let gone: Vec<PartitionId> = ailing.filter(|id| !is_wanted(id)).copied().collect();
         for partition in &gone {
             self.ailing.remove(partition);
-            self.failing.remove(partition);
+            self.outage.forget(*partition);
         }
         gone
     }
@@ -148,16 +140,15 @@ impl Schedule {
         self.add(due);
     }
 
-    /// When something that is left alone at `now` has its turn again, if anything is.
-    pub(super) fn deadline(&self, now: Duration) -> Option<Duration> {
-        let paused_until = self.paused_until.filter(|until| *until > now);
+    /// When the first of those that are left alone, and wait, has its turn again.
+    pub(super) fn deadline(&self) -> Option<Duration> {
         let waiting = self.ailing.values().filter(|ailing| ailing.waits);
-        paused_until.or_else(|| waiting.map(|ailing| ailing.until).min())
+        waiting.map(|ailing| ailing.until).min()
     }
 
-    /// Whether the database is left alone at `now`.
-    pub(super) fn is_paused(&self, now: Duration) -> bool {
-        self.paused_until.is_some_and(|until| until > now)
+    /// Until when the database is left alone, if it is at `now`.
+    pub(super) fn paused_until(&self, now: Duration) -> Option<Duration> {
+        self.outage.until(now)
     }
 
     /// Whether nothing has a turn, or waits for one.
@@ -189,10 +180,8 @@ impl Schedule {
     pub(super) fn succeeded(&mut self, partition: PartitionId, pauses: u32, now: Duration) -> bool {
         self.release(partition);
         if self.is_news(pauses) {
-            self.outages.succeeded();
-            self.paused_until = None;
-            // The database is there: what failed with it away waits by itself.
-            for id in std::mem::take(&mut self.failing) {
+            // What failed with the database away waits by itself.
+            for id in self.outage.ended() {
                 if let Some(ailing) = self.ailing.get_mut(&id) {
                     ailing.until = ailing.until.max(now + ailing.wait);
                 }
@@ -212,7 +201,7 @@ impl Schedule {
 
     /// Whether the end of what was begun after `pauses` pauses says something of the database now.
     pub(super) fn is_news(&self, pauses: u32) -> bool {
-        pauses == self.pauses
+        self.outage.is_news(pauses)
     }
 
     /// A batch of the partition that was begun after `pauses` pauses has failed at `now`; `random`
@@ -225,7 +214,7 @@ impl Schedule {
         now: Duration,
         random: u64,
     ) -> Consequence {
-        let (is_news, is_paused) = (self.is_news(pauses), self.is_paused(now));
+        let (is_news, is_paused) = (self.is_news(pauses), self.paused_until(now).is_some());
         self.release(partition);
         // The others come first now: it may have been a failure of this partition alone.
         self.add([partition]);
@@ -238,11 +227,17 @@ impl Schedule {
             ailing.wait = ailing.wait.min(LONGEST_OUTAGE_WAIT);
         }
         ailing.until = now + ailing.wait;
-        if error.is_retryable() && is_news {
-            self.failing.insert(partition);
-            if self.failing.len() > 1 {
-                return self.pause(now, random);
+        if error.is_retryable()
+            && is_news
+            && let Some(wait) = self.outage.failed(partition, now, random)
+        {
+            // One wait for all of them, so that the first try after it is not kept from any.
+            for id in self.outage.failing() {
+                if let Some(ailing) = self.ailing.get_mut(id) {
+                    ailing.until = now;
+                }
             }
+            return Consequence::Pause(wait);
         }
         if error.kind() == ErrorKind::Timeout {
             ailing.parts = (ailing.parts / 2).max(1);
@@ -250,23 +245,9 @@ impl Schedule {
         Consequence::Delay(ailing.wait)
     }
 
-    /// The database is taken to be away.
-    fn pause(&mut self, now: Duration, random: u64) -> Consequence {
-        // One wait for all of them, so that the first try after it is not kept from any.
-        for id in &self.failing {
-            if let Some(ailing) = self.ailing.get_mut(id) {
-                ailing.until = now;
-            }
-        }
-        self.pauses += 1;
-        let wait = self.outages.failed(random).min(LONGEST_OUTAGE_WAIT);
-        self.paused_until = Some(now + wait);
-        Consequence::Pause(wait)
-    }
-
     /// How often the database was left alone.
     pub(super) fn pauses(&self) -> u32 {
-        self.pauses
+        self.outage.pauses()
     }
 
     /// How much of the partition is stored at once: a part of the `whole` after calls that took too
@@ -285,7 +266,7 @@ impl Schedule {
 
     /// Failures are not waited out any more.
     pub(super) fn hurry(&mut self, now: Duration) {
-        self.paused_until = None;
+        self.outage.hurry();
         for ailing in self.ailing.values_mut() {
             ailing.until = ailing.until.min(now);
         }
@@ -359,15 +340,14 @@ mod tests {
         assert_eq!(second, Consequence::Pause(ms(100)));
         let third = schedule.failed(id(3), &away, 0, NOW, 0);
         assert_eq!(third, Consequence::Known);
-        assert!(schedule.is_paused(NOW));
-        assert_eq!(schedule.deadline(NOW), Some(NOW + ms(100)));
+        assert_eq!(schedule.paused_until(NOW), Some(NOW + ms(100)));
         assert_eq!(turns(&mut schedule, NOW), [0; 0]);
         assert_eq!(turns(&mut schedule, NOW + ms(100)), [4, 1, 2, 3]);
         let fourth = fails(&mut schedule, 4, ErrorKind::Unavailable, LATER);
         assert_eq!(fourth, Consequence::Pause(ms(200)));
         // What was begun before the pause says nothing.
         assert!(schedule.succeeded(id(1), 1, LATER));
-        assert!(schedule.is_paused(LATER));
+        assert!(schedule.paused_until(LATER).is_some());
         let later = LATER + ms(200);
         assert_eq!(turns(&mut schedule, later), [4]);
         succeeds(&mut schedule, 4);
@@ -404,7 +384,7 @@ mod tests {
                 schedule.add([id(2)]);
                 assert_eq!(turns(&mut schedule, now), [2], "the first is left alone");
                 succeeds(&mut schedule, 2);
-                assert_eq!(schedule.deadline(now), Some(now + ms(wait)));
+                assert_eq!(schedule.deadline(), Some(now + ms(wait)));
                 now += ms(wait);
                 schedule.resume(now);
             }
