@@ -312,9 +312,8 @@ fn a_crash_anywhere_between_refusal_and_state_loses_and_doubles_nothing() {
 
 /// Waits until nothing waits for the database.
 pub(crate) async fn settled(world: &World, server: &Server) {
-    while server.admin().lag().changes > 0 {
-        world.sleep(Duration::from_secs(1)).await;
-    }
+    let is_level = || server.admin().lag().changes == 0;
+    world.wait_until("the lag does not fall", is_level).await;
 }
 
 /// What a resolver makes of every pair of versions.

@@ -12,7 +12,9 @@ use grid_core::traits::{
 use grid_core::{Error, ErrorKind, PartitionId, Result};
 use grid_server::MemoryJournal;
 use grid_storage_memory::MemoryPersistence;
-use grid_testkit::hooks::{HookedJournal, HookedPersistence, JournalHooks, PersistenceHooks};
+use grid_testkit::hooks::{
+    HookedJournal, HookedPersistence, JournalHooks, PersistenceHooks, lasting,
+};
 
 /// What a journal does with an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,7 +127,10 @@ fn faulty(memory: Arc<MemoryPersistence>) -> Arc<FaultyPersistence> {
         memory,
         ..PersistenceFaults::default()
     };
-    Arc::new(HookedPersistence::new(faults.memory.clone(), faults))
+    Arc::new(HookedPersistence::new(
+        lasting(faults.memory.clone()),
+        faults,
+    ))
 }
 
 impl PersistenceFaults {
@@ -170,7 +175,6 @@ impl PersistenceFaults {
 impl PersistenceHooks for PersistenceFaults {
     fn capabilities(&self, inner: &dyn Persistence) -> PersistenceCapabilities {
         PersistenceCapabilities {
-            survives_process: true,
             survives_power_loss: !self.is_lazy.load(Ordering::SeqCst),
             ..inner.capabilities()
         }
@@ -233,10 +237,5 @@ impl PersistenceHooks for PersistenceFaults {
         self.records
             .fetch_add(records.len() as u64, Ordering::SeqCst);
         inner.store(partition, records, state).await
-    }
-
-    async fn close(&self, _inner: &dyn Persistence) -> Result<()> {
-        // Another server is started on it.
-        Ok(())
     }
 }

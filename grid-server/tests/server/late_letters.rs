@@ -5,15 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use grid_core::traits::{
-    AddressedRecord, Persistence, PersistenceCapabilities, RecordCursor, StateRecord,
-};
+use grid_core::traits::{AddressedRecord, Persistence, RecordCursor, StateRecord};
 use grid_core::{Error, ErrorKind, Key, PartitionId, Result};
 use grid_server::{DeadLetter, LocalOwnership, Server};
 use grid_storage_memory::MemoryPersistence;
-use grid_testkit::hooks::{HookedPersistence, PersistenceHooks};
+use grid_testkit::hooks::{HookedPersistence, PersistenceHooks, lasting};
 use tokio::sync::Semaphore;
 
+use super::dead_letters::settled;
 use super::owners::{give_all_to, two, value};
 use super::support::{World, address, cbor, run};
 
@@ -29,14 +28,6 @@ struct Slow {
 
 #[async_trait]
 impl PersistenceHooks for Slow {
-    fn capabilities(&self, inner: &dyn Persistence) -> PersistenceCapabilities {
-        PersistenceCapabilities {
-            survives_process: true,
-            survives_power_loss: true,
-            ..inner.capabilities()
-        }
-    }
-
     async fn store(
         &self,
         inner: &dyn Persistence,
@@ -52,11 +43,6 @@ impl PersistenceHooks for Slow {
             return Err(Error::new(ErrorKind::Invalid, "store", "told to refuse"));
         }
         inner.store(partition, records, state).await
-    }
-
-    async fn close(&self, _inner: &dyn Persistence) -> Result<()> {
-        // Another server is started on it.
-        Ok(())
     }
 }
 
@@ -77,7 +63,7 @@ impl Late {
             holds: AtomicBool::new(true),
             open: Semaphore::new(0),
         };
-        let memory = Arc::new(MemoryPersistence::new());
+        let memory = lasting(Arc::new(MemoryPersistence::new()));
         let database = Arc::new(HookedPersistence::new(memory, slow));
         world.persistence = database.clone();
         world.settings.retention_ms = 10_000;
@@ -85,16 +71,13 @@ impl Late {
         let (first, second) = two(world, &owners, false).await;
         let (map, key) = (address("m"), Key::new("k").unwrap());
         first.handle().put(&map, &key, cbor(b"1")).await.unwrap();
-        while database.hooks().holds.load(Ordering::SeqCst) {
-            world.sleep(Duration::from_millis(100)).await;
-        }
+        let is_held_up = || !database.hooks().holds.load(Ordering::SeqCst);
+        world.wait_until("no letter is written", is_held_up).await;
         give_all_to(&owners, "second").await;
         world.sleep(Duration::from_millis(100)).await;
         database.hooks().refuses.store(false, Ordering::SeqCst);
         let removed = second.handle().remove(&map, &key).await.unwrap();
-        while second.admin().lag().changes > 0 {
-            world.sleep(Duration::from_millis(100)).await;
-        }
+        settled(world, &second).await;
         assert_eq!(letters(&second).await, []);
         database.hooks().open.add_permits(1);
         world.sleep(Duration::from_millis(100)).await;

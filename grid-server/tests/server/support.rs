@@ -24,6 +24,8 @@ use grid_transport_memory::{MemoryHub, MemoryTransport};
 const MAX_STEPS: u64 = 2_000_000;
 /// Virtual time after which something that is awaited counts as missing.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Virtual time between two looks at something that is awaited.
+const STEP: Duration = Duration::from_millis(10);
 const SERVER: PartyId = PartyId(1);
 const CLIENTS: PartyId = PartyId(2);
 const URL: &str = "memory:server";
@@ -93,6 +95,16 @@ impl World {
 
     pub(crate) async fn sleep(&self, time: Duration) {
         self.client_runtime().sleep(time).await;
+    }
+
+    /// Waits until something is so; `wrong` is what is wrong if it never is.
+    pub(crate) async fn wait_until(&self, wrong: &str, is_so: impl Fn() -> bool) {
+        let begun = self.executor.now();
+        while !is_so() {
+            let waited = self.executor.now() - begun;
+            assert!(waited < PATIENCE, "{wrong} within {waited:?}");
+            self.sleep(STEP).await;
+        }
     }
 
     fn client_runtime(&self) -> SimRuntime {

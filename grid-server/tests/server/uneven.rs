@@ -1,19 +1,19 @@
 //! One partition of a worker that the database takes badly, and the others, which go on.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use grid_core::address::Placement;
-use grid_core::traits::{
-    AddressedRecord, Persistence, PersistenceCapabilities, Runtime, StateRecord,
-};
+use grid_core::traits::{AddressedRecord, Persistence, Runtime, StateRecord};
 use grid_core::{Error, ErrorKind, Key, MapAddress, PartitionId, Result};
 use grid_server::Server;
 use grid_storage_memory::MemoryPersistence;
-use grid_testkit::hooks::{HookedPersistence, PersistenceHooks};
+use grid_testkit::hooks::{HookedPersistence, PersistenceHooks, lasting};
 
+use super::dead_letters::settled;
 use super::support::{World, address, cbor, run};
 
 /// How long one call takes.
@@ -28,22 +28,16 @@ const SOUND: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 #[derive(Debug)]
 struct Uneven {
     runtime: Arc<dyn Runtime>,
-    /// Which partition, and how its records fail.
-    sick: Mutex<Option<(PartitionId, ErrorKind)>>,
-    /// Calls for the sick partition get no answer while it is set.
+    /// Which partitions, and how their records fail.
+    sick: Mutex<BTreeMap<PartitionId, ErrorKind>>,
+    /// Calls for the sick partitions get no answer while it is set.
     is_stuck: AtomicBool,
+    /// Calls for the sick partitions that have failed.
+    failed: AtomicU64,
 }
 
 #[async_trait]
 impl PersistenceHooks for Uneven {
-    fn capabilities(&self, inner: &dyn Persistence) -> PersistenceCapabilities {
-        PersistenceCapabilities {
-            survives_process: true,
-            survives_power_loss: true,
-            ..inner.capabilities()
-        }
-    }
-
     async fn store(
         &self,
         inner: &dyn Persistence,
@@ -52,15 +46,35 @@ impl PersistenceHooks for Uneven {
         state: &StateRecord,
     ) -> Result<()> {
         self.runtime.sleep(CALL).await;
-        let sick = *self.sick.lock().unwrap();
-        if let Some((_, kind)) = sick.filter(|(id, _)| *id == partition && !records.is_empty()) {
+        let sick = self.sick.lock().unwrap().get(&partition).copied();
+        if let Some(kind) = sick.filter(|_| !records.is_empty()) {
             while self.is_stuck.load(Ordering::SeqCst) {
                 self.runtime.sleep(CALL).await;
             }
+            self.failed.fetch_add(1, Ordering::SeqCst);
             return Err(Error::new(kind, "store", "the partition is sick"));
         }
         inner.store(partition, records, state).await
     }
+}
+
+/// Whether a database has this value.
+async fn has(
+    world: &World,
+    database: &dyn Persistence,
+    map: &MapAddress,
+    key: &str,
+    value: u8,
+) -> bool {
+    let (spread, count) = (world.settings.map_spread, world.settings.partition_count);
+    let key = Key::new(key).unwrap();
+    let partition = Placement::new(map, spread, count).partition(&key);
+    let page = database.load(partition, None, 1_000).await.unwrap();
+    let mut records = page.records.iter();
+    records.any(|each| {
+        let record = &each.record;
+        each.address == *map && record.key == key && record.value == Some(cbor(&[value]))
+    })
 }
 
 /// One worker, its database, and the maps of which each lies in one partition.
@@ -80,10 +94,11 @@ impl Ward {
         world.settings.partition_count = 271;
         let uneven = Uneven {
             runtime: world.runtime(),
-            sick: Mutex::new(None),
+            sick: Mutex::default(),
             is_stuck: AtomicBool::new(false),
+            failed: AtomicU64::new(0),
         };
-        let memory = Arc::new(MemoryPersistence::new());
+        let memory = lasting(Arc::new(MemoryPersistence::new()));
         let database = Arc::new(HookedPersistence::new(memory, uneven));
         world.persistence = database.clone();
         let server = world.start().await;
@@ -105,11 +120,16 @@ impl Ward {
 
     /// Calls for the partition of the map `ailing` fail from now on.
     fn fall_sick(&self, kind: ErrorKind) {
-        *self.database.hooks().sick.lock().unwrap() = Some((self.partition, kind));
+        self.sicken(self.partition, kind);
+    }
+
+    fn sicken(&self, partition: PartitionId, kind: ErrorKind) {
+        let mut sick = self.database.hooks().sick.lock().unwrap();
+        sick.insert(partition, kind);
     }
 
     fn recover(&self) {
-        *self.database.hooks().sick.lock().unwrap() = None;
+        self.database.hooks().sick.lock().unwrap().clear();
     }
 
     async fn put(&self, map: &MapAddress, key: &str, value: u8) -> PartitionId {
@@ -119,16 +139,7 @@ impl Ward {
     }
 
     async fn is_stored(&self, map: &MapAddress, key: &str, value: u8) -> bool {
-        let spread = self.world.settings.map_spread;
-        let count = self.world.settings.partition_count;
-        let key = Key::new(key).unwrap();
-        let partition = Placement::new(map, spread, count).partition(&key);
-        let page = self.database.load(partition, None, 1_000).await.unwrap();
-        let mut records = page.records.iter();
-        records.any(|each| {
-            let record = &each.record;
-            each.address == *map && record.key == key && record.value == Some(cbor(&[value]))
-        })
+        has(&self.world, &*self.database, map, key, value).await
     }
 
     async fn wait_until_stored(&self, map: &MapAddress, key: &str, value: u8, most: Duration) {
@@ -169,9 +180,8 @@ fn others_go_on_while_the_refused_versions_of_one_partition_are_looked_for() {
         // It takes nine seconds and more to find them all.
         ward.others_go_on(4).await;
         assert_eq!(ward.letters(), 0, "they are looked for still");
-        while ward.letters() < 900 {
-            ward.world.sleep(Duration::from_secs(1)).await;
-        }
+        let are_found = || ward.letters() == 900;
+        ward.world.wait_until("they are not found", are_found).await;
     });
 }
 
@@ -207,13 +217,8 @@ fn others_go_on_while_a_letter_of_one_partition_is_being_stored_again() {
         ward.fall_sick(ErrorKind::Invalid);
         ward.put(&ward.sick, "first", 1).await;
         let admin = ward.server.admin();
-        let letter = loop {
-            let page = admin.dead_letters(None, 1).await.unwrap();
-            if let Some(letter) = page.letters.into_iter().next() {
-                break letter;
-            }
-            ward.world.sleep(CALL).await;
-        };
+        settled(&ward.world, &ward.server).await;
+        let letter = admin.dead_letters(None, 1).await.unwrap().letters.remove(0);
         ward.database.hooks().is_stuck.store(true, Ordering::SeqCst);
         let retry = admin.retry_dead_letter(&letter.id);
         let others = async {
@@ -230,4 +235,49 @@ fn others_go_on_while_a_letter_of_one_partition_is_being_stored_again() {
         admin.retry_dead_letter(&letter.id).await.unwrap();
         assert!(ward.is_stored(&ward.sick, "first", 1).await);
     });
+}
+
+#[test]
+fn a_shutdown_stores_the_sound_partitions_and_gives_up_each_sick_one_after_a_few_tries() {
+    for kind in [
+        ErrorKind::Corrupt,
+        ErrorKind::Unavailable,
+        ErrorKind::Timeout,
+    ] {
+        run(move |world| async move {
+            let ward = Ward::new(world).await;
+            let second = address("second");
+            ward.fall_sick(kind);
+            ward.put(&ward.sick, "first", 1).await;
+            ward.sicken(ward.put(&second, "k", 1).await, kind);
+            // They fail, and their waits are longer by then.
+            ward.world.sleep(Duration::from_secs(5)).await;
+            for map in SOUND {
+                ward.put(&address(map), "k", 1).await;
+            }
+            let Ward {
+                world,
+                database,
+                server,
+                sick,
+                ..
+            } = ward;
+            let tries = || database.hooks().failed.load(Ordering::SeqCst);
+            let (before, begun) = (tries(), world.now_ms());
+            server.shutdown().await.unwrap();
+            let tries = tries() - before;
+            assert!((2..=6).contains(&tries), "{kind:?}: {tries} tries");
+            let took = world.now_ms() - begun;
+            assert!(took < 1_000, "{kind:?}: it waited {took} ms");
+            for map in SOUND {
+                let is_stored = has(&world, &*database, &address(map), "k", 1).await;
+                assert!(is_stored, "{kind:?}: {map} is not stored");
+            }
+            database.hooks().sick.lock().unwrap().clear();
+            let server = world.start().await;
+            settled(&world, &server).await;
+            assert!(has(&world, &*database, &sick, "first", 1).await);
+            assert!(has(&world, &*database, &second, "k", 1).await);
+        });
+    }
 }
