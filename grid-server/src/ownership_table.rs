@@ -55,8 +55,9 @@ impl OwnershipTable {
         }
     }
 
-    /// Takes note of an owner. Returns the epoch at which this node served the partition and does
-    /// so no longer; what it owns now it serves once that is loaded.
+    /// Takes note of an owner. Returns the epoch of the ownership that ends for this node with it,
+    /// be the partition served or still to be loaded; what it owns now it serves once that is
+    /// loaded.
     pub(crate) fn changed(&self, partition: PartitionId, owner: &Owner) -> Option<Epoch> {
         let now = Known {
             epoch: owner.epoch.0,
@@ -84,13 +85,17 @@ impl OwnershipTable {
         if now.epoch < known.epoch || (now.mine && now.epoch == served) {
             return None;
         }
-        *known = now;
+        let before = std::mem::replace(known, now);
         serving.store(0, Ordering::Release);
         drop(all);
         if now.mine {
             self.wanted.notify_one();
         }
-        (served != 0).then_some(Epoch(served))
+        match served {
+            // Some may wait for what it does not get any more.
+            0 => (before.mine && !now.mine).then_some(Epoch(before.epoch)),
+            served => Some(Epoch(served)),
+        }
     }
 
     /// Serves `partition` from now on, unless it has got another owner since `epoch`; returns
@@ -137,6 +142,13 @@ impl OwnershipTable {
         let all = self.known();
         let both = all.get(index).zip(self.serving.get(index));
         both.is_some_and(|(known, serving)| known.is_wanted(serving))
+    }
+
+    /// Whether this node owns `partition`, be it served or still to be loaded.
+    pub(crate) fn is_owned(&self, partition: PartitionId) -> bool {
+        let all = self.known();
+        let known = all.get(usize::from(partition.0));
+        known.is_some_and(|known| known.mine)
     }
 
     /// Completes when there may be something to take over that was not there before.
@@ -222,7 +234,11 @@ mod tests {
     fn what_was_lost_while_it_was_loaded_is_not_served() {
         let table = table();
         table.changed(ID, &owner("here", 2));
-        table.changed(ID, &owner("there", 3));
+        assert!(table.is_owned(ID));
+        let ended = table.changed(ID, &owner("there", 3));
+        assert_eq!(ended, Some(Epoch(2)), "some may wait for it");
+        assert!(!table.is_owned(ID));
+        assert_eq!(table.changed(ID, &owner("elsewhere", 3)), None);
         table.serve(ID, Epoch(2));
         assert_eq!(table.epoch(ID), None);
         table.changed(ID, &owner("here", 4));

@@ -119,8 +119,7 @@ impl Server {
     ) -> Self {
         let settings = parts.settings;
         let mailboxes = workers.mailboxes;
-        let (has_peers, watched) = (parts.has_peers, observations.clone());
-        let router = Router::new(table.clone(), watched, has_peers, &settings);
+        let router = Router::new(table.clone(), observations.clone(), &settings);
         let views = Arc::new(Views::default());
         let dispatch = Dispatch::new(
             mailboxes.clone(),

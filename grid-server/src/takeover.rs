@@ -163,7 +163,12 @@ impl Takeover {
                 self.observations.mended(Source::Load(partition));
             }
             match loaded {
-                Ok(None) => {}
+                Ok(None) => {
+                    // Who waits for it here has to go to that owner.
+                    let worker = mailboxes.worker_of(partition);
+                    let cease = WorkerMessage::Cease(partition, epoch);
+                    mailboxes.send(worker, cease).await?;
+                }
                 Ok(Some(owned)) => self.hand_over(owned, epoch, mailboxes).await?,
                 Err(error) if error.kind() == ErrorKind::Diverged && !self.has_peers => {
                     return Err(error);

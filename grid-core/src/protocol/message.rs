@@ -221,7 +221,8 @@ pub struct Subscribed {
     pub definition: MapDefinition,
 }
 
-/// The server refused a [`Subscribe`] or a [`Read`].
+/// The server refused a [`Subscribe`] or a [`Read`]. Only a read is refused because its partition is
+/// not served at present ([`RejectReason::Unavailable`]): a view waits for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubscribeRefused {
     /// The client's number for the request.

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::hlc::Hlc;
 use crate::op::Stamp;
 
-/// Why the server refused an op for good.
+/// Why the server refused an op, a view or a read: for good, unless the reason says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RejectReason {
@@ -21,6 +21,9 @@ pub enum RejectReason {
     Malformed,
     /// The run was bound to another principal.
     ForeignRun,
+    /// What a read asks for is not served at present; it may be asked for again on the same
+    /// connection, later. Never the fate of an op.
+    Unavailable,
     /// A reason that this version of the code does not know.
     Unknown(u8),
 }
@@ -36,6 +39,7 @@ impl RejectReason {
             Self::TooLarge => 4,
             Self::Malformed => 5,
             Self::ForeignRun => 6,
+            Self::Unavailable => 7,
             Self::Unknown(code) => code,
         }
     }
@@ -50,6 +54,7 @@ impl RejectReason {
             4 => Self::TooLarge,
             5 => Self::Malformed,
             6 => Self::ForeignRun,
+            7 => Self::Unavailable,
             other => Self::Unknown(other),
         }
     }
@@ -64,6 +69,7 @@ impl fmt::Display for RejectReason {
             Self::TooLarge => f.write_str("too large"),
             Self::Malformed => f.write_str("malformed"),
             Self::ForeignRun => f.write_str("foreign run"),
+            Self::Unavailable => f.write_str("unavailable"),
             Self::Unknown(code) => write!(f, "reason {code}"),
         }
     }

@@ -10,7 +10,7 @@ use grid_core::protocol::{
     MapDefinition, Message, Read, ReadResult, ReadTarget, Repair, RepairStep, Stored, Subscribe,
     Subscribed, ViewId,
 };
-use grid_core::{BoxFuture, Error, History, MapAddress, PartitionId, Result};
+use grid_core::{BoxFuture, Error, ErrorKind, History, MapAddress, PartitionId, Result};
 use tokio::sync::oneshot;
 use tower::Service;
 
@@ -204,7 +204,15 @@ impl Dispatch {
         address: MapAddress,
         partitions: Vec<PartitionId>,
     ) -> Result<()> {
-        let page = self.page(&read.target, &address, partitions).await?;
+        let page = match self.page(&read.target, &address, partitions).await {
+            Ok(page) => page,
+            // One of them was lost on the way here.
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                session.refuse_read(read.request, &error);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
         session.answer(&Message::ReadResult(ReadResult {
             request: read.request,
             records: page.records,

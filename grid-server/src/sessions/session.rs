@@ -5,9 +5,9 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use grid_core::protocol::{Message, Push, ViewId};
+use grid_core::protocol::{Message, Push, RejectReason, SubscribeRefused, ViewId};
 use grid_core::traits::{Authenticated, Principal};
-use grid_core::{Namespace, Result, RunId};
+use grid_core::{Error, Namespace, Result, RunId};
 
 use super::outgoing::Outgoing;
 
@@ -160,6 +160,15 @@ impl Session {
     /// for it.
     pub(crate) fn answer(&self, message: &Message) {
         self.check(self.outgoing.answer(message));
+    }
+
+    /// Answers a read of what is not served at present; everything else on the connection goes on.
+    pub(crate) fn refuse_read(&self, request: u32, error: &Error) {
+        self.answer(&Message::SubscribeRefused(SubscribeRefused {
+            request,
+            reason: RejectReason::Unavailable,
+            message: error.message().to_owned(),
+        }));
     }
 
     /// Ends the connection when something for it could not be encoded.

@@ -6,7 +6,7 @@ use grid_core::traits::Epoch;
 
 use super::message::SubscribeWork;
 use super::task::Worker;
-use crate::partition_service::{Owned, fenced};
+use crate::partition_service::{Owned, fenced, not_here};
 use crate::sessions::goodbye;
 use crate::write_behind::Backing;
 
@@ -33,17 +33,31 @@ impl Worker {
         self.context.flush.notify_one();
     }
 
-    /// Ceases to run a partition as its owner of `epoch`. Those who follow it are sent to its new
-    /// owner; what was pushed is refused, and pushed again there.
+    /// Ceases to run a partition as its owner of `epoch`, or to expect it. Those who follow it are
+    /// sent to its new owner; what was pushed is refused, and pushed again there.
     pub(super) fn cease(&mut self, partition: PartitionId, epoch: Epoch) {
-        {
+        let was_run = {
             let mut partitions = self.context.shard.lock();
             match partitions.get(&partition) {
-                Some(owned) if owned.epoch <= epoch => partitions.remove(&partition),
+                Some(owned) if owned.epoch <= epoch => partitions.remove(&partition).is_some(),
                 // It is run as of a later epoch already.
-                _ => return,
-            };
+                Some(_) => return,
+                None => false,
+            }
+        };
+        if was_run {
+            self.send_away(partition);
         }
+        if !self.context.table.is_owned(partition) {
+            let last = goodbye(&not_here(partition));
+            for work in self.expected.take(partition) {
+                work.session.outgoing().end(Some(&last));
+            }
+        }
+    }
+
+    /// Has those who have to do with a partition go to its new owner.
+    fn send_away(&mut self, partition: PartitionId) {
         self.give_up_held(partition);
         self.give_up_credit(partition);
         let last = goodbye(&fenced(partition));

@@ -59,7 +59,6 @@ pub(crate) fn start(
             shard: shard.clone(),
             journal: parts.journal.clone(),
             table: table.clone(),
-            has_peers: parts.has_peers,
             flush: wake.clone(),
             stored: stored.clone(),
             observations: observations.clone(),

@@ -43,8 +43,6 @@ pub(crate) struct WorkerContext {
     pub(crate) shard: Arc<Shard>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) table: Arc<OwnershipTable>,
-    /// Whether other nodes may own partitions.
-    pub(crate) has_peers: bool,
     /// Wakes the task that writes to the database, when much has gathered or somebody waits.
     pub(crate) flush: Arc<Notify>,
     /// Woken when a partition was stored.
@@ -356,13 +354,13 @@ impl Worker {
         let mut subscribers = self.subscribers.lock();
         for (id, cursor) in &work.partitions {
             let Some(owned) = partitions.get(id) else {
-                if self.context.has_peers {
-                    work.session.outgoing().end(Some(&goodbye(&not_here(*id))));
-                    return;
+                if self.context.table.is_owned(*id) {
+                    // It is still to be loaded; whoever owns it before that is heard of here.
+                    self.expected.add(*id, *cursor, work);
+                    continue;
                 }
-                // Nobody else ever runs it: it is still to be loaded.
-                self.expected.add(*id, *cursor, work);
-                continue;
+                work.session.outgoing().end(Some(&goodbye(&not_here(*id))));
+                return;
             };
             let partition = &owned.partition;
             if partition.is_overtaken(work.history, *cursor) && self.overtaken.insert(*id) {

@@ -405,6 +405,42 @@ fn a_server_hears_of_owners_again_after_its_line_to_their_table_was_cut() {
     });
 }
 
+/// The journal tells of an owner before the ownership table does.
+#[test]
+fn who_waits_for_a_partition_to_which_another_server_has_written_is_sent_there() {
+    run(|mut world| async move {
+        let persistence = faulty_persistence();
+        world.persistence = persistence.clone();
+        let owners = LocalOwnership::new();
+        let remote = Remote::of(&owners);
+        let ownership = Arc::new(remote.clone());
+        let (_first, second) = two_of_which_one_hears(&world, &owners, ownership).await;
+        give_all_to(&owners, "second").await;
+        world.sleep(Duration::from_millis(100)).await;
+        let (map, key) = (address("m"), Key::new("k").unwrap());
+        second.handle().put(&map, &key, cbor(b"1")).await.unwrap();
+        let unreadable = &persistence.hooks().unreadable;
+        unreadable.store(true, Ordering::SeqCst);
+        give_all_to(&owners, "first").await;
+        // By now it tries rarely.
+        world.sleep(Duration::from_secs(20)).await;
+        let mut client = world.client().await;
+        let (all, none) = (Selector::All, Vec::new());
+        client
+            .subscribe("m", all, grid_core::History(0), none)
+            .await;
+        remote.is_cut.send_replace(true);
+        unreadable.store(false, Ordering::SeqCst);
+        give_all_to(&owners, "second").await;
+        world.sleep(Duration::from_millis(100)).await;
+        assert_eq!(value(&second, "k").await.unwrap(), Some(cbor(b"1")));
+        let Some(Message::Goodbye(goodbye)) = client.farewell().await else {
+            panic!("it waits for what never comes");
+        };
+        assert_eq!(goodbye.code, 3, "it may come back: {goodbye:?}");
+    });
+}
+
 /// Something happens when somebody looks how far the journal reaches.
 #[derive(Debug, Default)]
 struct AtExtent(Meanwhile);

@@ -5,17 +5,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use grid_core::protocol::{Message, Read, ReadTarget, RejectReason, Selector, ViewId};
 use grid_core::traits::{
     AddressedRecord, Append, Journal, Persistence, Position, RecordCursor, RecordPage, StateRecord,
 };
-use grid_core::{ErrorKind, Key, PartitionId, Result};
+use grid_core::{ErrorKind, History, Key, MapName, PartitionId, Result};
 use grid_server::{LocalOwnership, Server};
 use grid_testkit::hooks::{HookedJournal, HookedPersistence, JournalHooks, PersistenceHooks};
 
-use super::faulty::{Mode, faulty_journal, faulty_persistence};
+use super::faulty::{FaultyPersistence, Mode, faulty_journal, faulty_persistence};
 use super::meanwhile::Meanwhile;
 use super::owners::{PARTITIONS, batches, give_all_to, give_to, two, value};
-use super::support::{address, cbor, run};
+use super::support::{Client, World, address, cbor, run};
 
 /// Where the journal keeps the identity of the data set.
 const IDENTITY: PartitionId = PartitionId::IDENTITY;
@@ -53,6 +54,106 @@ fn two_servers_that_start_at_once_on_an_empty_journal_make_one_data_set() {
         let first = builder.start().await.unwrap();
         let second = second.lock().unwrap().take().unwrap();
         assert_eq!(first.history(), second.history());
+    });
+}
+
+/// A server that clients reach becomes the owner of what another one has written, and cannot load
+/// it: its database answers nothing.
+struct Expecting {
+    persistence: Arc<FaultyPersistence>,
+    owners: LocalOwnership,
+    here: Server,
+    _there: Server,
+}
+
+impl Expecting {
+    async fn new(world: &mut World) -> Self {
+        let persistence = faulty_persistence();
+        world.persistence = persistence.clone();
+        let owners = LocalOwnership::new();
+        let (here, there) = two(world, &owners, false).await;
+        give_all_to(&owners, "second").await;
+        world.sleep(Duration::from_millis(100)).await;
+        let (map, key) = (address("m"), Key::new("k").unwrap());
+        there.handle().put(&map, &key, cbor(b"1")).await.unwrap();
+        persistence.hooks().unreadable.store(true, Ordering::SeqCst);
+        give_all_to(&owners, "first").await;
+        world.sleep(Duration::from_millis(100)).await;
+        let expecting = Self {
+            persistence,
+            owners,
+            here,
+            _there: there,
+        };
+        let error = value(&expecting.here, "k").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        expecting
+    }
+}
+
+async fn follow(client: &mut Client) -> ViewId {
+    let (all, none) = (Selector::All, Vec::new());
+    client.subscribe("m", all, History(0), none).await
+}
+
+async fn read(client: &mut Client, request: u32) -> Message {
+    client
+        .send(&Message::Read(Read {
+            request,
+            map: MapName::new("m").unwrap(),
+            target: ReadTarget::Key(Key::new("k").unwrap()),
+        }))
+        .await;
+    let answer = |message: &Message| match message {
+        Message::SubscribeRefused(refused) if refused.request == request => Some(message.clone()),
+        Message::ReadResult(result) if result.request == request => Some(message.clone()),
+        _ => None,
+    };
+    client.wait_for(answer).await
+}
+
+#[test]
+fn clients_stay_connected_while_a_partition_is_taken_over() {
+    run(|mut world| async move {
+        let expecting = Expecting::new(&mut world).await;
+        let mut client = world.client().await;
+        let view = follow(&mut client).await;
+        let op = world.put(9, 1, "m", "k", b"2");
+        client.push(vec![op.clone()]).await;
+        assert_eq!(client.deferred().await.from, 1);
+        let Message::SubscribeRefused(refused) = read(&mut client, 7).await else {
+            panic!("nobody knows what it reads");
+        };
+        assert_eq!(refused.reason, RejectReason::Unavailable);
+
+        let hooks = expecting.persistence.hooks();
+        hooks.unreadable.store(false, Ordering::SeqCst);
+        let delta = client.wait_for(|message| match message {
+            Message::Delta(delta) if delta.view == view => Some(delta.clone()),
+            _ => None,
+        });
+        assert_eq!(delta.await.records[0].value, Some(cbor(b"1")));
+        client.resume(vec![op]).await;
+        client.acks(1).await;
+        let Message::ReadResult(result) = read(&mut client, 8).await else {
+            panic!("it is served");
+        };
+        assert_eq!(result.records[0].value, Some(cbor(b"2")));
+    });
+}
+
+#[test]
+fn who_waits_for_a_partition_that_another_server_gets_meanwhile_is_sent_there() {
+    run(|mut world| async move {
+        let expecting = Expecting::new(&mut world).await;
+        let mut client = world.client().await;
+        follow(&mut client).await;
+        client.answer_pings(Duration::from_secs(5)).await;
+        give_all_to(&expecting.owners, "second").await;
+        let Some(Message::Goodbye(goodbye)) = client.farewell().await else {
+            panic!("it waits for what never comes");
+        };
+        assert_eq!(goodbye.code, 3, "it may come back: {goodbye:?}");
     });
 }
 

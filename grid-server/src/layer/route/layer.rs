@@ -18,8 +18,6 @@ use crate::ownership_table::OwnershipTable;
 pub(crate) struct Router {
     table: Arc<OwnershipTable>,
     observations: Arc<Observations>,
-    /// Whether other nodes may own partitions.
-    has_peers: bool,
     spread: u16,
     count: u16,
 }
@@ -28,13 +26,11 @@ impl Router {
     pub(crate) fn new(
         table: Arc<OwnershipTable>,
         observations: Arc<Observations>,
-        has_peers: bool,
         settings: &Settings,
     ) -> Self {
         Self {
             table,
             observations,
-            has_peers,
             spread: settings.map_spread,
             count: settings.partition_count,
         }
@@ -68,15 +64,15 @@ impl Router {
         })
     }
 
-    /// Makes sure that this node serves `partition`, or nobody but it ever will.
+    /// Makes sure that this node owns `partition`, be it served or still to be loaded.
     ///
     /// # Errors
-    /// As those of [`Router::check`].
-    pub(super) fn check_later(&self, partition: PartitionId) -> Result<()> {
-        if !self.has_peers && self.table.is_wanted(partition) {
+    /// `Unavailable` when it does not.
+    pub(super) fn check_owned(&self, partition: PartitionId) -> Result<()> {
+        if self.table.is_owned(partition) {
             return Ok(());
         }
-        self.check(partition)
+        Err(not_owned(partition))
     }
 
     /// Why ops for `partition` are put off; none when this node serves it.
@@ -84,10 +80,9 @@ impl Router {
     /// # Errors
     /// `Unavailable` when this node does not own it.
     pub(super) fn waits(&self, partition: PartitionId) -> Result<Option<Error>> {
-        // Asked first: a partition that is served meanwhile is not wanted any more.
-        let is_wanted = self.table.is_wanted(partition);
         match self.check(partition) {
-            Err(error) if is_wanted => Ok(Some(error)),
+            // Asked last: what was lost or loaded meanwhile is only put off once too often.
+            Err(error) if self.table.is_owned(partition) => Ok(Some(error)),
             served => served.map(|()| None),
         }
     }

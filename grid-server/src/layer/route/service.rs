@@ -56,7 +56,7 @@ impl<S> Route<S> {
                 // The worker waits for those that are to come.
                 partitions
                     .iter()
-                    .try_for_each(|partition| self.router.check_later(*partition))?;
+                    .try_for_each(|partition| self.router.check_owned(*partition))?;
                 RoutedWork::Subscribe {
                     partitions,
                     address,
@@ -65,18 +65,16 @@ impl<S> Route<S> {
             }
             Message::Read(read) => {
                 let address = address(&session, &read.map);
-                let partitions = match &read.target {
-                    ReadTarget::Key(key) => {
-                        let partition = self.router.locate(&address, key);
-                        self.router.check(partition)?;
-                        vec![partition]
+                match self.readable(&address, &read.target) {
+                    Ok(partitions) => RoutedWork::Read {
+                        read,
+                        address,
+                        partitions,
+                    },
+                    Err(error) => {
+                        session.refuse_read(read.request, &error);
+                        return Ok(None);
                     }
-                    ReadTarget::Page { .. } => self.partitions(&address)?,
-                };
-                RoutedWork::Read {
-                    read,
-                    address,
-                    partitions,
                 }
             }
             _ => return Err(concerns_no_partition()),
@@ -84,8 +82,15 @@ impl<S> Route<S> {
         Ok(Some(Routed { session, work }))
     }
 
-    fn partitions(&self, address: &MapAddress) -> Result<Vec<PartitionId>> {
-        let partitions: Vec<PartitionId> = self.router.placement(address).partitions().collect();
+    /// The partitions that a read concerns.
+    ///
+    /// # Errors
+    /// `Unavailable` when this node does not serve one of them.
+    fn readable(&self, address: &MapAddress, target: &ReadTarget) -> Result<Vec<PartitionId>> {
+        let partitions: Vec<PartitionId> = match target {
+            ReadTarget::Key(key) => vec![self.router.locate(address, key)],
+            ReadTarget::Page { .. } => self.router.placement(address).partitions().collect(),
+        };
         partitions
             .iter()
             .try_for_each(|partition| self.router.check(*partition))?;

@@ -3,7 +3,9 @@ use std::time::Duration;
 
 use grid_core::op::Op;
 use grid_core::partition::Veto;
-use grid_core::protocol::{Message, Push, Read, ReadTarget, RejectReason, Selector, Subscribe};
+use grid_core::protocol::{
+    Message, Push, Read, ReadTarget, RejectReason, Selector, Subscribe, SubscribeRefused,
+};
 use grid_core::traits::Epoch;
 use grid_core::{ErrorKind, Key, MapAddress, MapName, PartitionId, Result};
 
@@ -19,10 +21,6 @@ use crate::support::{self, now, owner};
 const COUNT: u16 = 11;
 
 fn router() -> (Router, Arc<OwnershipTable>) {
-    router_beside(true)
-}
-
-fn router_beside(has_peers: bool) -> (Router, Arc<OwnershipTable>) {
     let table = Arc::new(OwnershipTable::new("here".to_owned(), COUNT));
     for id in 0..COUNT {
         table.changed(PartitionId(id), &owner("here", 1));
@@ -34,7 +32,7 @@ fn router_beside(has_peers: bool) -> (Router, Arc<OwnershipTable>) {
         ..Settings::default()
     };
     let observations = Arc::new(Observations::default());
-    let router = Router::new(table.clone(), observations, has_peers, &settings);
+    let router = Router::new(table.clone(), observations, &settings);
     (router, table)
 }
 
@@ -142,15 +140,55 @@ fn a_page_is_read_from_all_partitions_of_the_map_and_a_key_from_its_own() {
     assert_eq!(read(ReadTarget::Key(key)), [one]);
 }
 
+fn read_of(map: &str) -> Message {
+    Message::Read(Read {
+        request: 5,
+        map: MapName::new(map).unwrap(),
+        target: ReadTarget::Key(Key::new("k").unwrap()),
+    })
+}
+
+fn subscribe_to(map: &str) -> Message {
+    Message::Subscribe(Subscribe {
+        request: 1,
+        map: MapName::new(map).unwrap(),
+        selector: Selector::All,
+        history: grid_core::History(0),
+        cursor: Vec::new(),
+    })
+}
+
+/// What a read that goes nowhere is answered; the connection goes on.
+fn refused_read(router: &Router, map: &str) -> SubscribeRefused {
+    let session = Session::for_tests();
+    let request = Request::new(session.clone(), read_of(map));
+    assert!(answer(router.clone(), request).unwrap().is_none());
+    match &session.queued()[..] {
+        [Message::SubscribeRefused(refused)] => refused.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn what_another_node_owns_is_not_served_here() {
     let (router, table) = router();
     for partition in router.placement(&address("b")).partitions() {
         table.changed(partition, &owner("there", 2));
     }
-    let error = route(router, push()).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(error.is_retryable());
+    let subscribe = Request::new(Session::for_tests(), subscribe_to("b"));
+    for request in [push(), subscribe] {
+        let error = route(router.clone(), request).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.is_retryable());
+    }
+    let refused = refused_read(&router, "b");
+    assert_eq!(refused.request, 5);
+    assert_eq!(refused.reason, RejectReason::Unavailable);
+    assert!(
+        refused.message.contains("connect again"),
+        "{}",
+        refused.message
+    );
 }
 
 #[test]
@@ -209,59 +247,36 @@ fn of_a_push_all_that_comes_before_what_is_still_to_be_loaded_is_handed_on() {
     }
 }
 
-/// What this node owns and has not loaded: the database is away.
+/// What this node owns and has not loaded: the database is away, or it is being taken over.
 #[test]
 fn what_is_still_to_be_loaded_is_waited_for() {
-    for has_peers in [false, true] {
-        let (router, table) = router_beside(has_peers);
-        for map in ["a", "b"] {
-            for partition in router.placement(&address(map)).partitions() {
-                table.cease(partition, Epoch(1));
-            }
+    let (router, table) = router();
+    for map in ["a", "b"] {
+        for partition in router.placement(&address(map)).partitions() {
+            table.cease(partition, Epoch(1));
         }
-        let request = push();
-        let session = request.session.clone();
-        session.ops_read(3);
-        assert!(answer(router.clone(), request).unwrap().is_none());
-        let [Message::Deferred(deferred)] = &session.queued()[..] else {
-            panic!("it is put off, whole");
-        };
-        assert_eq!(deferred.from, 1);
-        assert_eq!(deferred.retry_after_ms, 7);
-        assert!(deferred.message.contains("load"), "{}", deferred.message);
-        assert_eq!(session.ops_read(0), 0, "all have their answer");
-        let Message::Push(behind) = push().message else {
-            panic!("no push");
-        };
-        let behind = Push {
-            previous: 3,
-            ops: behind.ops[1..].to_vec(),
-            ..behind
-        };
-        assert!(
-            session.is_deferred(&behind),
-            "what is behind comes again too"
-        );
-
-        let read = Message::Read(Read {
-            request: 1,
-            map: MapName::new("b").unwrap(),
-            target: ReadTarget::Key(Key::new("k").unwrap()),
-        });
-        let error = answer(router.clone(), Request::new(session.clone(), read)).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unavailable);
-
-        // Another node may load it instead of this one, if there is one.
-        let subscribe = Message::Subscribe(Subscribe {
-            request: 1,
-            map: MapName::new("b").unwrap(),
-            selector: Selector::All,
-            history: grid_core::History(0),
-            cursor: Vec::new(),
-        });
-        let follows = answer(router.clone(), Request::new(session.clone(), subscribe));
-        assert_eq!(follows.is_err(), has_peers);
     }
+    let request = push();
+    let session = request.session.clone();
+    session.ops_read(3);
+    assert!(answer(router.clone(), request).unwrap().is_none());
+    let [Message::Deferred(deferred)] = &session.queued()[..] else {
+        panic!("it is put off, whole");
+    };
+    assert_eq!(deferred.from, 1);
+    assert_eq!(deferred.retry_after_ms, 7);
+    assert!(deferred.message.contains("load"), "{}", deferred.message);
+    assert_eq!(session.ops_read(0), 0, "all have their answer");
+
+    let refused = refused_read(&router, "b");
+    assert_eq!(refused.reason, RejectReason::Unavailable);
+    assert!(refused.message.contains("load"), "{}", refused.message);
+
+    let follows = route(router, Request::new(session, subscribe_to("b"))).unwrap();
+    let RoutedWork::Subscribe { partitions, .. } = follows.work else {
+        panic!("no subscription");
+    };
+    assert_eq!(partitions.len(), 3, "the workers wait for them");
 }
 
 #[test]
