@@ -50,6 +50,13 @@ fn what_is_told_in_memory_may_be_lost() {
     }
 }
 
+/// It was told, the journal did not take it, and its device waited for ever for what it had been
+/// told of.
+#[test]
+fn what_is_told_in_memory_and_not_journalled_is_pushed_again() {
+    assert_holds(&with("crashes", in_memory("memory")), 27..28);
+}
+
 #[test]
 fn a_bug_shows_in_the_maps_that_are_promised_something() {
     let simulation = with("mixed", in_memory("notes-2=memory")).mutation(Mutation::SkipDedup);

@@ -170,7 +170,8 @@ pub struct Ack {
 }
 
 /// The server could not take this op and those after it now; the client pushes again from here,
-/// with [`Push::resume`].
+/// with [`Push::resume`]. A verdict that it has of one of them already may not hold: at
+/// [`crate::op::AckLevel::Memory`] it is told before the op is safe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deferred {
     /// The run.

@@ -210,18 +210,26 @@ impl Outbox {
         true
     }
 
-    /// The server took nothing from `position` on: what has no verdict is to be pushed again.
-    pub(super) fn rewind(&mut self, position: LogPosition) {
-        if position >= self.next {
-            return;
+    /// The server took nothing of a run from `position` on: all of it is to be pushed again. Returns
+    /// those ops that had a verdict, which does not hold: it was told before they were safe.
+    pub(super) fn rewind(&mut self, position: LogPosition) -> BTreeSet<LogPosition> {
+        let mut revoked = BTreeSet::new();
+        if position >= self.pushed {
+            return revoked;
         }
-        for (_, pending) in self.pending.range_mut(position..self.next) {
-            if pending.stage == Stage::Sent {
-                pending.stage = Stage::Waiting;
-                self.in_flight -= 1;
+        for (at, pending) in self.pending.range_mut(position..self.pushed) {
+            match pending.stage {
+                Stage::Sent => self.in_flight -= 1,
+                Stage::Decided if at.ordinal == position.ordinal => {
+                    pending.fate = None;
+                    revoked.insert(*at);
+                }
+                Stage::Waiting | Stage::Decided => continue,
             }
+            pending.stage = Stage::Waiting;
         }
-        self.next = position;
+        self.next = self.next.min(position);
+        revoked
     }
 
     /// The connection is gone: every pending op is to be pushed on the next one, those with a
@@ -455,14 +463,19 @@ mod tests {
     }
 
     #[test]
-    fn after_a_deferral_ops_without_a_verdict_go_out_again_in_order() {
+    fn after_a_deferral_the_ops_from_there_on_go_out_again_in_order() {
         let (mut outbox, ordinal) = filled(6);
         outbox.take_push(100).unwrap();
         assert!(outbox.decide(at(ordinal, 4)));
         assert!(!outbox.decide(at(ordinal, 4)));
-        outbox.rewind(at(ordinal, 3));
-        assert_eq!(outbox.in_flight(), 2);
-        assert_eq!(numbers(&outbox.take_push(100).unwrap().1), [3, 5, 6]);
+        assert!(outbox.decide(at(ordinal, 2)));
+        let revoked = outbox.rewind(at(ordinal, 3));
+        assert_eq!(revoked, [at(ordinal, 4)].into());
+        assert_eq!(outbox.in_flight(), 1);
+        // What is told of a later op before the deferral of that one does not hold either.
+        assert!(outbox.decide(at(ordinal, 5)));
+        assert_eq!(outbox.rewind(at(ordinal, 5)), [at(ordinal, 5)].into());
+        assert_eq!(numbers(&outbox.take_push(100).unwrap().1), [3, 4, 5, 6]);
         outbox.disconnect();
         assert_eq!(outbox.in_flight(), 0);
         // A verdict that comes after a late deferral is not forgotten either.

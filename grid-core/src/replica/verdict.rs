@@ -198,7 +198,12 @@ impl Replica {
         let Some(position) = self.outbox.position(id) else {
             return Ok(());
         };
-        self.outbox.rewind(position);
+        let revoked = self.outbox.rewind(position);
+        if !revoked.is_empty() {
+            for map in self.maps.values_mut() {
+                map.waiting.retain(|(_, _, at)| !revoked.contains(at));
+            }
+        }
         if let Some(session) = &mut self.session {
             let pause = Duration::from_millis(deferred.retry_after_ms.into()).min(LONGEST_PAUSE);
             let until = now.elapsed + pause;

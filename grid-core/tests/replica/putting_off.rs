@@ -7,6 +7,7 @@ use grid_core::replica::Now;
 use grid_core::{PartitionId, Sequence};
 
 use crate::device::put;
+use crate::server::{Server, address};
 use crate::world::{World, key};
 
 #[test]
@@ -78,6 +79,43 @@ fn a_push_that_comes_back_names_the_op_that_was_put_off_though_it_has_its_verdic
     let now_ms = world.now_ms();
     world.devices[0].write(vec![put(&map, &key(4), 4)], now_ms);
     assert_eq!(push(&mut world), (false, 3, 4), "it is back");
+}
+
+/// At the level `memory` a verdict is told before its op is safe; here the journal took nothing.
+#[test]
+fn a_verdict_does_not_hold_once_its_op_is_put_off() {
+    let mut world = World::connected(1);
+    let map = world.map.clone();
+    let now_ms = world.now_ms();
+    let run = world.devices[0].write(vec![put(&map, &key(0), 1)], now_ms)[0].run;
+    let time = now(&world);
+    while world.devices[0].replica.next_message(time).is_some() {}
+    let ack = Message::Ack(Ack {
+        run,
+        partition: Server::placement(&address(&map)).partition(&key(0)),
+        sequence: Sequence(1),
+        accepted: vec![NumberRange { first: 1, count: 1 }],
+        exceptions: Vec::new(),
+        window: None,
+    });
+    let deferred = Message::Deferred(Deferred {
+        run,
+        from: 1,
+        message: "full".to_owned(),
+        retry_after_ms: 5,
+    });
+    for message in [ack, deferred] {
+        world.devices[0].receive(message, now_ms).unwrap();
+    }
+    let put_off = world.devices[0].replica.status().put_off;
+    assert_eq!(put_off.as_deref(), Some("full"));
+    // Another change has the sequence that was told.
+    world.server_put(&key(0), 2);
+    while world.deliver(0, false).unwrap() {}
+    assert_eq!(world.devices[0].replica.pending(), 1);
+    world.run();
+    assert_eq!(world.server.links[&0].pushed.len(), 1, "it came again");
+    world.assert_level();
 }
 
 #[test]

@@ -100,7 +100,7 @@ impl Server {
         }
     }
 
-    fn placement(map: &MapAddress) -> Placement {
+    pub(crate) fn placement(map: &MapAddress) -> Placement {
         Placement::new(map, SPREAD, PARTITIONS)
     }
 

@@ -331,11 +331,10 @@ fn defer(
     for source in sources {
         let pushed = &mut pushes[source.push];
         if let Some(session) = session_of(pushed) {
-            if told_early && source.level == AckLevel::Memory {
-                // It is lost, as what survives nothing may be.
-                continue;
+            // Who was told already may still have it, and would wait for what never comes.
+            if !(told_early && source.level == AckLevel::Memory) {
+                session.ops_answered(1);
             }
-            session.ops_answered(1);
             deferrals.add(session, pushed.run, source.number, error.message());
         } else if let Origin::Program { reply, .. } = &mut pushed.origin
             && let Some(reply) = reply.take()

@@ -124,19 +124,34 @@ fn a_write_in_memory_is_acked_while_the_journal_cannot_be_written() {
         let journal = faulty_journal();
         world.journal = journal.clone();
         world.settings.ack_levels = AckLevels::parse("presence=memory").unwrap();
+        world.settings.push_window = 5;
         let server = world.start().await;
         let mut client = world.client().await;
         journal.hooks().set(Mode::Full);
         let op = world.put(9, 1, "presence", "a", b"1");
-        client.push(vec![op]).await;
+        client.push(vec![op.clone()]).await;
         assert_eq!(client.acks(1).await[0].exceptions, []);
-        // It survives nothing, and nobody has seen it.
+        // It survives nothing, and nobody has seen it. Its client may have it still: it waited for
+        // a sequence that the partition did not reach.
         let key = grid_core::Key::new("a").unwrap();
-        let found = server.handle().get(&address("presence"), &key).await;
+        let presence = address("presence");
+        let found = server.handle().get(&presence, &key).await;
         assert_eq!(found.unwrap(), None);
-        // Other maps wait.
-        client.push(vec![world.put(9, 2, "m", "a", b"2")]).await;
+        assert_eq!(client.deferred().await.from, 1);
+        // Another run and its map wait.
+        client.push(vec![world.put(8, 2, "m", "a", b"2")]).await;
         assert_eq!(client.deferred().await.from, 2);
+        // Every op has one answer for each time that it came, or the window would be used up.
+        for _ in 0..3 * world.settings.push_window {
+            client.resume(vec![op.clone()]).await;
+            client.acks(1).await;
+            client.deferred().await;
+        }
+        journal.hooks().set(Mode::Well);
+        client.resume(vec![op]).await;
+        client.acks(1).await;
+        let found = server.handle().get(&presence, &key).await.unwrap();
+        assert_eq!(found.unwrap().value, Some(cbor(b"1")));
     });
 }
 
