@@ -91,7 +91,7 @@ pub(crate) async fn recover_alone(
     };
     partition.finish_replay();
     if tail > Position(0) {
-        backing.journalled(replayed.bytes, now);
+        backing.journalled(partition.sequence(), replayed.bytes, now);
     }
     Ok(Some(Owned {
         partition,
@@ -145,7 +145,7 @@ async fn try_recover(
     }
     let mut backing = Backing::new(stored, position, loaded.buried);
     if tail > position {
-        backing.journalled(replayed.bytes, now);
+        backing.journalled(partition.sequence(), replayed.bytes, now);
     }
     let owned = Owned {
         partition,

@@ -85,6 +85,15 @@ pub struct PieceEnd {
     pub last: bool,
 }
 
+impl PieceEnd {
+    /// The system of record has everything up to here, in the version of the pass's begin or a later
+    /// one, once it has the piece.
+    #[must_use]
+    pub fn through(&self) -> Sequence {
+        self.through
+    }
+}
+
 /// Records up to a budget.
 struct Filling {
     budget: Budget,

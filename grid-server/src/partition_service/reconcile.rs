@@ -46,7 +46,8 @@ pub(super) async fn reconcile(
     let effects = Effects::decode(&entry.batch)?;
     let applied = owned.partition.apply(&effects)?;
     owned.tail = entry.position;
-    owned.backing.journalled(entry.batch.len(), now);
+    let through = owned.partition.sequence();
+    owned.backing.journalled(through, entry.batch.len(), now);
     Ok(Some(Committed {
         effects,
         applied,

@@ -294,7 +294,8 @@ impl Draft {
         };
         let applied = owned.partition.apply(&effects)?;
         owned.tail = position;
-        owned.backing.journalled(batch.len(), now);
+        let through = owned.partition.sequence();
+        owned.backing.journalled(through, batch.len(), now);
         Ok(Committed {
             effects,
             applied,

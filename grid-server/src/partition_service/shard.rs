@@ -28,7 +28,7 @@ pub(crate) struct Owned {
 impl Owned {
     /// Changes that the database does not have.
     pub(crate) fn backlog(&self) -> u64 {
-        self.partition.sequence().0 - self.backing.sequence().0
+        self.partition.sequence().0 - self.backing.through().0
     }
 
     /// Whether there is something that the database is known not to have.

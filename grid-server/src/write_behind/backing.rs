@@ -6,6 +6,7 @@ use grid_core::Sequence;
 use grid_core::traits::{Position, StateRecord};
 
 use super::dead_letters::Buried;
+use super::waiting::Waiting;
 
 /// What the database has of one partition, and what waits for it.
 #[derive(Debug)]
@@ -15,14 +16,14 @@ pub(crate) struct Backing {
     state: StateRecord,
     /// The journal batch of that state.
     position: Position,
-    /// Where the pass under way leads.
-    goal: Option<Goal>,
+    pass: Option<PassUnderWay>,
     /// Tombstones up to here were collected.
     collected: Sequence,
     /// Tombstones are not collected until then, by the monotonic clock.
     pub(super) collect_not_before: Duration,
-    /// Bytes of the journal batches after `position`.
-    waiting_bytes: u64,
+    /// The journal batches after `position`, without those of which the pass under way has stored the
+    /// changes.
+    waiting: Waiting,
     /// When the first of them was written, by the monotonic clock.
     waiting_since: Option<Duration>,
     /// A state record of this sequence and position was on its way when the database gave no answer.
@@ -34,6 +35,16 @@ pub(crate) struct Backing {
     pub(crate) buried: Buried,
     /// Whether the database was asked what it has. Until then nothing is stored.
     confirmed: bool,
+}
+
+/// How far a pass is.
+#[derive(Debug)]
+struct PassUnderWay {
+    goal: Goal,
+    /// Everything up to here is stored, in the version of the pass's begin or a later one.
+    through: Sequence,
+    /// Bytes that were counted down for its pieces.
+    counted_down: u64,
 }
 
 /// Where a pass leads: a state to whose sequence everything is stored when the pass is over.
@@ -56,10 +67,10 @@ impl Backing {
         Self {
             state,
             position,
-            goal: None,
+            pass: None,
             collected: Sequence::ZERO,
             collect_not_before: Duration::ZERO,
-            waiting_bytes: 0,
+            waiting: Waiting::default(),
             waiting_since: None,
             in_doubt: None,
             urgent: Sequence::ZERO,
@@ -87,7 +98,11 @@ impl Backing {
         let is_level = found.position == tail;
         *self = Self {
             // More than waits by now, if the database has a part: until it has all.
-            waiting_bytes: if is_level { 0 } else { self.waiting_bytes },
+            waiting: if is_level {
+                Waiting::default()
+            } else {
+                std::mem::take(&mut self.waiting)
+            },
             waiting_since: self.waiting_since.filter(|_| !is_level),
             urgent: self.urgent,
             ..found
@@ -103,6 +118,13 @@ impl Backing {
         self.state.sequence
     }
 
+    /// Everything up to here is in the database, be it as a dead letter. Beyond [`Backing::sequence`]
+    /// the journal is needed all the same: what else the state record remembers is not stored yet.
+    pub(crate) fn through(&self) -> Sequence {
+        let pass = self.pass.as_ref();
+        pass.map_or(self.state.sequence, |pass| pass.through)
+    }
+
     pub(crate) fn position(&self) -> Position {
         self.position
     }
@@ -112,16 +134,16 @@ impl Backing {
     }
 
     pub(crate) fn waiting_bytes(&self) -> u64 {
-        self.waiting_bytes
+        self.waiting.bytes()
     }
 
     pub(crate) fn waiting_since(&self) -> Option<Duration> {
         self.waiting_since
     }
 
-    /// A batch of so many bytes was journalled and applied.
-    pub(crate) fn journalled(&mut self, bytes: usize, now: Duration) {
-        self.waiting_bytes += bytes as u64;
+    /// A batch of so many bytes, or several, which lead to `through`, were journalled and applied.
+    pub(crate) fn journalled(&mut self, through: Sequence, bytes: usize, now: Duration) {
+        self.waiting.add(through, bytes as u64);
         self.waiting_since.get_or_insert(now);
     }
 
@@ -150,7 +172,7 @@ impl Backing {
 
     /// Where the pass under way leads, if one is.
     pub(super) fn goal(&self) -> Option<&Goal> {
-        self.goal.as_ref()
+        self.pass.as_ref().map(|pass| &pass.goal)
     }
 
     /// A pass begins whose goal is `state`, that of the journal's batch at `position`.
@@ -161,26 +183,43 @@ impl Backing {
         horizon: Sequence,
         now: Duration,
     ) -> &Goal {
-        self.goal.insert(Goal {
-            state,
-            position,
-            horizon,
-            bytes: self.waiting_bytes,
-            at: now,
-        })
+        let pass = PassUnderWay {
+            goal: Goal {
+                state,
+                position,
+                horizon,
+                bytes: self.waiting.bytes(),
+                at: now,
+            },
+            through: self.state.sequence,
+            counted_down: 0,
+        };
+        &self.pass.insert(pass).goal
+    }
+
+    /// A piece of the pass was stored, which is not the last one: everything up to `through` is.
+    ///
+    /// Who waits for room need not wait for the pass's end. Until then the journal may hold twice what
+    /// may wait, for it is trimmed at the end only.
+    pub(super) fn piece_stored(&mut self, through: Sequence) {
+        if let Some(pass) = &mut self.pass {
+            pass.through = through;
+            pass.counted_down += self.waiting.stored(through);
+        }
     }
 
     /// A pass is over; returns whether the journal may forget what came before its goal.
     pub(super) fn reached(&mut self, goal: Goal) -> bool {
-        self.goal = None;
+        let counted_down = self.pass.take().map_or(0, |pass| pass.counted_down);
         // A late one of a lower sequence is refused; a late one of this position is the same.
         let later = |doubt: &(Sequence, Position)| doubt.0 >= goal.state.sequence;
         self.in_doubt = self.in_doubt.filter(later);
         let is_certain = self.in_doubt.is_none_or(|doubt| doubt.1 >= goal.position);
         self.state = goal.state;
         self.position = goal.position;
-        self.waiting_bytes -= goal.bytes.min(self.waiting_bytes);
-        self.waiting_since = (self.waiting_bytes > 0).then_some(goal.at);
+        let left = goal.bytes.saturating_sub(counted_down);
+        self.waiting.stored_bytes(left);
+        self.waiting_since = (self.waiting.bytes() > 0).then_some(goal.at);
         is_certain
     }
 }

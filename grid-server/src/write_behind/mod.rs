@@ -13,6 +13,7 @@ mod outage;
 mod schedule;
 mod store;
 mod stored_record;
+mod waiting;
 
 pub(crate) use backing::Backing;
 pub(crate) use backlog::{BacklogBound, Room};

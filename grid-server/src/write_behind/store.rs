@@ -309,8 +309,11 @@ impl Store {
         };
         self.stored.notify_one();
         owned.partition.piece_stored(batch.end);
-        let goal = batch.completes.clone();
-        goal.is_some_and(|goal| owned.backing.reached(goal))
+        if let Some(goal) = batch.completes.clone() {
+            return owned.backing.reached(goal);
+        }
+        owned.backing.piece_stored(batch.end.through());
+        false
     }
 
     /// Takes note of a state record that may still be stored, at any later time.

@@ -11,6 +11,7 @@ use grid_core::{PartitionId, Result};
 use grid_storage_memory::MemoryPersistence;
 use grid_testkit::hooks::{HookedPersistence, PersistenceHooks};
 
+use super::dead_letters::settled;
 use super::faulty::faulty_persistence;
 use super::support::{Client, World, run};
 
@@ -157,5 +158,51 @@ fn what_is_confirmed_while_ops_are_put_off_is_taken() {
             server.admin().lag().bytes > before,
             "the release is journalled"
         );
+    });
+}
+
+#[test]
+fn what_a_long_pass_has_stored_makes_room_before_its_end() {
+    run(|mut world| async move {
+        world.settings.workers = 1;
+        world.settings.partition_count = 1;
+        world.settings.backlog_records = 20;
+        world.settings.flush_records = 4;
+        let persistence = faulty_persistence();
+        world.persistence = persistence.clone();
+        let server = world.start().await;
+        let faults = persistence.hooks();
+        faults.fails.store(true, Ordering::SeqCst);
+        let mut client = world.client().await;
+        let put = |n| world.put(9, n, "m", &format!("k{n}"), b"v");
+        let mut partition = PartitionId(0);
+        for number in 1..=20 {
+            client.push(vec![put(number)]).await;
+            partition = client.acks(1).await[0].partition;
+        }
+        let bytes = server.admin().lag().bytes;
+        client.push(vec![put(21)]).await;
+        client.deferred().await;
+        // A pass that began after four changes, and two of the four pieces of the next one.
+        faults.succeeds.store(4, Ordering::SeqCst);
+        faults.fails.store(false, Ordering::SeqCst);
+        let is_part_stored = || server.admin().lag().changes == 8;
+        world.wait_until("nothing makes room", is_part_stored).await;
+        let left = server.admin().lag().bytes;
+        assert!(left < bytes / 2, "{left} of {bytes}");
+        client.resume(vec![put(21)]).await;
+        client
+            .wait_for(|message| match message {
+                Message::Ack(ack) => (verdicts(ack) == 1).then_some(()),
+                _ => None,
+            })
+            .await;
+        assert_eq!(server.admin().lag().changes, 9);
+        // The state record lags: the journal is needed from the end of the first pass.
+        let extent = world.journal.extent(partition).await.unwrap();
+        assert_eq!(extent.truncated.0, 4);
+        faults.fails.store(false, Ordering::SeqCst);
+        settled(&world, &server).await;
+        assert_eq!(server.admin().lag().bytes, 0);
     });
 }

@@ -28,8 +28,12 @@ impl Backed {
         self.journalled
     }
 
-    pub(super) fn level(&self) -> Sequence {
-        self.level
+    /// Everything up to here is in the database, in its version or a later one, be it as a dead
+    /// letter.
+    pub(super) fn through(&self) -> Sequence {
+        let awaited = self.awaited.iter();
+        let stored = awaited.take_while(|(sequence, cursor)| self.has(cursor, **sequence));
+        stored.last().map_or(self.level, |(sequence, _)| *sequence)
     }
 
     /// The journal has everything up to here.
