@@ -1,6 +1,6 @@
 //! One partition as its journal and its database have it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use grid_core::Sequence;
 use grid_core::partition::Partition;
@@ -28,12 +28,15 @@ impl Backed {
         self.journalled
     }
 
-    /// Everything up to here is in the database, in its version or a later one, be it as a dead
-    /// letter.
-    pub(super) fn through(&self) -> Sequence {
-        let awaited = self.awaited.iter();
-        let stored = awaited.take_while(|(sequence, cursor)| self.has(cursor, **sequence));
-        stored.last().map_or(self.level, |(sequence, _)| *sequence)
+    /// So many changes up to `sequence` come after all that the database has without a gap. A change
+    /// that another one has followed makes no gap: it is the later one that is to be stored.
+    pub(super) fn waiting(&self, sequence: Sequence) -> u64 {
+        let mut later = BTreeSet::new();
+        let lacking = self.awaited.iter().rev().filter(|(sequence, cursor)| {
+            later.insert((*cursor).clone()) && !self.has(cursor, **sequence)
+        });
+        let first = lacking.last().map(|(first, _)| *first);
+        first.map_or(0, |first| (sequence.0 + 1).saturating_sub(first.0))
     }
 
     /// The journal has everything up to here.

@@ -108,7 +108,7 @@ impl DatabaseFollows {
         }
         let bound = view.backlog_records();
         let ops = records.iter().map(|one| one.record.stamp.op);
-        let waiting = after.0.saturating_sub(backed.through().0);
+        let waiting = backed.waiting(after);
         if waiting >= bound && ops.clone().any(|op| self.pushed.contains_key(&op)) {
             return Err(format!(
                 "ops of partition {id} are taken while {waiting} changes wait for the database, and \
