@@ -24,6 +24,10 @@ pub const LEAST_STATE_BYTES: usize = 8 * 1024 * 1024;
 pub const MAX_CBOR_DEPTH: usize = 64;
 /// The size at which a page of a system of record ends before its limit, in bytes of keys and values.
 pub const RECORD_PAGE_BYTES: usize = 8 * 1024 * 1024;
+/// How long a store of which a system of record has told a failure may take effect after that, in
+/// milliseconds: longer than a network holds up what was sent, and than a database goes on with a
+/// statement whose client is gone.
+pub const LATE_STORE_MS: u64 = 15 * 60 * 1000;
 /// Partitions of a data set unless configured otherwise.
 pub const DEFAULT_PARTITION_COUNT: u16 = 271;
 /// Most partitions of a data set.

@@ -149,7 +149,10 @@ pub trait Persistence: MaybeSend + MaybeSync + fmt::Debug + 'static {
     /// is stored, when the state record exceeds `max_state_bytes`. Everything else says
     /// nothing about the records: `Unavailable`, `Timeout`, `Overloaded`, `Full`, `Locked`, `Conflict`
     /// with another transaction, or the database's state. When it fails, any part of `records` may
-    /// have been stored, the state record only if all of them were.
+    /// have been stored, the state record only if all of them were; and so they may be until
+    /// [`LATE_STORE_MS`] later, if no answer came.
+    ///
+    /// [`LATE_STORE_MS`]: crate::limits::LATE_STORE_MS
     async fn store(
         &self,
         partition: PartitionId,
