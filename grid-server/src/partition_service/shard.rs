@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use bytes::Bytes;
 use grid_core::PartitionId;
@@ -34,6 +35,11 @@ impl Owned {
     /// Whether there is something that the database is known not to have.
     pub(crate) fn has_unstored(&self) -> bool {
         self.backing.is_confirmed() && self.tail != self.backing.position()
+    }
+
+    /// Whether there is something to store at `now`, be it once more.
+    pub(crate) fn has_to_store(&self, now: Duration) -> bool {
+        self.has_unstored() || self.backing.is_out_of_doubt(now)
     }
 }
 

@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use grid_core::Sequence;
+use grid_core::limits::LATE_STORE_MS;
 use grid_core::traits::{Position, StateRecord};
 
 use super::dead_letters::Buried;
 use super::waiting::Waiting;
+
+/// How long a state in doubt may still be stored.
+const LATE_STORE: Duration = Duration::from_millis(LATE_STORE_MS);
 
 /// What the database has of one partition, and what waits for it.
 #[derive(Debug)]
@@ -26,15 +30,24 @@ pub(crate) struct Backing {
     waiting: Waiting,
     /// When the first of them was written, by the monotonic clock.
     waiting_since: Option<Duration>,
-    /// A state record of this sequence and position was on its way when the database gave no answer.
-    /// It may still be stored, in place of a later one of the same sequence.
-    in_doubt: Option<(Sequence, Position)>,
+    in_doubt: Option<Doubt>,
     /// Somebody waits until everything up to here is stored.
     urgent: Sequence,
     /// Versions that the database refused for good.
     pub(crate) buried: Buried,
     /// Whether the database was asked what it has. Until then nothing is stored.
     confirmed: bool,
+}
+
+/// A state record that was on its way when the database gave no answer: it may still be stored, in
+/// place of a later one of the same sequence. Reading what the database has does not settle it, for
+/// what is not there yet may still come. A record of a higher sequence does, and time.
+#[derive(Debug, Clone, Copy)]
+struct Doubt {
+    sequence: Sequence,
+    position: Position,
+    /// From then on it cannot be stored any more, by the monotonic clock.
+    until: Duration,
 }
 
 /// How far a pass is.
@@ -156,13 +169,28 @@ impl Backing {
         self.urgent > self.state.sequence
     }
 
-    /// A state of this sequence and position may still be stored, at any later time.
-    pub(super) fn doubt(&mut self, sequence: Sequence, position: Position) {
+    /// At `now` no answer came to a state of this sequence and position.
+    pub(super) fn doubt(&mut self, sequence: Sequence, position: Position, now: Duration) {
+        let doubt = Doubt {
+            sequence,
+            position,
+            until: now + LATE_STORE,
+        };
         self.in_doubt = Some(match self.in_doubt {
-            Some(before) if before.0 > sequence => before,
-            Some(before) if before.0 == sequence => (sequence, before.1.min(position)),
-            _ => (sequence, position),
+            Some(before) if before.sequence > sequence => before,
+            Some(before) if before.sequence == sequence => Doubt {
+                position: before.position.min(position),
+                ..doubt
+            },
+            _ => doubt,
         });
+    }
+
+    /// Whether the journal is kept for the sake of a state that cannot be stored any more at `now`.
+    /// It may have been, so the last one is stored again before the journal is trimmed.
+    pub(crate) fn is_out_of_doubt(&self, now: Duration) -> bool {
+        let doubt = self.in_doubt.filter(|doubt| doubt.until <= now);
+        doubt.is_some_and(|doubt| doubt.position < self.position)
     }
 
     /// Tombstones were collected up to `horizon`.
@@ -212,9 +240,11 @@ impl Backing {
     pub(super) fn reached(&mut self, goal: Goal) -> bool {
         let counted_down = self.pass.take().map_or(0, |pass| pass.counted_down);
         // A late one of a lower sequence is refused; a late one of this position is the same.
-        let later = |doubt: &(Sequence, Position)| doubt.0 >= goal.state.sequence;
-        self.in_doubt = self.in_doubt.filter(later);
-        let is_certain = self.in_doubt.is_none_or(|doubt| doubt.1 >= goal.position);
+        let may_come =
+            |doubt: &Doubt| doubt.sequence >= goal.state.sequence && doubt.until > goal.at;
+        self.in_doubt = self.in_doubt.filter(may_come);
+        let doubt = self.in_doubt;
+        let is_certain = doubt.is_none_or(|doubt| doubt.position >= goal.position);
         self.state = goal.state;
         self.position = goal.position;
         let left = goal.bytes.saturating_sub(counted_down);

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use grid_core::mutation::{Mutation, planted};
 use grid_core::partition::Budget;
-use grid_core::traits::{AddressedRecord, Epoch, Journal, Persistence, RecordCursor, Runtime};
+use grid_core::traits::{
+    AddressedRecord, Epoch, Journal, Persistence, Position, RecordCursor, Runtime,
+};
 use grid_core::{Error, ErrorKind, History, PartitionId, Result, Sequence};
 use tokio::sync::Notify;
 
@@ -46,10 +48,11 @@ impl Store {
     /// The partitions that have much to store, or that somebody waits for; with `all`, those that
     /// have anything.
     pub(super) fn wanted(&self, all: bool) -> Vec<PartitionId> {
+        let now = self.runtime.monotonic();
         let partitions = self.shard.lock();
         let wanted = partitions
             .iter()
-            .filter(|(_, owned)| all && owned.has_unstored() || self.is_urgent(owned));
+            .filter(|(_, owned)| all && owned.has_to_store(now) || self.is_urgent(owned));
         wanted.map(|(id, _)| *id).collect()
     }
 
@@ -84,7 +87,11 @@ impl Store {
     /// As those of the persistence; `Conflict` when there are too many dead letters.
     pub(super) async fn store(&self, partition: PartitionId, batch: Batch) -> Result<Progress> {
         let stored = self.store_records(partition, &batch).await;
-        let poison = stored.inspect_err(|_| self.in_doubt(partition, &batch))?;
+        let poison = stored.inspect_err(|_| {
+            if let Some(goal) = &batch.completes {
+                self.in_doubt(partition, goal.state.sequence, goal.position);
+            }
+        })?;
         self.unbury(partition, &batch, &poison).await?;
         let refused = poison.len() as u64;
         self.observations.count(|counts| {
@@ -316,12 +323,11 @@ impl Store {
         false
     }
 
-    /// Takes note of a state record that may still be stored, at any later time.
-    fn in_doubt(&self, partition: PartitionId, batch: &Batch) {
-        if let Some(goal) = &batch.completes
-            && let Some(owned) = self.shard.lock().get_mut(&partition)
-        {
-            owned.backing.doubt(goal.state.sequence, goal.position);
+    /// Takes note of a state record that may still be stored.
+    fn in_doubt(&self, partition: PartitionId, sequence: Sequence, position: Position) {
+        let now = self.runtime.monotonic();
+        if let Some(owned) = self.shard.lock().get_mut(&partition) {
+            owned.backing.doubt(sequence, position, now);
         }
     }
 
@@ -342,11 +348,7 @@ impl Store {
         })?;
         let record = [letter.addressed()];
         let stored = self.persistence.store(partition, &record, &before).await;
-        stored.inspect_err(|_| {
-            if let Some(owned) = self.shard.lock().get_mut(&partition) {
-                owned.backing.doubt(before.sequence, position);
-            }
-        })?;
+        stored.inspect_err(|_| self.in_doubt(partition, before.sequence, position))?;
         let settled = Buried::from([(cursor.clone(), letter.record.sequence)]);
         self.letters().remove(partition, &settled).await?;
         self.forget_letters(partition, &settled);

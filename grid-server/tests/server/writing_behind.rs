@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use grid_core::limits::LATE_STORE_MS;
 use grid_core::op::Action;
 use grid_core::protocol::{Message, Selector, Verdict};
 use grid_core::traits::Persistence;
@@ -312,6 +313,48 @@ fn the_journal_keeps_what_a_state_that_is_stored_late_would_need() {
         client.answer_pings(Duration::from_secs(3)).await;
         let extent = world.journal.extent(partition).await.unwrap();
         assert_eq!((extent.truncated.0, extent.tail.0), (3, 3));
+    });
+}
+
+#[test]
+fn a_partition_that_rests_lets_go_of_the_journal_once_no_late_state_can_come() {
+    run(|mut world| async move {
+        let persistence = with_persistence(&mut world);
+        let server = world.start().await;
+        let mut client = world.client().await;
+        persistence.hooks().succeeds.store(1, Ordering::SeqCst);
+        client.push(vec![world.put(9, 1, "m", "k", b"1")]).await;
+        let partition = client.acks(1).await[0].partition;
+        client.answer_pings(Duration::from_secs(1)).await;
+        persistence.hooks().fails.store(false, Ordering::SeqCst);
+        client.answer_pings(Duration::from_secs(3)).await;
+        let late = persistence.load_state(partition).await.unwrap().unwrap();
+        // A write that loses takes no sequence.
+        let mut loser = world.put(9, 2, "m", "k", b"late");
+        loser.hlc = grid_core::Hlc::new(1, 0);
+        client.push(vec![loser]).await;
+        client.acks(1).await;
+        client.answer_pings(Duration::from_secs(3)).await;
+        let latest = persistence.load_state(partition).await.unwrap().unwrap();
+        assert_eq!(latest.sequence, late.sequence);
+        assert_ne!(latest.data, late.data);
+        drop(client);
+        world.sleep(Duration::from_millis(LATE_STORE_MS / 2)).await;
+        // The one that got no answer comes after all.
+        persistence.store(partition, &[], &late).await.unwrap();
+        let extent = world.journal.extent(partition).await.unwrap();
+        assert_eq!((extent.truncated.0, extent.tail.0), (1, 2));
+        world.sleep(Duration::from_millis(LATE_STORE_MS / 2)).await;
+        let extent = world.journal.extent(partition).await.unwrap();
+        assert_eq!((extent.truncated.0, extent.tail.0), (2, 2));
+        let found = persistence.load_state(partition).await.unwrap();
+        assert_eq!(found, Some(latest));
+        let stores = persistence.hooks().stores.load(Ordering::SeqCst);
+        world.sleep(Duration::from_secs(60)).await;
+        assert_eq!(persistence.hooks().stores.load(Ordering::SeqCst), stores);
+        world.kill(server);
+        let server = world.start().await;
+        assert_eq!(everything(&world, &server).await.len(), 1);
     });
 }
 
