@@ -39,6 +39,25 @@ pub fn check_file_name(operation: &'static str, file: &str) -> Result<()> {
     .with("file", file.escape_debug()))
 }
 
+/// Why [`Disk::append_and_sync`] failed.
+#[derive(Debug)]
+pub enum AppendFailure {
+    /// As [`Disk::append`] fails.
+    NotAppended(Error),
+    /// As [`Disk::sync`] fails; what was appended may be durable, in part or as a whole.
+    NotSynced(Error),
+}
+
+impl AppendFailure {
+    /// The error, whichever of the two it was.
+    #[must_use]
+    pub fn into_error(self) -> Error {
+        match self {
+            Self::NotAppended(error) | Self::NotSynced(error) => error,
+        }
+    }
+}
+
 /// A flat directory of files that grow at the end, with durability made explicit.
 ///
 /// File names are what [`check_file_name`] accepts; every call fails with `Invalid` on others.
@@ -61,6 +80,23 @@ pub trait Disk: MaybeSend + MaybeSync + fmt::Debug + 'static {
     /// After a failure the state of the unsynced part is unknown, and neither reading it back nor
     /// another sync proves anything: systems take pages for written that they failed to write.
     async fn sync(&self, file: &str) -> Result<()>;
+
+    /// [`Disk::append`], then [`Disk::sync`], as one call, for a file that grows by many small parts
+    /// of which each is waited for.
+    ///
+    /// The disk may take room for such a file ahead of what is appended, for a sync that does not
+    /// have to note a new length takes less. A program that ends without having closed the file, or
+    /// a crash, then leaves zeros behind what was appended.
+    ///
+    /// # Errors
+    /// Says which of the two failed, for what may be done about it differs.
+    async fn append_and_sync(&self, file: &str, data: Bytes) -> Result<u64, AppendFailure> {
+        let appended = self.append(file, data).await;
+        let length = appended.map_err(AppendFailure::NotAppended)?;
+        let synced = self.sync(file).await;
+        synced.map_err(AppendFailure::NotSynced)?;
+        Ok(length)
+    }
 
     /// Up to `length` bytes from `offset`; fewer only at the end of the file.
     ///

@@ -16,7 +16,7 @@ mod transport;
 pub use authenticator::{Authenticated, Authenticator, Principal};
 pub use bus::{Bus, Subscriber};
 pub use codec::{Codec, CodecLimits};
-pub use disk::{Disk, check_file_name};
+pub use disk::{AppendFailure, Disk, check_file_name};
 pub use journal::{Append, Epoch, Journal, JournalEntry, JournalExtent, Position};
 pub use ownership::{Owner, Ownership, OwnershipWatch};
 pub use persistence::{

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use bytes::Bytes;
 use grid_core::Result;
-use grid_core::traits::{Disk, check_file_name};
+use grid_core::traits::{AppendFailure, Disk, check_file_name};
 use tokio::sync::{mpsc, oneshot};
 
 use super::error;
@@ -72,6 +72,16 @@ impl FileDisk {
         file: &str,
         job: impl FnOnce(&mut Files, &str) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        self.answer(operation, file, job).await?
+    }
+
+    /// What `job` answers, whatever that is.
+    async fn answer<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        file: &str,
+        job: impl FnOnce(&mut Files, &str) -> T + Send + 'static,
+    ) -> Result<T> {
         check_file_name(operation, file)?;
         let file = file.to_owned();
         let (reply, answer) = oneshot::channel();
@@ -83,7 +93,7 @@ impl FileDisk {
             .send(job)
             .await
             .map_err(|_| error::closed(operation))?;
-        answer.await.map_err(|_| error::closed(operation))?
+        answer.await.map_err(|_| error::closed(operation))
     }
 }
 
@@ -106,6 +116,14 @@ impl Disk for FileDisk {
 
     async fn sync(&self, file: &str) -> Result<()> {
         self.call("sync file", file, Files::sync).await
+    }
+
+    async fn append_and_sync(&self, file: &str, data: Bytes) -> Result<u64, AppendFailure> {
+        let job = move |files: &mut Files, file: &str| files.append_and_sync(file, &data);
+        check_file_name("append to file", file).map_err(AppendFailure::NotAppended)?;
+        let answer = self.answer("append to file", file, job).await;
+        // Without an answer the disk's thread has ended, and nobody knows how far it came.
+        answer.map_err(AppendFailure::NotSynced)?
     }
 
     async fn read(&self, file: &str, offset: u64, length: usize) -> Result<Bytes> {

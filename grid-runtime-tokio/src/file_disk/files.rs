@@ -11,6 +11,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use grid_core::traits::AppendFailure;
 use grid_core::{Error, ErrorKind, Result};
 
 use super::error;
@@ -18,10 +19,17 @@ use super::error;
 /// Handles that stay open; beyond it an idle one is closed.
 const MAX_OPEN_FILES: usize = 64;
 
+/// Room that is taken at once for a file that is synced with each append, in bytes.
+const AHEAD_BYTES: u64 = 1024 * 1024;
+
 /// An open file, and what its next sync has to do.
 struct OpenFile {
     handle: File,
     length: u64,
+    /// Up to where room is taken, in bytes; zeros stand behind `length`.
+    taken: u64,
+    /// No room could be taken ahead the last time.
+    grows_alone: bool,
     /// Its name may not be durable yet. Also so for a file that was found: whoever made it may
     /// have been killed before it synced.
     new_name: bool,
@@ -29,6 +37,66 @@ struct OpenFile {
     shortened: bool,
     /// Something was changed through this handle since its last sync.
     dirty: bool,
+}
+
+impl OpenFile {
+    /// Writes behind the end. After a failure the length is what was written.
+    fn append(&mut self, mut data: &[u8]) -> io::Result<()> {
+        self.dirty = true;
+        self.handle.seek(SeekFrom::Start(self.length))?;
+        while !data.is_empty() {
+            match self.handle.write(data) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    data = &data[written..];
+                    self.length += written as u64;
+                }
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                Err(cause) => return Err(cause),
+            }
+        }
+        self.taken = self.taken.max(self.length);
+        Ok(())
+    }
+
+    /// Takes room for `bytes` more and what may follow, if there is some: without it the file grows
+    /// with what is appended, and that says if there is none at all.
+    fn take_ahead(&mut self, bytes: u64) {
+        let needed = self.length + bytes;
+        if needed <= self.taken || self.grows_alone {
+            return;
+        }
+        self.dirty = true;
+        let wanted = needed + AHEAD_BYTES - self.taken;
+        match take_room(&self.handle, self.taken, wanted) {
+            Ok(()) => self.taken += wanted,
+            // A part may be taken. It is given back when the file is closed or shortened.
+            Err(_) => self.grows_alone = true,
+        }
+    }
+}
+
+/// Gives back the room that was taken ahead.
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        let is_longer = self.taken > self.length || self.grows_alone;
+        if is_longer && let Err(error) = self.handle.set_len(self.length) {
+            tracing::warn!(%error, "a file keeps the room that was taken ahead of its content");
+        }
+    }
+}
+
+/// Takes `bytes` of room from `offset` on, which is the end; zeros stand there.
+#[cfg(target_os = "linux")]
+fn take_room(file: &File, offset: u64, bytes: u64) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    Ok(fallocate(file, FallocateFlags::empty(), offset, bytes)?)
+}
+
+/// Takes `bytes` of room from `offset` on, which is the end; zeros stand there.
+#[cfg(not(target_os = "linux"))]
+fn take_room(file: &File, offset: u64, bytes: u64) -> io::Result<()> {
+    file.set_len(offset + bytes)
 }
 
 /// The directory and its open files.
@@ -58,14 +126,24 @@ impl Files {
         let path = self.path(file);
         let fail = |cause| error::at("append to file", &path, cause);
         let open = self.file(file, true).map_err(fail)?;
-        open.dirty = true;
-        if let Err(cause) = open.handle.write_all(data) {
-            // A part may have been written: what the length is now only the system knows.
-            open.length = open.handle.metadata().map_err(fail)?.len();
-            return Err(fail(cause));
-        }
-        open.length += data.len() as u64;
+        open.append(data).map_err(fail)?;
         Ok(open.length)
+    }
+
+    /// Appends and syncs, with room taken ahead.
+    pub(super) fn append_and_sync(
+        &mut self,
+        file: &str,
+        data: &[u8],
+    ) -> Result<u64, AppendFailure> {
+        let path = self.path(file);
+        let fail = |cause| AppendFailure::NotAppended(error::at("append to file", &path, cause));
+        let open = self.file(file, true).map_err(fail)?;
+        open.take_ahead(data.len() as u64);
+        open.append(data).map_err(fail)?;
+        let length = open.length;
+        self.sync(file).map_err(AppendFailure::NotSynced)?;
+        Ok(length)
     }
 
     pub(super) fn sync(&mut self, file: &str) -> Result<()> {
@@ -93,7 +171,7 @@ impl Files {
         let left = usize::try_from(open.length.saturating_sub(offset)).unwrap_or(usize::MAX);
         let length = length.min(left);
         let mut buffer = Vec::with_capacity(length);
-        // The handle appends wherever it stands, so moving it disturbs nobody.
+        // Whoever writes moves it again.
         open.handle.seek(SeekFrom::Start(offset)).map_err(fail)?;
         Read::by_ref(&mut open.handle)
             .take(length as u64)
@@ -115,7 +193,8 @@ impl Files {
             .with("path", path.display()));
         }
         open.handle.set_len(length).map_err(fail)?;
-        open.length = length;
+        (open.length, open.taken) = (length, length);
+        open.grows_alone = false;
         open.shortened = true;
         open.dirty = true;
         Ok(())
@@ -159,13 +238,16 @@ impl Files {
             let path = self.path(file);
             let handle = OpenOptions::new()
                 .read(true)
-                .append(true)
+                .write(true)
                 .create(create)
+                .truncate(false)
                 .open(&path)?;
             let length = handle.metadata()?.len();
             let open = OpenFile {
                 handle,
                 length,
+                taken: length,
+                grows_alone: false,
                 new_name: true,
                 shortened: true,
                 dirty: false,
@@ -260,6 +342,46 @@ mod tests {
         let mut again = unsyncable(&place);
         again.append("log", b"3").unwrap();
         assert_eq!(again.sync("log").unwrap_err().kind(), ErrorKind::Io);
+    }
+
+    /// The length that the system knows.
+    fn on_disk(place: &TempDir) -> u64 {
+        fs::metadata(place.path().join("log")).unwrap().len()
+    }
+
+    #[test]
+    fn room_that_is_taken_ahead_is_no_content_and_is_given_back() {
+        let place = TempDir::new().unwrap();
+        let mut files = Files::open(place.path()).unwrap();
+        let large = vec![7; usize::try_from(AHEAD_BYTES).unwrap() + 9];
+        let mut length = 0;
+        for data in [b"first", &large[..], b"last"] {
+            length += data.len() as u64;
+            assert_eq!(files.append_and_sync("log", data).unwrap(), length);
+            assert!(on_disk(&place) > length, "no room was taken");
+            let end = files.read("log", length - 4, 100).unwrap();
+            assert_eq!(end, data[data.len() - 4..]);
+        }
+        assert_eq!(files.append("log", b"!").unwrap(), length + 1);
+        assert_eq!(&*files.read("log", length - 4, 100).unwrap(), b"last!");
+        drop(files);
+        assert_eq!(on_disk(&place), length + 1);
+    }
+
+    #[test]
+    fn what_is_cut_off_does_not_come_back_in_room_that_was_taken_ahead() {
+        let place = TempDir::new().unwrap();
+        let mut files = Files::open(place.path()).unwrap();
+        files.append_and_sync("log", b"123456").unwrap();
+        files.truncate("log", 2).unwrap();
+        assert_eq!(on_disk(&place), 2);
+        files.append_and_sync("log", b"7").unwrap();
+        assert_eq!(&*files.read("log", 0, 100).unwrap(), b"127");
+        // As when the program is killed: nothing but zeros stands behind the content.
+        std::mem::forget(files);
+        let content = fs::read(place.path().join("log")).unwrap();
+        assert!(content.starts_with(b"127") && content.len() > 3);
+        assert!(content[3..].iter().all(|byte| *byte == 0));
     }
 
     #[test]

@@ -175,21 +175,7 @@ impl Scan {
                     });
                 }
                 Found::Damage(what) => {
-                    // A group is begun only when the one before it was synced.
-                    let torn = if self.whole {
-                        self.group + 1
-                    } else {
-                        self.group
-                    };
-                    if let Some(later) = reader.find_later(offset + 1, torn).await? {
-                        let what = format!("{what}, and a later commit stands at {later}");
-                        return Err(error::corrupt(reader.file(), offset, what));
-                    }
-                    tracing::warn!(
-                        segment = reader.file(),
-                        offset,
-                        "the journal ends in a commit that a crash interrupted; it was never acknowledged"
-                    );
+                    self.torn(&mut reader, offset, what).await?;
                     return Ok(End {
                         offset,
                         clean: false,
@@ -197,6 +183,35 @@ impl Scan {
                 }
             }
         }
+    }
+
+    /// Makes sure that what stands at `offset` is only the end of the last group, or room that was
+    /// taken ahead.
+    async fn torn(
+        &self,
+        reader: &mut SegmentReader<'_>,
+        offset: u64,
+        what: &'static str,
+    ) -> Result<()> {
+        if self.whole && reader.is_blank(offset).await? {
+            return Ok(());
+        }
+        // A group is begun only when the one before it was synced.
+        let torn = if self.whole {
+            self.group + 1
+        } else {
+            self.group
+        };
+        if let Some(later) = reader.find_later(offset + 1, torn).await? {
+            let what = format!("{what}, and a later commit stands at {later}");
+            return Err(error::corrupt(reader.file(), offset, what));
+        }
+        tracing::warn!(
+            segment = reader.file(),
+            offset,
+            "the journal ends in a commit that a crash interrupted; it was never acknowledged"
+        );
+        Ok(())
     }
 
     /// Reads what was written before the segment had its name.

@@ -109,6 +109,21 @@ impl<'a> SegmentReader<'a> {
         }
     }
 
+    /// Whether nothing but zeros stands from `offset` on: room that was taken ahead.
+    pub(super) async fn is_blank(&mut self, offset: u64) -> Result<bool> {
+        let mut offset = offset;
+        loop {
+            let chunk = self.bytes(offset, CHUNK_BYTES).await?;
+            if chunk.is_empty() {
+                return Ok(true);
+            }
+            if chunk.iter().any(|byte| *byte != 0) {
+                return Ok(false);
+            }
+            offset += chunk.len() as u64;
+        }
+    }
+
     /// Whether no byte stands at `offset`.
     pub(super) async fn ends_at(&self, offset: u64) -> Result<bool> {
         Ok(self.disk.read(&self.file, offset, 1).await?.is_empty())

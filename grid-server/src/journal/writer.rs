@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use grid_core::mutation::{Mutation, planted};
-use grid_core::traits::{Append, Disk, Epoch, Position, Runtime};
+use grid_core::traits::{Append, AppendFailure, Disk, Epoch, Position, Runtime};
 use grid_core::{Error, ErrorKind, PartitionId, Result};
 
 use super::error;
@@ -169,18 +169,7 @@ impl Writer {
             let header = record_header(located, group, place == last);
             header.encode(self.marker, &appends[*number].batch, &mut bytes);
         }
-        if let Err(cause) = self.disk.append(&self.file, bytes.freeze()).await {
-            let undone = self.cut_off().await || self.start_over().await;
-            return Err(Failure { cause, undone });
-        }
-        if !planted(Mutation::ForgetFsync)
-            && let Err(cause) = self.disk.sync(&self.file).await
-        {
-            // What a failed sync left behind is unknown, and no later one makes it known.
-            self.sound = false;
-            let undone = self.start_over().await;
-            return Err(Failure { cause, undone });
-        }
+        self.append_durably(bytes.freeze()).await?;
         self.group = group;
         self.length += commit.bytes as u64;
         for (_, located) in &commit.accepted {
@@ -196,6 +185,29 @@ impl Writer {
             }
         });
         Ok(())
+    }
+
+    /// Appends to the segment and syncs it.
+    async fn append_durably(&mut self, bytes: Bytes) -> Result<(), Failure> {
+        let appended = if planted(Mutation::ForgetFsync) {
+            let appended = self.disk.append(&self.file, bytes).await;
+            appended.map_err(AppendFailure::NotAppended)
+        } else {
+            self.disk.append_and_sync(&self.file, bytes).await
+        };
+        match appended {
+            Ok(_) => Ok(()),
+            Err(AppendFailure::NotAppended(cause)) => {
+                let undone = self.cut_off().await || self.start_over().await;
+                Err(Failure { cause, undone })
+            }
+            Err(AppendFailure::NotSynced(cause)) => {
+                // What a failed sync left behind is unknown, and no later one makes it known.
+                self.sound = false;
+                let undone = self.start_over().await;
+                Err(Failure { cause, undone })
+            }
+        }
     }
 
     /// Cuts off what a failed append may have written; whether that is durable.

@@ -73,6 +73,28 @@ async fn damage_in_the_last_segment_is_refused_when_a_later_commit_stands_behind
 }
 
 #[tokio::test]
+async fn room_that_was_taken_ahead_hides_no_damage_and_costs_no_commit() -> Result<()> {
+    for zeros in [1, 35, 36, 4096, 3 * 1024 * 1024] {
+        let disk = ModelDisk::new(1);
+        let journal = open(&disk, SMALL).await?;
+        fill(&journal, 0, 4, 500).await?;
+        journal.close().await?;
+        let (file, _) = segments(&disk)[0].clone();
+        disk.append(&file, vec![0; zeros].into()).await?;
+        disk.flip(&file, 4096 + 2 * 536 + 100);
+        assert_eq!(refusal(&disk).await.kind(), ErrorKind::Corrupt);
+        disk.flip(&file, 4096 + 2 * 536 + 100);
+        let journal = open(&disk, SMALL).await?;
+        assert_eq!(positions(&journal).await?, [1, 2, 3, 4], "{zeros} zeros");
+        fill(&journal, 4, 1, 500).await?;
+        journal.close().await?;
+        let again = open(&disk, SMALL).await?;
+        assert_eq!(positions(&again).await?, [1, 2, 3, 4, 5]);
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_torn_end_is_cut_wherever_it_is_torn() -> Result<()> {
     for left in 0..536 {
         let disk = ModelDisk::new(1);

@@ -77,6 +77,7 @@ macro_rules! disk_conformance {
             large_appends_come_back_whole,
             empty_append_makes_a_file,
             files_stay_apart,
+            append_and_sync_appends,
             truncate_cuts_and_growth_goes_on_there,
             truncate_beyond_the_end_is_invalid,
             absent_files_are_not_found,

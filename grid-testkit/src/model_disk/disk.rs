@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use grid_core::traits::{Disk, check_file_name};
+use grid_core::traits::{AppendFailure, Disk, check_file_name};
 use grid_core::{Error, ErrorKind, Result};
 
 use super::fault::{DiskCall, Fault};
@@ -121,6 +121,14 @@ impl ModelDisk {
         }
     }
 
+    /// From its next append on, `file` is one for which room is taken ahead of what is appended: a
+    /// crash may leave zeros behind that.
+    pub(crate) fn grow_ahead(&self, file: &str) {
+        if let Some(file) = self.lock().files.get_mut(file) {
+            file.grow_ahead();
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -165,6 +173,15 @@ impl Disk for ModelDisk {
         let mut state = self.lock();
         let course = state.begin(DiskCall::Sync);
         state.sync(file, course)
+    }
+
+    async fn append_and_sync(&self, file: &str, data: Bytes) -> Result<u64, AppendFailure> {
+        let appended = self.append(file, data).await;
+        let length = appended.map_err(AppendFailure::NotAppended)?;
+        self.grow_ahead(file);
+        let synced = self.sync(file).await;
+        synced.map_err(AppendFailure::NotSynced)?;
+        Ok(length)
     }
 
     async fn read(&self, file: &str, offset: u64, length: usize) -> Result<Bytes> {

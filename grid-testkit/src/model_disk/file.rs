@@ -30,6 +30,8 @@ pub(super) struct ModelFile {
     changes: Vec<Change>,
     /// Where the medium was spoiled by a write that failed.
     spoiled: Option<usize>,
+    /// Whether room may be taken ahead of what is appended.
+    grows_ahead: bool,
 }
 
 impl ModelFile {
@@ -44,6 +46,25 @@ impl ModelFile {
     pub(super) fn append(&mut self, data: Bytes) {
         self.current.extend_from_slice(&data);
         self.changes.push(Change::Append { data, lost: false });
+    }
+
+    /// Room may be taken ahead of what is appended from now on.
+    pub(super) fn grow_ahead(&mut self) {
+        self.grows_ahead = true;
+    }
+
+    /// The room that was taken ahead of what is appended shows, one time out of two.
+    pub(super) fn leave_zeros(&mut self) {
+        if std::mem::take(&mut self.grows_ahead) {
+            // Whatever else follows from the seed does not depend on it.
+            let random = self.current.len() * 2_654_435_761;
+            let zeros = if random & 64 == 0 {
+                0
+            } else {
+                (random >> 8) % (2 * BLOCK_BYTES)
+            };
+            self.append(vec![0; zeros].into());
+        }
     }
 
     pub(super) fn truncate(&mut self, length: usize) {
@@ -99,6 +120,7 @@ impl ModelFile {
         }
         self.current = self.durable.clone();
         self.named = true;
+        self.leave_zeros();
         survives.then_some(self)
     }
 

@@ -132,6 +132,9 @@ impl State {
     }
 
     pub(super) fn restart(&mut self) {
+        for file in self.files.values_mut() {
+            file.leave_zeros();
+        }
         self.power_for = None;
         self.faults.clear();
     }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use grid_core::Result;
-use grid_core::traits::Disk;
+use grid_core::traits::{AppendFailure, Disk};
 
 use super::medium::Medium;
 use crate::ModelDisk;
@@ -33,6 +33,16 @@ impl Disk for SimDisk {
         let synced = self.inner.sync(file).await;
         self.medium.end("file synced").await;
         synced
+    }
+
+    async fn append_and_sync(&self, file: &str, data: Bytes) -> Result<u64, AppendFailure> {
+        // Each half is a call of its own here: the power may go between them.
+        let appended = self.append(file, data).await;
+        let length = appended.map_err(AppendFailure::NotAppended)?;
+        self.inner.grow_ahead(file);
+        let synced = self.sync(file).await;
+        synced.map_err(AppendFailure::NotSynced)?;
+        Ok(length)
     }
 
     async fn read(&self, file: &str, offset: u64, length: usize) -> Result<Bytes> {

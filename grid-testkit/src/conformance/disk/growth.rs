@@ -1,6 +1,7 @@
 //! Cases about the content of files: growing, reading, cutting.
 
 use bytes::Bytes;
+use grid_core::traits::AppendFailure;
 use grid_core::{ErrorKind, Result};
 
 use super::DiskFixture;
@@ -31,6 +32,26 @@ pub async fn append_answers_the_new_length<F: DiskFixture>(fixture: &F) -> Resul
     assert_eq!(disk.append("log", "678".into()).await?, 8);
     disk.sync("log").await?;
     assert_eq!(disk.append("log", "9".into()).await?, 9);
+    Ok(())
+}
+
+/// Appends that are synced in the same call are appends like others, whatever room is taken ahead.
+pub async fn append_and_sync_appends<F: DiskFixture>(fixture: &F) -> Result<()> {
+    let disk = fixture.open().await?;
+    for (data, length) in [("12", 2), ("", 2), ("345", 5)] {
+        let appended = disk.append_and_sync("log", data.into()).await;
+        assert_eq!(appended.map_err(AppendFailure::into_error)?, length);
+        let content = disk.read("log", 0, 100).await?;
+        assert_eq!(content.len() as u64, length);
+    }
+    assert_eq!(disk.append("log", "6".into()).await?, 6);
+    assert_eq!(disk.read("log", 1, 100).await?, "23456");
+    disk.truncate("log", 1).await?;
+    let appended = disk.append_and_sync("log", "7".into()).await;
+    assert_eq!(appended.map_err(AppendFailure::into_error)?, 2);
+    assert_eq!(disk.read("log", 0, 100).await?, "17");
+    let refused = disk.append_and_sync("..", "1".into()).await;
+    assert!(matches!(refused, Err(AppendFailure::NotAppended(_))));
     Ok(())
 }
 
