@@ -27,6 +27,9 @@ impl StorageFixture for Name {
 }
 
 impl PersistenceFixture for Name {
+    // Nobody but the program gets at its memory.
+    const FORBIDS: bool = false;
+
     async fn open(&self) -> Result<Arc<dyn Persistence>> {
         Ok(Arc::new(MemoryPersistence::open(&self.0)?))
     }

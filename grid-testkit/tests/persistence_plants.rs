@@ -1,15 +1,18 @@
 //! The suite of systems of record finds planted bugs: each is one call of a good backend that is
 //! changed, and the cases that are named beside it have to fail.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use grid_core::limits::LEAST_STATE_BYTES;
-use grid_core::traits::{AddressedRecord, Persistence, PersistenceCapabilities, StateRecord};
+use grid_core::traits::{
+    AddressedRecord, Persistence, PersistenceCapabilities, RecordCursor, RecordPage, StateRecord,
+};
 use grid_core::{Error, ErrorKind, PartitionId, Result};
 use grid_storage_memory::MemoryPersistence;
 use grid_testkit::conformance::persistence::{self as suite, PersistenceFixture};
@@ -42,6 +45,21 @@ trait Plant: Debug + 'static {
         declared
     }
 
+    /// Goes on with a call of `load`.
+    async fn load(
+        inner: &dyn Persistence,
+        partition: PartitionId,
+        after: Option<&RecordCursor>,
+        limit: usize,
+    ) -> Result<RecordPage> {
+        inner.load(partition, after, limit).await
+    }
+
+    /// What is loaded of an entry; `first` is the version of it that was stored first.
+    fn record(latest: AddressedRecord, _first: &AddressedRecord) -> AddressedRecord {
+        latest
+    }
+
     fn loaded(state: StateRecord) -> StateRecord {
         state
     }
@@ -56,10 +74,14 @@ trait Plant: Debug + 'static {
     }
 }
 
+type Versions = BTreeMap<(PartitionId, RecordCursor), AddressedRecord>;
+
 /// A place in memory whose calls have the bug `P`, and a constraint on its keys.
 #[derive(Debug)]
 struct Place<P> {
     forbidden: Arc<OnceLock<String>>,
+    /// The versions that were stored first.
+    first: Arc<Mutex<Versions>>,
     plant: PhantomData<fn() -> P>,
 }
 
@@ -67,23 +89,34 @@ impl<P> Default for Place<P> {
     fn default() -> Self {
         Self {
             forbidden: Arc::default(),
+            first: Arc::default(),
             plant: PhantomData,
         }
     }
 }
 
+impl<P> Place<P> {
+    fn first_versions(&self) -> MutexGuard<'_, Versions> {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl<P: Plant> PersistenceFixture for Place<P> {
+    const FORBIDS: bool = true;
+
     async fn open(&self) -> Result<Arc<dyn Persistence>> {
         let hooks = Self {
             forbidden: Arc::clone(&self.forbidden),
+            first: Arc::default(),
             plant: PhantomData,
         };
         let memory = Arc::new(MemoryPersistence::new());
         Ok(Arc::new(HookedPersistence::new(memory, hooks)))
     }
 
-    async fn forbid(&self, key: &str) -> Result<bool> {
-        Ok(self.forbidden.set(key.to_owned()).is_ok())
+    async fn forbid(&self, key: &str) -> Result<()> {
+        let set = self.forbidden.set(key.to_owned());
+        set.map_err(|key| Error::new(ErrorKind::Internal, "forbid key", key))
     }
 }
 
@@ -91,6 +124,22 @@ impl<P: Plant> PersistenceFixture for Place<P> {
 impl<P: Plant> PersistenceHooks for Place<P> {
     fn capabilities(&self, inner: &dyn Persistence) -> PersistenceCapabilities {
         P::capabilities(inner.capabilities())
+    }
+
+    async fn load(
+        &self,
+        inner: &dyn Persistence,
+        partition: PartitionId,
+        after: Option<&RecordCursor>,
+        limit: usize,
+    ) -> Result<RecordPage> {
+        let mut page = P::load(inner, partition, after, limit).await?;
+        let first = self.first_versions();
+        for record in &mut page.records {
+            let entry = (partition, RecordCursor::of(record));
+            *record = P::record(record.clone(), &first[&entry]);
+        }
+        Ok(page)
     }
 
     async fn load_state(
@@ -113,6 +162,11 @@ impl<P: Plant> PersistenceHooks for Place<P> {
             if self.forbidden.get().map(String::as_str) == Some(key) {
                 P::refused(key)?;
             }
+        }
+        for record in records {
+            let entry = (partition, RecordCursor::of(record));
+            let mut first = self.first_versions();
+            first.entry(entry).or_insert_with(|| record.clone());
         }
         P::store(Call {
             inner,
@@ -149,6 +203,82 @@ impl Plant for KeepsEqualState {
         let stands = call.stands().await?;
         let equal = stands.filter(|stands| stands.sequence == call.state.sequence);
         call.with(equal.as_ref().unwrap_or(call.state)).await
+    }
+}
+
+/// The first record after a cursor is taken for the cursor's own.
+#[derive(Debug)]
+struct SkipsAtPageBorders;
+#[async_trait]
+impl Plant for SkipsAtPageBorders {
+    async fn load(
+        inner: &dyn Persistence,
+        partition: PartitionId,
+        after: Option<&RecordCursor>,
+        limit: usize,
+    ) -> Result<RecordPage> {
+        let Some(after) = after else {
+            return inner.load(partition, None, limit).await;
+        };
+        let mut page = inner.load(partition, Some(after), limit + 1).await?;
+        page.records.drain(..page.records.len().min(1));
+        Ok(page)
+    }
+}
+
+/// A cursor's own record comes once more.
+#[derive(Debug)]
+struct RepeatsAtPageBorders;
+#[async_trait]
+impl Plant for RepeatsAtPageBorders {
+    async fn load(
+        inner: &dyn Persistence,
+        partition: PartitionId,
+        after: Option<&RecordCursor>,
+        limit: usize,
+    ) -> Result<RecordPage> {
+        let mut all = inner.load(partition, None, usize::MAX).await?;
+        let is_before = |each: &AddressedRecord| Some(&RecordCursor::of(each)) < after;
+        all.records.drain(..all.records.partition_point(is_before));
+        all.more = all.records.len() > limit;
+        all.records.truncate(limit);
+        Ok(all)
+    }
+}
+
+/// A page that is full is taken for the last one.
+#[derive(Debug)]
+struct EndsWithAFullPage;
+#[async_trait]
+impl Plant for EndsWithAFullPage {
+    async fn load(
+        inner: &dyn Persistence,
+        partition: PartitionId,
+        after: Option<&RecordCursor>,
+        limit: usize,
+    ) -> Result<RecordPage> {
+        let mut page = inner.load(partition, after, limit).await?;
+        page.more &= page.records.len() < limit;
+        Ok(page)
+    }
+}
+
+/// What is loaded is read where what was stored last has not arrived.
+#[derive(Debug)]
+struct GivesAnOlderVersion;
+impl Plant for GivesAnOlderVersion {
+    fn record(_latest: AddressedRecord, first: &AddressedRecord) -> AddressedRecord {
+        first.clone()
+    }
+}
+
+/// A version of its own is made of the value of an older one.
+#[derive(Debug)]
+struct GivesAnOlderValue;
+impl Plant for GivesAnOlderValue {
+    fn record(mut latest: AddressedRecord, first: &AddressedRecord) -> AddressedRecord {
+        latest.record.value.clone_from(&first.record.value);
+        latest
     }
 }
 
@@ -315,4 +445,43 @@ fn a_refused_record_of_which_something_else_is_said_is_found() {
         BlamesTheDatabase,
         TriesAConstraintAgain
     );
+}
+
+#[test]
+fn a_load_that_leaves_out_or_repeats_what_lies_between_two_pages_is_found() {
+    assert_found!(
+        load_pages_join_up: SkipsAtPageBorders,
+        RepeatsAtPageBorders,
+        EndsWithAFullPage
+    );
+    assert_found!(
+        load_starts_after_an_absent_record: SkipsAtPageBorders,
+        RepeatsAtPageBorders
+    );
+    assert_found!(large_values_end_a_page_early: SkipsAtPageBorders, RepeatsAtPageBorders);
+}
+
+#[test]
+fn a_load_that_gives_an_older_version_is_found() {
+    assert_found!(higher_sequence_wins: GivesAnOlderVersion, GivesAnOlderValue);
+    assert_found!(equal_sequence_replaces: GivesAnOlderVersion, GivesAnOlderValue);
+    assert_found!(another_history_replaces: GivesAnOlderVersion, GivesAnOlderValue);
+}
+
+/// Says that it forbids keys, and does not.
+#[derive(Default)]
+struct Silent(Place<NoBug>);
+
+impl PersistenceFixture for Silent {
+    const FORBIDS: bool = true;
+
+    async fn open(&self) -> Result<Arc<dyn Persistence>> {
+        self.0.open().await
+    }
+}
+
+#[test]
+fn a_fixture_that_does_not_forbid_what_it_says_does_not_pass() {
+    let case = || suite::run::<Silent, _>(suite::constraint_is_found_by_halving);
+    assert!(catch_unwind(AssertUnwindSafe(case)).is_err());
 }

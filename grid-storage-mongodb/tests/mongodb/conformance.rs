@@ -20,11 +20,13 @@ impl Default for Fixture {
 }
 
 impl PersistenceFixture for Fixture {
+    const FORBIDS: bool = true;
+
     async fn open(&self) -> Result<Arc<dyn Persistence>> {
         Ok(Arc::new(self.0.open().await?))
     }
 
-    async fn forbid(&self, key: &str) -> Result<bool> {
+    async fn forbid(&self, key: &str) -> Result<()> {
         // Not a validator: what speaks the protocol in our tests takes one, and never asks it. A
         // document of the user's has the key, and a unique index lets nobody else have it.
         let database = self.0.database().await;
@@ -36,7 +38,7 @@ impl PersistenceFixture for Fixture {
         let records = database.collection::<Document>("records");
         let taken = doc! { "_id": "the user's", "key": key };
         records.insert_one(taken).await.unwrap();
-        Ok(true)
+        Ok(())
     }
 
     fn block_on<T>(&self, future: impl Future<Output = T>) -> T {

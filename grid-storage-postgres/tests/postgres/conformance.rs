@@ -19,14 +19,16 @@ impl<const THREADS: usize> Default for Schema<THREADS> {
 }
 
 impl<const THREADS: usize> PersistenceFixture for Schema<THREADS> {
+    const FORBIDS: bool = true;
+
     async fn open(&self) -> Result<Arc<dyn Persistence>> {
         Ok(Arc::new(self.0.open().await?))
     }
 
-    async fn forbid(&self, key: &str) -> Result<bool> {
+    async fn forbid(&self, key: &str) -> Result<()> {
         let constraint = format!("ALTER TABLE records ADD CHECK (key <> '{key}')");
         self.0.run(&constraint).await;
-        Ok(true)
+        Ok(())
     }
 
     fn block_on<T>(&self, future: impl Future<Output = T>) -> T {

@@ -32,13 +32,15 @@ impl<const THREADS: usize> StorageFixture for File<THREADS> {
 }
 
 impl<const THREADS: usize> PersistenceFixture for File<THREADS> {
+    const FORBIDS: bool = true;
+
     async fn open(&self) -> Result<Arc<dyn Persistence>> {
         Ok(Arc::new(place::persistence(self.0.file()).await?))
     }
 
-    async fn forbid(&self, key: &str) -> Result<bool> {
+    async fn forbid(&self, key: &str) -> Result<()> {
         place::forbid(self.0.file(), key).await;
-        Ok(true)
+        Ok(())
     }
 
     fn block_on<T>(&self, future: impl Future<Output = T>) -> T {

@@ -13,8 +13,8 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::sync::Arc;
 
-use grid_core::Result;
 use grid_core::traits::Persistence;
+use grid_core::{Error, ErrorKind, Result};
 
 pub use guard::*;
 pub use lifecycle::*;
@@ -29,15 +29,23 @@ pub use storing::*;
 /// `Default` makes a place that no other fixture shares: an empty directory, an unused database.
 /// It is removed when the fixture is dropped.
 pub trait PersistenceFixture: Default {
+    /// Whether the owner of a place has a way to let it refuse records beside those that are too
+    /// large: a constraint, a trigger, a validator, an index. It is said for each backend, because the
+    /// cases about such refusals show nothing where there is none.
+    const FORBIDS: bool;
+
     /// Opens the place: the first time empty, then as the last opening left it.
     fn open(&self) -> impl Future<Output = Result<Arc<dyn Persistence>>>;
 
     /// Lets the place, which was opened, refuse every record of `key`, by what its owner would do
-    /// that with: a constraint, a trigger, a validator, an index. Returns whether it can; a backend
-    /// that knows none of these refuses nothing but sizes.
-    fn forbid(&self, key: &str) -> impl Future<Output = Result<bool>> {
-        let _is_not_refused = key;
-        async { Ok(false) }
+    /// that with. Called only where the fixture [`FORBIDS`](PersistenceFixture::FORBIDS).
+    ///
+    /// # Errors
+    /// `Unsupported` unless it is overridden.
+    fn forbid(&self, key: &str) -> impl Future<Output = Result<()>> {
+        let message = "this fixture says that it forbids keys, and does not say how";
+        let error = Error::new(ErrorKind::Unsupported, "forbid key", message).with("key", key);
+        async { Err(error) }
     }
 
     /// Runs a case. Override it for a backend that needs a runtime around it.
@@ -71,6 +79,9 @@ pub fn run<F: PersistenceFixture, E: Debug>(case: impl AsyncFnOnce(&F) -> Result
 /// struct Fixture;
 ///
 /// impl PersistenceFixture for Fixture {
+///     // Its owner cannot put a constraint on it.
+///     const FORBIDS: bool = false;
+///
 ///     async fn open(&self) -> Result<Arc<dyn Persistence>> {
 ///         my::open("a fresh place")
 ///     }
