@@ -161,17 +161,22 @@ impl<'a> DeadLetters<'a> {
     }
 
     async fn each(&self, partition: PartitionId, mut see: impl FnMut(DeadLetter)) -> Result<()> {
-        let mut after = prefix(partition);
+        let prefix = prefix(partition);
+        let mut after = Some(RecordCursor {
+            address: address()?,
+            key: Key::new(&prefix)?,
+        });
         loop {
-            let page = self.page(Some(&after), PAGE).await?;
-            for letter in page.letters {
-                if letter.partition != partition {
+            let page = self.persistence.load(LETTERS, after.as_ref(), PAGE).await?;
+            after = page.records.last().map(RecordCursor::of);
+            for each in &page.records {
+                // Those of the next partitions share the page, and are not this one's to read.
+                if !each.record.key.as_str().starts_with(&prefix) {
                     return Ok(());
                 }
-                after.clone_from(&letter.id);
-                see(letter);
+                read_letter(&each.record)?.into_iter().for_each(&mut see);
             }
-            if !page.more {
+            if !page.more || after.is_none() {
                 return Ok(());
             }
         }
@@ -324,4 +329,46 @@ pub fn read_letter(record: &Record) -> Result<Option<DeadLetter>> {
 
 fn shortened(text: &str) -> &str {
     &text[..text.floor_char_boundary(MAX_REASON_BYTES)]
+}
+
+#[cfg(test)]
+mod tests {
+    use grid_core::{Error, ErrorKind};
+    use grid_storage_memory::MemoryPersistence;
+
+    use super::*;
+
+    fn poison(key: &str) -> Poison {
+        let record = Record {
+            key: Key::new(key).unwrap(),
+            value: Some("v".into()),
+            stamp: Stamp::ZERO,
+            sequence: Sequence(1),
+            expires_at_ms: None,
+        };
+        let address = MapAddress {
+            namespace: Namespace::default(),
+            map: MapName::new("m").unwrap(),
+        };
+        Poison {
+            record: AddressedRecord { address, record },
+            error: Error::new(ErrorKind::Invalid, "store", "told to refuse"),
+        }
+    }
+
+    #[test]
+    fn a_damaged_letter_of_another_partition_is_not_read() {
+        let database = MemoryPersistence::new();
+        let letters = DeadLetters::new(&database, History(1));
+        let (sound, sick) = (PartitionId(3), PartitionId(4));
+        grid_testkit::block_on(async {
+            let two = [poison("a"), poison("b")];
+            letters.bury(sound, &two, 7).await.unwrap();
+            let damaged = letter(sick, &poison("c").record, Some("damaged".into()));
+            letters.store(&[damaged.unwrap()]).await.unwrap();
+            assert_eq!(letters.of(sound).await.unwrap().len(), 2);
+            let error = letters.of(sick).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt);
+        });
+    }
 }
