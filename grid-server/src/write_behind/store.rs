@@ -86,12 +86,7 @@ impl Store {
     /// # Errors
     /// As those of the persistence; `Conflict` when there are too many dead letters.
     pub(super) async fn store(&self, partition: PartitionId, batch: Batch) -> Result<Progress> {
-        let stored = self.store_records(partition, &batch).await;
-        let poison = stored.inspect_err(|_| {
-            if let Some(goal) = &batch.completes {
-                self.in_doubt(partition, goal.state.sequence, goal.position);
-            }
-        })?;
+        let poison = self.store_records(partition, &batch).await?;
         self.unbury(partition, &batch, &poison).await?;
         let refused = poison.len() as u64;
         self.observations.count(|counts| {
@@ -147,15 +142,32 @@ impl Store {
 
     /// Stores records and state, except what the database refuses for good.
     async fn store_records(&self, partition: PartitionId, batch: &Batch) -> Result<Vec<Poison>> {
-        let records = &batch.records;
-        let stored = self.persistence.store(partition, records, batch.state());
+        let stored = self.store_with_state(partition, batch, &batch.records);
         match stored.await {
             Ok(()) => Ok(Vec::new()),
-            Err(error) if is_poison(&error) && !records.is_empty() => {
+            Err(error) if is_poison(&error) && !batch.records.is_empty() => {
                 self.store_without_poison(partition, batch).await
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Stores `records` with the batch's state, which is in doubt if that fails otherwise than because
+    /// of what was to be stored.
+    async fn store_with_state(
+        &self,
+        partition: PartitionId,
+        batch: &Batch,
+        records: &[AddressedRecord],
+    ) -> Result<()> {
+        let stored = self.persistence.store(partition, records, batch.state());
+        stored.await.inspect_err(|error| {
+            if let Some(goal) = &batch.completes
+                && !is_poison(error)
+            {
+                self.in_doubt(partition, goal.state.sequence, goal.position);
+            }
+        })
     }
 
     fn letters(&self) -> DeadLetters<'_> {
@@ -193,9 +205,7 @@ impl Store {
                 "the database refuses a version; it is kept as a dead letter"
             );
         }
-        self.persistence
-            .store(partition, &[], batch.state())
-            .await?;
+        self.store_with_state(partition, batch, &[]).await?;
         Ok(poison)
     }
 

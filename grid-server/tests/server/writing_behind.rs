@@ -9,6 +9,7 @@ use grid_core::traits::Persistence;
 use grid_core::{Key, PartitionId, RunId};
 
 use super::catching_up::Held;
+use super::dead_letters::settled;
 use super::faulty::{FaultyPersistence, faulty_persistence};
 use super::support::{World, address, cbor, run};
 
@@ -313,6 +314,39 @@ fn the_journal_keeps_what_a_state_that_is_stored_late_would_need() {
         client.answer_pings(Duration::from_secs(3)).await;
         let extent = world.journal.extent(partition).await.unwrap();
         assert_eq!((extent.truncated.0, extent.tail.0), (3, 3));
+    });
+}
+
+#[test]
+fn a_refusal_leaves_no_state_in_doubt_for_which_the_journal_would_be_kept() {
+    run(|mut world| async move {
+        let persistence = with_persistence(&mut world);
+        world.settings.dead_letters = 1;
+        world.settings.partition_count = 1;
+        let server = world.start().await;
+        let mut client = world.client().await;
+        persistence
+            .hooks()
+            .refused
+            .lock()
+            .unwrap()
+            .extend(["a", "b"]);
+        let ops = [(1, "a"), (2, "b")].map(|(n, key)| world.put(9, n, "m", key, b"1"));
+        client.push(ops.to_vec()).await;
+        let partition = client.acks(2).await[0].partition;
+        // There are more than may be put aside.
+        client.answer_pings(Duration::from_secs(3)).await;
+        assert_eq!(server.admin().lag().changes, 2);
+        persistence.hooks().refused.lock().unwrap().clear();
+        settled(&world, &server).await;
+        // A write that loses takes no sequence.
+        let mut loser = world.put(9, 3, "m", "a", b"late");
+        loser.hlc = grid_core::Hlc::new(1, 0);
+        client.push(vec![loser]).await;
+        client.acks(1).await;
+        client.answer_pings(Duration::from_secs(3)).await;
+        let extent = world.journal.extent(partition).await.unwrap();
+        assert_eq!(extent.truncated, extent.tail);
     });
 }
 
