@@ -39,6 +39,8 @@ const FIRST_BATCHES: u32 = 3;
 #[async_trait]
 trait Side: Send {
     async fn store(&mut self, batch: &Batch) -> Result<()>;
+    /// Removes what was stored.
+    async fn clear(&mut self) -> Result<()>;
 }
 
 /// What a database calls its figures.
@@ -47,8 +49,8 @@ struct Size {
     rows: u32,
     /// Through the trait.
     store: &'static str,
-    /// By write-behind, if that is measured.
-    drain: Option<&'static str>,
+    /// By write-behind.
+    drain: &'static str,
 }
 
 /// The rates of stores and drains of such batches, by the names of their figures.
@@ -57,7 +59,7 @@ macro_rules! sizes {
         [$($crate::suites::persistence::Size {
             rows: $rows,
             store: $name,
-            drain: Some(concat!("drain_", $name)),
+            drain: concat!("drain_", $name),
         }),*]
     };
 }
@@ -79,21 +81,22 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
         .enable_all()
         .build()
         .map_err(failed)?;
-    tokio.block_on(async {
+    // As in a program of its own, callers are tasks.
+    let measured = tokio.spawn(async move {
         let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::current()?);
+        let only = std::env::var("ONLY").unwrap_or_default();
+        if only == "acks" {
+            return postgres::measure(&runtime).await;
+        }
+        if only == "sqlite" {
+            return sqlite::measure(&runtime).await;
+        }
         let mut figures = postgres::measure(&runtime).await?;
         figures.extend(sqlite::measure(&runtime).await?);
         figures.extend(mongodb::measure(&runtime).await?);
         Ok(figures)
-    })
-}
-
-/// What one size of batch came to.
-struct Stored {
-    figure: Figure,
-    /// Rows a second that the bare side keeps up by itself: now and then a batch waits for the
-    /// database to tidy up, of which the middle says nothing.
-    sustained: f64,
+    });
+    tokio.block_on(measured).map_err(failed)?
 }
 
 /// The rates of `ours` for every size of batch, beside those of `bare`, which are their limits.
@@ -102,8 +105,8 @@ async fn rates(
     runtime: &Arc<dyn Runtime>,
     ours: &dyn Persistence,
     bare: &mut dyn Side,
-) -> Result<Vec<Stored>> {
-    let mut stored = Vec::new();
+) -> Result<Vec<Figure>> {
+    let mut figures = Vec::new();
     for (index, size) in (0_u16..).zip(sizes) {
         let rows = size.rows;
         let (mut bare_times, mut our_times) = (Vec::new(), Vec::new());
@@ -122,50 +125,39 @@ async fn rates(
             bare_times.push(middle - start);
             our_times.push(runtime.monotonic() - middle);
         }
-        let batches = u32::try_from(bare_times.len()).unwrap_or(u32::MAX);
-        let start = runtime.monotonic();
-        for number in batches..2 * batches {
-            let batch = Batch::new(PartitionId(index), number, rows)?;
-            bare.store(&batch).await?;
-        }
-        let sustained = rate(rows, (runtime.monotonic() - start) / batches);
         let limit = rate(rows, median(bare_times));
-        let figure = Figure {
-            target: Some(PROMISED * limit),
-            limit: Some(limit),
-            ..rows_per_s(size.store, rate(rows, median(our_times)))
-        };
-        stored.push(Stored { figure, sustained });
-    }
-    Ok(stored)
-}
-
-/// The rates at which a server's write-behind drains to a database, beside those of the bare
-/// connection over the same time, which `stored` has.
-async fn drains(
-    sizes: &[Size],
-    stored: &[Stored],
-    runtime: &Arc<dyn Runtime>,
-    databases: &mut dyn Fresh,
-) -> Result<Vec<Figure>> {
-    let mut figures = Vec::new();
-    for (size, stored) in sizes.iter().zip(stored) {
-        let Some(case) = size.drain else { continue };
-        let limit = stored.sustained;
-        let database = databases.make(runtime).await?;
-        let drained = drain::rate(runtime, database, size.rows, limit).await?;
-        databases.remove().await?;
         figures.push(Figure {
             target: Some(PROMISED * limit),
             limit: Some(limit),
-            ..rows_per_s(case, drained)
+            ..rows_per_s(size.store, rate(rows, median(our_times)))
         });
     }
     Ok(figures)
 }
 
-fn figures(stored: Vec<Stored>) -> impl Iterator<Item = Figure> {
-    stored.into_iter().map(|stored| stored.figure)
+/// The rates at which a server's write-behind drains to a database, each beside that of the bare
+/// connection just before, whose rates of single batches `stored` has.
+async fn drains(
+    sizes: &[Size],
+    stored: &[Figure],
+    runtime: &Arc<dyn Runtime>,
+    bare: &mut dyn Side,
+    databases: &mut dyn Fresh,
+) -> Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    for (size, stored) in sizes.iter().zip(stored) {
+        let expected = stored.limit.unwrap_or_default();
+        let limit = drain::bare_rate(runtime, bare, size.rows, expected).await?;
+        let database = databases.make(runtime).await?;
+        let drained = drain::rate(runtime, database, size.rows, expected).await?;
+        databases.remove().await?;
+        figures.push(Figure {
+            target: Some(PROMISED * limit),
+            limit: Some(limit),
+            ..rows_per_s(size.drain, drained)
+        });
+    }
+    Ok(figures)
 }
 
 fn rate(rows: u32, time: Duration) -> f64 {

@@ -1,7 +1,8 @@
 //! How fast write-behind brings a backlog to the database.
 //!
-//! The database is held up while clients write, half of it entries that it has already, as in the
-//! batches of the bare side; then it is let go, and the time counts until nothing is left.
+//! The database is held up while clients write, half of it entries that it has already; then it is let
+//! go, and the time counts until nothing is left. The bare side stores the same rows of the same
+//! partitions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +15,10 @@ use grid_server::{Server, Settings};
 use grid_testkit::hooks::{HookedPersistence, PersistenceHooks};
 use tokio::sync::watch;
 
+use super::Side;
 use super::load::Loader;
 use super::served::Served;
-use super::workload::value;
+use super::workload::{Backlog, value};
 
 /// How long the backlog takes at the bare rate.
 const SECONDS: f64 = 3.0;
@@ -47,21 +49,51 @@ impl PersistenceHooks for Gate {
     }
 }
 
-/// Changes a second that reach `persistence`, which is empty, in batches of `rows`. The bare side
-/// stores `bare` rows a second in such batches.
+/// How many entries a backlog has that takes [`SECONDS`] at `rate` rows a second.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "between the least and the most"
+)]
+fn entries(rate: f64) -> u32 {
+    let (least, most) = ENTRIES;
+    (rate * SECONDS).clamp(least, most) as u32
+}
+
+/// Rows a second that the bare side keeps up by itself with the rows of such a backlog, in batches of
+/// up to `rows`; it stores about `expected`. Now and then a batch waits for the database to tidy up:
+/// that counts.
+pub(super) async fn bare_rate(
+    runtime: &Arc<dyn Runtime>,
+    bare: &mut dyn Side,
+    rows: u32,
+    expected: f64,
+) -> Result<f64> {
+    let (entries, settings) = (entries(expected), Settings::default());
+    bare.clear().await?;
+    for batch in Backlog::new(entries / 2, &settings)?.batches(rows.max(1_000), 0) {
+        bare.store(&batch?).await?;
+    }
+    let backlog = Backlog::new(entries, &settings)?;
+    let mut took = Duration::ZERO;
+    for batch in backlog.batches(rows, 1) {
+        let batch = batch?;
+        let begun = runtime.monotonic();
+        bare.store(&batch).await?;
+        took += runtime.monotonic() - begun;
+    }
+    Ok(f64::from(entries) / took.as_secs_f64())
+}
+
+/// Changes a second that reach `persistence`, which is empty, in batches of up to `rows`; the bare
+/// side stores about `expected`.
 pub(super) async fn rate(
     runtime: &Arc<dyn Runtime>,
     persistence: Arc<dyn Persistence>,
     rows: u32,
-    bare: f64,
+    expected: f64,
 ) -> Result<f64> {
-    let (least, most) = ENTRIES;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "between the least and the most"
-    )]
-    let entries = (bare * SECONDS).clamp(least, most) as u32;
+    let entries = entries(expected);
     let gate = Arc::new(HookedPersistence::new(
         persistence,
         Gate(watch::Sender::new(true)),
@@ -107,7 +139,7 @@ async fn write(runtime: &Arc<dyn Runtime>, url: &str, entries: u32, first_run: u
 }
 
 /// Waits until the database has everything.
-async fn drained(runtime: &Arc<dyn Runtime>, server: &Server) {
+pub(super) async fn drained(runtime: &Arc<dyn Runtime>, server: &Server) {
     while server.admin().lag().changes > 0 {
         runtime.sleep(LOOK).await;
     }

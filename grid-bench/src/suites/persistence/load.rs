@@ -8,11 +8,12 @@ use bytes::Bytes;
 use grid_core::op::{Action, Op};
 use grid_core::protocol::{Message, Push};
 use grid_core::traits::Runtime;
-use grid_core::{Error, ErrorKind, Hlc, Key, OpId, Result, RunId};
+use grid_core::{Error, ErrorKind, Hlc, OpId, Result, RunId};
 use grid_testkit::Link;
 use grid_transport_websocket::WebSocketTransport;
 
 use super::super::sample;
+use super::workload::client_key;
 
 /// One connection.
 pub(super) struct Loader {
@@ -87,8 +88,7 @@ impl Loader {
                     },
                     hlc: Hlc::new(now, u16::try_from(self.pushed % 60_000).unwrap_or(0)),
                     map: map.clone(),
-                    // Without a `/`, which would keep all of them in one partition.
-                    key: Key::new(&format!("customer-{key:08}"))?,
+                    key: client_key(key)?,
                     action: Action::Put {
                         value: self.value.clone(),
                         ttl_ms: None,

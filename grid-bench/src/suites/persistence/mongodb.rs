@@ -13,7 +13,7 @@ use mongodb::bson::{Binary, Document, doc};
 use mongodb::{Client, Database};
 
 use super::workload::Batch;
-use super::{Fresh, Side, Size, drains, failed, figures, rates, sizes};
+use super::{Fresh, Side, Size, drains, failed, rates, sizes};
 use crate::figure::Figure;
 
 const SIZES: [Size; 4] =
@@ -32,15 +32,16 @@ pub(super) async fn measure(runtime: &Arc<dyn Runtime>) -> Result<Vec<Figure>> {
     ours_database.drop().await.map_err(failed)?;
     bare.drop().await.map_err(failed)?;
     let ours = MongoPersistence::open(options, Arc::clone(runtime)).await?;
-    let stored = rates(&SIZES, runtime, &ours, &mut Bare(bare.clone())).await;
+    let mut side = Bare(bare);
+    let stored = rates(&SIZES, runtime, &ours, &mut side).await;
     ours.close().await?;
     ours_database.drop().await.map_err(failed)?;
-    bare.drop().await.map_err(failed)?;
     let stored = stored?;
     let mut databases = Databases { client, url };
     databases.remove().await?;
-    let drained = drains(&SIZES, &stored, runtime, &mut databases).await?;
-    Ok(figures(stored).chain(drained).collect())
+    let drained = drains(&SIZES, &stored, runtime, &mut side, &mut databases).await?;
+    side.clear().await?;
+    Ok([stored, drained].concat())
 }
 
 /// A database for each drain.
@@ -121,5 +122,9 @@ impl Side for Bare {
             "upsert": true,
         };
         self.update("states", vec![state]).await
+    }
+
+    async fn clear(&mut self) -> Result<()> {
+        self.0.drop().await.map_err(failed)
     }
 }

@@ -12,7 +12,7 @@ use grid_testkit::servers::{POSTGRES_URL, PostgresServer};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::workload::Batch;
-use super::{Fresh, Side, Size, acks, drains, failed, figures, rates, sizes};
+use super::{Fresh, Side, Size, acks, drains, failed, rates, sizes};
 use crate::figure::Figure;
 
 const UNNEST: [Size; 4] =
@@ -48,20 +48,22 @@ pub(super) async fn measure(runtime: &Arc<dyn Runtime>) -> Result<Vec<Figure>> {
             (server.url(), Some(server))
         }
     };
-    let mut stored = Vec::new();
-    for copy in [false, true] {
+    let mut figures = Vec::new();
+    for (copy, sizes) in [(false, &UNNEST), (true, &COPY)] {
         let ours = Schema::new(&url, "bench_ours", runtime).await?;
         let bare = Schema::new(&url, "bench_bare", runtime).await?;
         let mut side = Bare::new(&url, copy).await?;
-        let sizes = if copy { &COPY } else { &UNNEST };
-        stored.extend(rates(sizes, runtime, &ours.backend, &mut side).await?);
+        let stored = rates(sizes, runtime, &ours.backend, &mut side).await?;
         ours.remove(&url).await?;
+        figures.extend_from_slice(&stored);
+        if !copy {
+            // It is the statement of the backend.
+            let mut schemas = Schemas { url: &url };
+            figures.extend(drains(sizes, &stored, runtime, &mut side, &mut schemas).await?);
+        }
         bare.remove(&url).await?;
     }
     let mut schemas = Schemas { url: &url };
-    // The statement of the backend is the first one that was measured.
-    let drained = drains(&UNNEST, &stored, runtime, &mut schemas).await?;
-    let mut figures: Vec<Figure> = figures(stored).chain(drained).collect();
     let database = schemas.make(runtime).await?;
     figures.extend(acks::measure(runtime, &url, database).await?);
     schemas.remove().await?;
@@ -236,5 +238,11 @@ impl Side for Bare {
             self.unnest(batch).await
         };
         stored.map_err(failed)
+    }
+
+    async fn clear(&mut self) -> Result<()> {
+        let clear = sqlx::raw_sql("TRUNCATE records, states");
+        clear.execute(&mut self.connection).await.map_err(failed)?;
+        Ok(())
     }
 }

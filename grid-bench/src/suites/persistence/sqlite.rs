@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection};
 use tempfile::TempDir;
 
 use super::workload::Batch;
-use super::{Fresh, Side, Size, drains, failed, figures, rates, sizes};
+use super::{Fresh, Side, Size, drains, failed, rates, sizes};
 use crate::figure::Figure;
 
 const SIZES: [Size; 4] =
@@ -49,11 +49,12 @@ pub(super) async fn measure(runtime: &Arc<dyn Runtime>) -> Result<Vec<Figure>> {
         .execute(&mut bare)
         .await
         .map_err(failed)?;
-    let stored = rates(&SIZES, runtime, &ours, &mut Bare(bare)).await;
+    let mut bare = Bare(bare);
+    let stored = rates(&SIZES, runtime, &ours, &mut bare).await;
     ours.close().await?;
     let stored = stored?;
-    let drained = drains(&SIZES, &stored, runtime, &mut Files(None)).await?;
-    Ok(figures(stored).chain(drained).collect())
+    let drained = drains(&SIZES, &stored, runtime, &mut bare, &mut Files(None)).await?;
+    Ok([stored, drained].concat())
 }
 
 /// A file for each drain.
@@ -123,5 +124,11 @@ impl Bare {
 impl Side for Bare {
     async fn store(&mut self, batch: &Batch) -> Result<()> {
         self.run(batch).await.map_err(failed)
+    }
+
+    async fn clear(&mut self) -> Result<()> {
+        let clear = sqlx::raw_sql("DELETE FROM records; DELETE FROM states");
+        clear.execute(&mut self.0).await.map_err(failed)?;
+        Ok(())
     }
 }
