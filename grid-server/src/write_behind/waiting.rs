@@ -6,6 +6,9 @@ use grid_core::Sequence;
 
 /// Most steps that are kept apart. More are made coarser: then what is stored is counted down later.
 const MAX_STEPS: usize = 256;
+/// Batches are put together up to this part of all bytes. Two steps that follow on each other hold
+/// more than that then, so there are half of [`MAX_STEPS`] at most.
+const PARTS: u64 = MAX_STEPS as u64 / 4;
 
 /// Bytes of journal batches that wait for the database.
 #[derive(Debug, Default)]
@@ -30,21 +33,21 @@ impl Waiting {
     /// A batch of so many bytes was journalled, which leads to `through`.
     pub(super) fn add(&mut self, through: Sequence, bytes: u64) {
         self.bytes += bytes;
-        if self.steps.len() == MAX_STEPS {
-            self.coarsen();
+        self.push(Step { through, bytes });
+        if self.steps.len() > MAX_STEPS {
+            let steps = std::mem::take(&mut self.steps);
+            steps.into_iter().for_each(|step| self.push(step));
         }
-        self.steps.push_back(Step { through, bytes });
     }
 
-    /// Makes one step of every two.
-    fn coarsen(&mut self) {
-        let mut steps = std::mem::take(&mut self.steps).into_iter();
-        while let Some(mut step) = steps.next() {
-            if let Some(next) = steps.next() {
-                step.through = next.through;
-                step.bytes += next.bytes;
+    /// Puts a step behind the last one, or into it if both together are small.
+    fn push(&mut self, step: Step) {
+        match self.steps.back_mut() {
+            Some(last) if last.bytes + step.bytes <= self.bytes / PARTS => {
+                last.through = step.through;
+                last.bytes += step.bytes;
             }
-            self.steps.push_back(step);
+            _ => self.steps.push_back(step),
         }
     }
 
@@ -104,7 +107,7 @@ mod tests {
         for sequence in 1..=100_000 {
             counted += many.stored(Sequence(sequence));
             assert!(counted <= sequence * 10, "after {sequence}");
-            let coarse = 100_000 * 10 / (MAX_STEPS as u64 / 4);
+            let coarse = 100_000 * 10 / PARTS;
             assert!(sequence * 10 - counted <= coarse, "after {sequence}");
         }
         assert_eq!((counted, many.bytes()), (1_000_000, 0));
