@@ -336,12 +336,17 @@ impl Talk<'_> {
         let mut frames = Vec::with_capacity(FRAMES_AT_A_TIME);
         loop {
             let now = self.engine.now();
-            let messages: Vec<Message> = {
+            let (messages, nearer) = {
                 let mut core = self.engine.lock();
-                std::iter::from_fn(|| core.replica.next_message(now))
+                let before = core.replica.deadline();
+                let messages: Vec<Message> = std::iter::from_fn(|| core.replica.next_message(now))
                     .take(FRAMES_AT_A_TIME)
-                    .collect()
+                    .collect();
+                (messages, core.replica.deadline() < before)
             };
+            if nearer {
+                self.engine.to_tick.notify_one();
+            }
             if messages.is_empty() {
                 self.engine.to_send.notified().await;
                 continue;

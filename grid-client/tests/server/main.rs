@@ -7,6 +7,7 @@ mod losses;
 mod outbox;
 mod pausing_storage;
 mod policy;
+mod putting_off;
 mod repairs;
 mod scripted;
 mod states;

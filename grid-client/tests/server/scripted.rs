@@ -17,7 +17,7 @@ use grid_storage_memory::MemoryStorage;
 
 use crate::world::{SERVER, URL, World, run};
 
-fn frame(message: &Message) -> Bytes {
+pub(crate) fn frame(message: &Message) -> Bytes {
     let mut buffer = BytesMut::new();
     write_frame(&CborCodec, message, &mut buffer).unwrap();
     buffer.freeze()
@@ -27,7 +27,7 @@ fn welcome() -> Message {
     Message::Welcome(plain_welcome())
 }
 
-fn plain_welcome() -> Welcome {
+pub(crate) fn plain_welcome() -> Welcome {
     Welcome {
         version: PROTOCOL_VERSION,
         codec: CborCodec::NAME.to_owned(),

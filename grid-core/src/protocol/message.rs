@@ -169,8 +169,8 @@ pub struct Ack {
     pub window: Option<u32>,
 }
 
-/// The server could not take this op and those after it now; the client pushes again from here,
-/// with [`Push::resume`]. A verdict that it has of one of them already may not hold: at
+/// The server could not take this op and those after it of its run now; the client pushes again from
+/// here, with [`Push::resume`]. Other runs are not concerned. A verdict that it has of one of them already may not hold: at
 /// [`crate::op::AckLevel::Memory`] it is told before the op is safe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deferred {
@@ -180,7 +180,8 @@ pub struct Deferred {
     pub from: u64,
     /// Why, for people.
     pub message: String,
-    /// How long to wait, in milliseconds.
+    /// How long to wait at least, in milliseconds. A client that is put off again waits longer each
+    /// time, and comes back with one op.
     pub retry_after_ms: u32,
 }
 

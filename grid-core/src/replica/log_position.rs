@@ -17,6 +17,11 @@ impl LogPosition {
         number: u64::MAX,
     };
 
+    /// Before all ops of a run.
+    pub(super) fn start(ordinal: u64) -> Self {
+        Self { ordinal, number: 0 }
+    }
+
     /// The place just after this one.
     pub(super) fn after(self) -> Self {
         Self {

@@ -47,6 +47,7 @@ mod map_state;
 mod note;
 mod outbox;
 mod overlay;
+mod put_off;
 mod receive;
 mod repair;
 #[expect(

@@ -10,6 +10,7 @@ use super::row::MetaRow;
 use super::run_log::RunLog;
 use crate::address::PartitionId;
 use crate::codec::{fitting, op_bound};
+use crate::limits::MAX_ITEMS_PER_MESSAGE;
 use crate::op::{Op, OpId, RunId};
 use crate::protocol::Stored;
 use crate::traits::Write;
@@ -33,6 +34,16 @@ pub(super) struct Pending {
     /// What the last verdict was, on whichever connection it came.
     pub(super) fate: Option<Fate>,
     stage: Stage,
+}
+
+/// What is to be pushed next.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NextPush {
+    first: LogPosition,
+    /// At most so many ops.
+    room: usize,
+    /// Whether an earlier op waits.
+    overtakes: bool,
 }
 
 #[derive(Debug)]
@@ -91,12 +102,6 @@ impl Outbox {
     /// How many ops were pushed on this connection and have no verdict.
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight
-    }
-
-    /// Whether every pending op was pushed on this connection.
-    pub(super) fn has_nothing_to_push(&self) -> bool {
-        let mut waiting = self.pending.range(self.next..);
-        waiting.all(|(_, pending)| pending.stage != Stage::Waiting)
     }
 
     pub(super) fn is_recorded(&self, ordinal: u64) -> bool {
@@ -166,33 +171,73 @@ impl Outbox {
         added
     }
 
-    /// The next ops to push: of one run, in order, at most `room` and what fits into one frame.
-    /// They count as sent.
-    pub(super) fn take_push(&mut self, room: usize) -> Option<(RunId, Vec<Op>)> {
-        let mut waiting = self
-            .pending
-            .range(self.next..)
-            .filter(|(_, pending)| pending.stage == Stage::Waiting)
-            .peekable();
-        let ordinal = waiting.peek()?.0.ordinal;
-        let same_run = waiting.take_while(|(position, _)| position.ordinal == ordinal);
+    /// Which ops to push next: the first that waits of a run that `room` has room for. Of runs that
+    /// come after one without room, ops stay back from the first on that `has_before` an earlier op
+    /// on its key, before the place where its run starts.
+    pub(super) fn next_push(
+        &self,
+        room: impl Fn(RunId) -> usize,
+        has_before: impl Fn(LogPosition, &Op) -> bool,
+    ) -> Option<NextPush> {
+        let mut from = self.next;
+        let mut overtakes = false;
+        loop {
+            let (first, _) = self.waiting(from).next()?;
+            let (ordinal, start) = (first.ordinal, LogPosition::start(first.ordinal));
+            let mut room = room(self.runs.get(&ordinal)?.id);
+            if overtakes {
+                let of_run = self
+                    .waiting(first)
+                    .take_while(|(at, _)| at.ordinal == ordinal);
+                let free = of_run.take(room.min(MAX_ITEMS_PER_MESSAGE));
+                let free = free.take_while(|(_, pending)| !has_before(start, &pending.op));
+                room = free.count();
+            }
+            if room > 0 {
+                return Some(NextPush {
+                    first,
+                    room,
+                    overtakes,
+                });
+            }
+            overtakes = true;
+            from = LogPosition::start(ordinal.checked_add(1)?);
+        }
+    }
+
+    fn waiting(&self, from: LogPosition) -> impl Iterator<Item = (LogPosition, &Pending)> {
+        let pending = self.pending.range(from..);
+        let waiting = pending.filter(|(_, pending)| pending.stage == Stage::Waiting);
+        waiting.map(|(position, pending)| (*position, pending))
+    }
+
+    /// Takes what is to be pushed next: ops of one run, in order, at most `room` and what fits into
+    /// one frame. They count as sent.
+    pub(super) fn take_push(&mut self, next: NextPush, room: usize) -> Option<(RunId, Vec<Op>)> {
+        let ordinal = next.first.ordinal;
+        let same_run = self.waiting(next.first);
+        let same_run = same_run.take_while(|(position, _)| position.ordinal == ordinal);
         let bounds = same_run
-            .take(room)
+            .take(room.min(next.room))
             .map(|(_, pending)| op_bound(&pending.op));
         let count = fitting(bounds);
+        let mut behind = next.first;
         let ops: Vec<Op> = self
             .pending
-            .range_mut(self.next..)
+            .range_mut(next.first..)
             .filter(|(_, pending)| pending.stage == Stage::Waiting)
             .take(count)
             .map(|(position, pending)| {
                 pending.stage = Stage::Sent;
-                self.next = position.after();
+                behind = position.after();
                 pending.op.clone()
             })
             .collect();
+        if !next.overtakes {
+            self.next = behind;
+        }
         self.in_flight += ops.len();
-        self.pushed = self.pushed.max(self.next);
+        self.pushed = self.pushed.max(behind);
         Some((self.runs.get(&ordinal)?.id, ops))
     }
 
@@ -210,21 +255,24 @@ impl Outbox {
         true
     }
 
-    /// The server took nothing of a run from `position` on: all of it is to be pushed again. Returns
+    /// The server took nothing of a run from `position` on: all that is to be pushed again. Returns
     /// those ops that had a verdict, which does not hold: it was told before they were safe.
     pub(super) fn rewind(&mut self, position: LogPosition) -> BTreeSet<LogPosition> {
         let mut revoked = BTreeSet::new();
         if position >= self.pushed {
             return revoked;
         }
-        for (at, pending) in self.pending.range_mut(position..self.pushed) {
+        let end = self
+            .pushed
+            .min(LogPosition::start(position.ordinal.saturating_add(1)));
+        for (at, pending) in self.pending.range_mut(position..end) {
             match pending.stage {
                 Stage::Sent => self.in_flight -= 1,
-                Stage::Decided if at.ordinal == position.ordinal => {
+                Stage::Decided => {
                     pending.fate = None;
                     revoked.insert(*at);
                 }
-                Stage::Waiting | Stage::Decided => continue,
+                Stage::Waiting => continue,
             }
             pending.stage = Stage::Waiting;
         }
@@ -353,160 +401,4 @@ impl Outbox {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::super::row::log_key;
-    use super::*;
-    use crate::op::Action;
-    use crate::traits::Table;
-    use crate::{Hlc, Key, MapName};
-
-    const RUN: RunId = RunId(7);
-
-    fn op(number: u64, bytes: usize) -> Op {
-        Op {
-            id: OpId { run: RUN, number },
-            hlc: Hlc::new(1_000, 0),
-            map: MapName::new("m").unwrap(),
-            key: Key::new(&format!("k{number}")).unwrap(),
-            action: Action::Put {
-                value: Bytes::from(vec![0; bytes]),
-                ttl_ms: None,
-            },
-            base: Hlc::ZERO,
-            if_version: None,
-            schema: 0,
-            ack: None,
-        }
-    }
-
-    /// An outbox with one run and one row of `count` small ops.
-    fn filled(count: u64) -> (Outbox, u64) {
-        let mut outbox = Outbox::new();
-        let ordinal = outbox.begin_run(RUN).unwrap();
-        outbox.add_row(
-            ordinal,
-            1,
-            (1..=count).map(|number| op(number, 10)).collect(),
-        );
-        (outbox, ordinal)
-    }
-
-    fn at(ordinal: u64, number: u64) -> LogPosition {
-        LogPosition { ordinal, number }
-    }
-
-    fn numbers(ops: &[Op]) -> Vec<u64> {
-        ops.iter().map(|op| op.id.number).collect()
-    }
-
-    #[test]
-    fn a_row_is_deleted_with_its_last_op_and_until_then_settled_numbers_are_kept() {
-        let (mut outbox, ordinal) = filled(3);
-        let mut writes = Vec::new();
-        for number in [2, 1] {
-            outbox.settle(at(ordinal, number)).unwrap();
-        }
-        outbox.take_writes(&mut writes);
-        let mut settled = IntervalSet::default();
-        settled.insert(1, 2);
-        assert_eq!(writes, [MetaRow::Settled(RUN, settled.clone()).put()]);
-
-        writes.clear();
-        outbox.settle(at(ordinal, 3)).unwrap();
-        outbox.take_writes(&mut writes);
-        let deleted = Write::Delete {
-            table: Table::Log,
-            key: log_key(RUN, 1),
-        };
-        let row = MetaRow::Settled(RUN, IntervalSet::default()).delete();
-        assert_eq!(writes, [deleted, row]);
-        writes.clear();
-        outbox.take_writes(&mut writes);
-        assert_eq!(writes, [], "nothing changed since");
-
-        let mut loaded = Outbox::new();
-        assert!(loaded.load_run(RUN, 4, settled));
-        let ops = (1..=3).map(|number| op(number, 10)).collect();
-        assert_eq!(loaded.add_row(4, 1, ops), [at(4, 3)]);
-        assert_eq!(loaded.len(), 1);
-    }
-
-    #[test]
-    fn pushes_are_bounded_by_room_and_frame_and_each_op_goes_out_once() {
-        let (mut outbox, ordinal) = filled(5);
-        let large = (6..=8).map(|number| op(number, 40_000)).collect();
-        outbox.add_row(ordinal, 6, large);
-        assert_eq!(numbers(&outbox.take_push(2).unwrap().1), [1, 2]);
-        assert_eq!(numbers(&outbox.take_push(100).unwrap().1), [3, 4, 5, 6]);
-        assert_eq!(numbers(&outbox.take_push(100).unwrap().1), [7]);
-        assert_eq!(numbers(&outbox.take_push(100).unwrap().1), [8]);
-        assert!(outbox.take_push(100).is_none());
-        assert_eq!(outbox.in_flight(), 8);
-        outbox.add_row(ordinal, 9, vec![op(9, 10)]);
-        assert_eq!(numbers(&outbox.take_push(100).unwrap().1), [9]);
-    }
-
-    #[test]
-    fn a_push_holds_ops_of_one_run() {
-        let (mut outbox, _) = filled(2);
-        let second = outbox.begin_run(RunId(3)).unwrap();
-        let mut other = op(1, 10);
-        other.id.run = RunId(3);
-        outbox.add_row(second, 1, vec![other]);
-        let (run, ops) = outbox.take_push(100).unwrap();
-        assert_eq!((run, ops.len()), (RUN, 2));
-        let (run, ops) = outbox.take_push(100).unwrap();
-        assert_eq!((run, ops.len()), (RunId(3), 1));
-        assert_eq!(outbox.begin_run(RUN), None, "an id is never used twice");
-    }
-
-    #[test]
-    fn after_a_deferral_the_ops_from_there_on_go_out_again_in_order() {
-        let (mut outbox, ordinal) = filled(6);
-        outbox.take_push(100).unwrap();
-        assert!(outbox.decide(at(ordinal, 4)));
-        assert!(!outbox.decide(at(ordinal, 4)));
-        assert!(outbox.decide(at(ordinal, 2)));
-        let revoked = outbox.rewind(at(ordinal, 3));
-        assert_eq!(revoked, [at(ordinal, 4)].into());
-        assert_eq!(outbox.in_flight(), 1);
-        // What is told of a later op before the deferral of that one does not hold either.
-        assert!(outbox.decide(at(ordinal, 5)));
-        assert_eq!(outbox.rewind(at(ordinal, 5)), [at(ordinal, 5)].into());
-        assert_eq!(numbers(&outbox.take_push(100).unwrap().1), [3, 4, 5, 6]);
-        outbox.disconnect();
-        assert_eq!(outbox.in_flight(), 0);
-        // A verdict that comes after a late deferral is not forgotten either.
-        outbox.take_push(100).unwrap();
-        outbox.rewind(at(ordinal, 2));
-        assert!(outbox.decide(at(ordinal, 5)));
-        outbox.disconnect();
-        assert_eq!(
-            numbers(&outbox.take_push(100).unwrap().1),
-            [1, 2, 3, 4, 5, 6]
-        );
-    }
-
-    #[test]
-    fn a_verdict_is_reported_once_all_before_it_are_settled() {
-        let (mut outbox, ordinal) = filled(4);
-        let partition = PartitionId(9);
-        for number in [2, 4] {
-            outbox.get_mut(at(ordinal, number)).unwrap().exception = Some(partition);
-            outbox.settle(at(ordinal, number)).unwrap();
-        }
-        assert_eq!(outbox.take_stored(), [], "op 1 is pending");
-        outbox.settle(at(ordinal, 1)).unwrap();
-        let stored = |through| Stored {
-            run: RUN,
-            partition,
-            through,
-        };
-        assert_eq!(outbox.take_stored(), [stored(2)]);
-        assert_eq!(outbox.take_stored(), []);
-        outbox.settle(at(ordinal, 3)).unwrap();
-        assert_eq!(outbox.take_stored(), [stored(4)]);
-    }
-}
+mod tests;

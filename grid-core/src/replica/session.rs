@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::note::Note;
+use super::put_off::PutOff;
 use super::replica::Replica;
 use super::view::View;
 use crate::address::{MapName, PartitionId};
 use crate::error::{Error, ErrorKind, Result};
-use crate::op::{OpId, RunId};
+use crate::op::{Op, OpId, RunId};
 use crate::protocol::{
     Hello, Message, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, Push, Stored, ViewId,
 };
@@ -55,10 +56,8 @@ pub(super) struct Session {
     outgoing: VecDeque<Message>,
     /// A token that came after the hello and goes out after the welcome.
     pub(super) renewal: Option<String>,
-    /// Pushes wait until then: the server said "not now".
-    pub(super) paused_until: Option<Duration>,
-    /// Runs of which ops were put off since they were pushed last, each with the first of those.
-    pub(super) put_off: BTreeMap<RunId, u64>,
+    /// Runs of which the server said "not now", until it takes them again.
+    pub(super) put_off: BTreeMap<RunId, PutOff>,
     /// The op that was put off last, and why.
     pub(super) why_put_off: Option<(OpId, String)>,
     /// The number of the op pushed last of each run.
@@ -95,7 +94,6 @@ impl Session {
             heartbeat: WELCOME_TIMEOUT,
             outgoing: VecDeque::new(),
             renewal: None,
-            paused_until: None,
             put_off: BTreeMap::new(),
             why_put_off: None,
             previous: BTreeMap::new(),
@@ -239,23 +237,25 @@ impl Replica {
 
     fn next_push(&mut self, now: Now) -> Option<Push> {
         let session = self.session.as_mut().filter(|session| session.ready)?;
-        if session
-            .paused_until
-            .is_some_and(|until| now.elapsed < until)
-        {
-            return None;
-        }
-        if self.outbox.has_nothing_to_push() {
-            return None;
-        }
+        let put_off = &session.put_off;
+        let room_of = |run| {
+            let put_off = put_off.get(&run);
+            put_off.map_or(usize::MAX, |run| run.room(now.elapsed))
+        };
+        let maps = &self.maps;
+        let has_before = |start, op: &Op| {
+            let map = maps.get(&op.map);
+            map.is_some_and(|map| map.overlay.has_before(&op.key, start))
+        };
+        let next = self.outbox.next_push(room_of, has_before)?;
         let room = session.room(self.outbox.in_flight());
         if room == 0 {
             return None;
         }
-        let (run, ops) = self.outbox.take_push(room)?;
-        session.paused_until = None;
-        let put_off = session.put_off.remove(&run);
-        let last = ops.last()?.id.number;
+        let (run, ops) = self.outbox.take_push(next, room)?;
+        let (first, last) = (ops.first()?.id.number, ops.last()?.id.number);
+        let put_off = session.put_off.get_mut(&run);
+        let put_off = put_off.and_then(|put_off| put_off.pushed(first, now.elapsed));
         let before = session.previous.insert(run, last);
         let highest = session.highest.entry(run).or_default();
         *highest = last.max(*highest);
@@ -276,10 +276,9 @@ impl Replica {
         }
         let ping = session.last_ping + session.heartbeat;
         let lost = session.last_heard + session.heartbeat * LOST_AFTER_HEARTBEATS;
-        let next = ping
-            .min(lost)
-            .min(session.probes_at.unwrap_or(Duration::MAX));
-        Some(session.paused_until.map_or(next, |until| next.min(until)))
+        let probe = session.probes_at.unwrap_or(Duration::MAX);
+        let put_off = session.put_off.values().filter_map(PutOff::deadline);
+        put_off.chain([ping, lost, probe]).min()
     }
 
     /// Does what is due: heartbeats.
@@ -298,11 +297,8 @@ impl Replica {
                 Err(Error::new(ErrorKind::Timeout, "connect", message))
             };
         }
-        if session
-            .paused_until
-            .is_some_and(|until| until <= now.elapsed)
-        {
-            session.paused_until = None;
+        for put_off in session.put_off.values_mut() {
+            put_off.tick(now.elapsed);
         }
         if session.probes_at.is_some_and(|at| at <= now.elapsed) {
             session.probes = true;

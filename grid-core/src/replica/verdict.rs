@@ -15,9 +15,6 @@ use crate::op::{OpId, RunId};
 use crate::protocol::{Ack, Deferred, Verdict};
 use crate::record::Sequence;
 
-/// The longest that a server can make a client wait before it pushes again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-
 impl Replica {
     pub(super) fn on_ack(&mut self, ack: &Ack, now: Now) -> Result<()> {
         if let (Some(session), Some(window)) = (&mut self.session, ack.window) {
@@ -80,6 +77,12 @@ impl Replica {
         }
         let op = &pending.op;
         let (id, hlc, map, key) = (op.id, op.hlc, op.map.clone(), op.key.clone());
+        if let Some(session) = &mut self.session
+            && let Some(put_off) = session.put_off.get(&id.run)
+            && put_off.ends_with(id.number)
+        {
+            session.put_off.remove(&id.run);
+        }
         if !std::mem::replace(&mut pending.told, true) {
             self.notes.push(Note::Decided {
                 op: id,
@@ -205,12 +208,9 @@ impl Replica {
             }
         }
         if let Some(session) = &mut self.session {
-            let pause = Duration::from_millis(deferred.retry_after_ms.into()).min(LONGEST_PAUSE);
-            let until = now.elapsed + pause;
-            session.paused_until = Some(session.paused_until.map_or(until, |old| old.max(until)));
-            let first = session.put_off.entry(deferred.run);
-            let first = first.or_insert(deferred.from);
-            *first = deferred.from.min(*first);
+            let asked = Duration::from_millis(deferred.retry_after_ms.into());
+            let put_off = session.put_off.entry(deferred.run).or_default();
+            put_off.refused(deferred.run, deferred.from, asked, now.elapsed);
             session.why_put_off = Some((id, deferred.message.clone()));
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! A server without I/O: partitions behind the simplest gateway that keeps the protocol. What it
 //! gets wrong by itself it says by a panic.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use grid_core::address::Placement;
 use grid_core::op::Op;
@@ -30,8 +30,8 @@ pub(crate) struct Session {
     offset_ms: i64,
     /// The last number that came of each run.
     previous: BTreeMap<RunId, u64>,
-    /// Pushes are refused until the client resumes.
-    refusing: bool,
+    /// Runs of which pushes are refused until the client resumes.
+    refusing: BTreeSet<RunId>,
     /// The views, and up to where each partition of them was told.
     pub(crate) views: BTreeMap<ViewId, Vec<Followed>>,
     /// Words that partitions are level, which wait for those of the others.
@@ -237,17 +237,17 @@ impl Server {
         let last = push.ops.last().unwrap().id.number;
         let known = session.previous.insert(push.run, last).unwrap_or(0);
         if push.resume {
-            session.refusing = false;
+            session.refusing.remove(&push.run);
         } else if push.previous != known {
             return false;
         }
-        if session.refusing {
+        if session.refusing.contains(&push.run) {
             return true;
         }
         let (taken, refused) = self.share(push.ops);
         self.take_ops(from, push.run, taken);
         if let Some(first) = refused {
-            self.session(from).refusing = true;
+            self.session(from).refusing.insert(push.run);
             let deferred = Deferred {
                 run: push.run,
                 from: first,

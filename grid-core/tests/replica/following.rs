@@ -338,7 +338,7 @@ fn an_op_whose_verdict_came_from_a_lost_history_is_pushed_to_the_next() {
         world.server_put(&key(number), number);
     }
     // It takes no op before the device is level with it.
-    world.server.deferrals = 10;
+    world.server.deferrals = 7;
     world.connect(0);
     world.run();
     assert_eq!(world.get(0, &key(99)), Some(9));

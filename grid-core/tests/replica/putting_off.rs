@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use bytes::BytesMut;
+use grid_core::codec::CborCodec;
 use grid_core::protocol::{Ack, Deferred, Message, NumberRange};
 use grid_core::replica::Now;
+use grid_core::traits::Codec;
 use grid_core::{PartitionId, Sequence};
 
 use crate::device::put;
@@ -193,4 +196,178 @@ fn deferrals_in_the_middle_keep_the_order_of_every_run() {
         assert_eq!(world.get(0, &key(number)), Some(20 + number));
     }
     world.assert_level();
+}
+
+/// What a device that is put off for a while sends: the bytes of its pushes, of which the server
+/// takes none, and when each goes out. Its window and what waits are `ops` ops.
+fn sent_while_put_off(world: &mut World, time: Duration) -> Vec<(Duration, usize)> {
+    let mut sent = Vec::new();
+    let start = now(world).elapsed;
+    while now(world).elapsed < start + time {
+        let at = now(world);
+        let mut refused = None;
+        while let Some(message) = world.devices[0].replica.next_message(at) {
+            let Message::Push(push) = &message else {
+                continue;
+            };
+            // What is behind what was put off is dropped.
+            refused.get_or_insert((push.run, push.ops[0].id.number));
+            sent.push((at.elapsed - start, frame_bytes(&message)));
+        }
+        let now_ms = world.now_ms();
+        if let Some((run, from)) = refused {
+            let deferred = Message::Deferred(Deferred {
+                run,
+                from,
+                message: "later".to_owned(),
+                retry_after_ms: 250,
+            });
+            world.devices[0].receive(deferred, now_ms).unwrap();
+        }
+        // The server is alive.
+        world.devices[0].receive(Message::Ping(0), now_ms).unwrap();
+        let deadline = world.devices[0].replica.deadline().unwrap();
+        let wait = deadline.saturating_sub(at.elapsed).as_millis();
+        world.server.now_ms += u64::try_from(wait).unwrap() + 1;
+        let at = now(world);
+        world.devices[0].replica.tick(at).unwrap();
+    }
+    sent
+}
+
+fn frame_bytes(message: &Message) -> usize {
+    let mut frame = BytesMut::new();
+    CborCodec.encode(message, &mut frame).unwrap();
+    frame.len()
+}
+
+/// It sent its whole window four times a second: 75,800 bytes a second with this one.
+#[test]
+fn a_device_that_is_put_off_sends_little_and_all_once_it_is_taken_again() {
+    const OPS: u64 = 1_000;
+    let mut world = World::new(1);
+    world.server.push_window = 1_000;
+    world.connect(0);
+    world.run();
+    let map = world.map.clone();
+    let writes = (0..OPS).map(|number| put(&map, &key(number), number));
+    let now_ms = world.now_ms();
+    world.devices[0].write(writes.collect(), now_ms);
+    let minute = Duration::from_secs(60);
+    let sent = sent_while_put_off(&mut world, minute);
+    let bytes: usize = sent.iter().map(|(_, bytes)| bytes).sum();
+    let a_second = bytes as u64 / minute.as_secs();
+    // Two windows at first, and what comes later spread over a minute.
+    assert!(a_second < 800, "{a_second} bytes a second");
+    let later = sent.iter().filter(|(at, _)| at.as_secs() >= 10);
+    let later: Vec<(Duration, usize)> = later.copied().collect();
+    let largest = later.iter().map(|(_, bytes)| *bytes).max().unwrap();
+    assert!(largest < 100, "one op each: {largest} bytes");
+    let bytes: usize = later.iter().map(|(_, bytes)| bytes).sum();
+    assert!(bytes < 50 * 50, "50 bytes a second: {bytes}");
+    // It goes on trying, so that it is late by seconds and not by minutes.
+    let waits = later.windows(2).map(|pair| pair[1].0 - pair[0].0);
+    assert!(waits.max().unwrap() <= Duration::from_millis(4_002));
+    assert!((10..40).contains(&later.len()), "{}", later.len());
+
+    world.server.now_ms += 4_000;
+    while world.send(0) {}
+    assert_eq!(world.server.links[&0].push_sizes, [1]);
+    while world.deliver(0, true).unwrap() {}
+    // At once.
+    while world.send(0) {}
+    let pushed = &world.server.links[&0].pushed;
+    let numbers: Vec<u64> = pushed.iter().map(|op| op.number).collect();
+    assert_eq!(numbers, (1..=OPS).collect::<Vec<_>>(), "in order, and once");
+    world.run();
+    world.assert_level();
+}
+
+/// A verdict may wait for the database: then the others need not wait for that op.
+#[test]
+fn an_op_that_is_taken_without_an_answer_does_not_hold_up_the_others() {
+    let mut world = World::connected(1);
+    let map = world.map.clone();
+    let now_ms = world.now_ms();
+    let writes = (0..9).map(|number| put(&map, &key(number), number));
+    world.devices[0].write(writes.collect(), now_ms);
+    sent_while_put_off(&mut world, Duration::from_secs(5));
+    let pushed = |world: &mut World| {
+        let time = now(world);
+        let replica = &mut world.devices[0].replica;
+        let messages = std::iter::from_fn(|| replica.next_message(time));
+        let ops = messages.map(|message| match message {
+            Message::Push(push) => push.ops.len(),
+            _ => 0,
+        });
+        ops.sum::<usize>()
+    };
+    let mut waited_ms = 0;
+    while pushed(&mut world) == 0 {
+        world.server.now_ms += 1;
+        waited_ms += 1;
+        assert!(waited_ms <= 4_000);
+    }
+    assert_eq!(pushed(&mut world), 0, "one is on its way");
+    world.server.now_ms += 999;
+    assert_eq!(pushed(&mut world), 0);
+    world.server.now_ms += 1;
+    assert_eq!(pushed(&mut world), 8);
+}
+
+/// An earlier opening of the store left a write that waits for its partition.
+#[test]
+fn what_a_later_run_writes_elsewhere_does_not_wait_for_an_earlier_run() {
+    let mut world = World::new(1);
+    let map = world.map.clone();
+    let now_ms = world.now_ms();
+    let earlier = world.devices[0].write(vec![put(&map, &key(0), 1)], now_ms)[0].run;
+    world.crash(0);
+    world.connect(0);
+    while world.deliver(0, false).unwrap() {}
+    let now_ms = world.now_ms();
+    let later = [(1, 1), (2, 2), (0, 3), (3, 4)].map(|(at, value)| put(&map, &key(at), value));
+    let run = world.devices[0].write(later.to_vec(), now_ms)[0].run;
+    let mut pushed = Vec::new();
+    let mut gather = |world: &mut World| {
+        let time = now(world);
+        while let Some(message) = world.devices[0].replica.next_message(time) {
+            if let Message::Push(push) = message {
+                pushed.push((push.run, push.ops.len()));
+            }
+        }
+        std::mem::take(&mut pushed)
+    };
+    let all = gather(&mut world);
+    assert_eq!(all, [(earlier, 1), (run, 4)], "as they were written");
+    let deferred = |run, from| {
+        Message::Deferred(Deferred {
+            run,
+            from,
+            message: String::new(),
+            retry_after_ms: 250,
+        })
+    };
+    let device = &mut world.devices[0];
+    device.receive(deferred(earlier, 1), now_ms).unwrap();
+    device.receive(deferred(run, 1), now_ms).unwrap();
+    world.server.now_ms += 250;
+    assert_eq!(gather(&mut world), [(earlier, 1), (run, 4)]);
+    let now_ms = world.now_ms();
+    let device = &mut world.devices[0];
+    device.receive(deferred(earlier, 1), now_ms).unwrap();
+    let ack = Message::Ack(Ack {
+        run,
+        partition: PartitionId(0),
+        sequence: Sequence(9),
+        accepted: vec![NumberRange { first: 1, count: 1 }],
+        exceptions: Vec::new(),
+        window: None,
+    });
+    device.receive(ack, now_ms).unwrap();
+    device.receive(deferred(run, 2), now_ms).unwrap();
+    world.server.now_ms += 250;
+    assert_eq!(gather(&mut world), [(run, 1)], "not that of the same key");
+    world.server.now_ms += 4_000;
+    assert_eq!(gather(&mut world), [(earlier, 1), (run, 2)]);
 }

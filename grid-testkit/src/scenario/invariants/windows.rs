@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use grid_core::OpId;
 use grid_core::protocol::Message;
+use grid_core::{OpId, RunId};
 
 use super::sent::sent;
 use crate::scenario::{Event, Invariant, View};
@@ -13,6 +13,9 @@ use crate::scenario::{Event, Invariant, View};
 pub(super) struct WindowKept {
     granted: BTreeMap<u64, u32>,
     open: BTreeMap<u64, BTreeSet<OpId>>,
+    /// Runs that a server has put off and that have not come back: what is sent of them before the
+    /// client hears of it is dropped, and comes again.
+    put_off: BTreeSet<(u64, RunId)>,
 }
 
 impl Invariant for WindowKept {
@@ -30,6 +33,11 @@ impl Invariant for WindowKept {
                 self.granted.insert(link, welcome.push_window);
             }
             Message::Push(push) => {
+                if push.resume {
+                    self.put_off.remove(&(link, push.run));
+                } else if self.put_off.contains(&(link, push.run)) {
+                    return Ok(());
+                }
                 open.extend(push.ops.iter().map(|op| op.id));
                 let granted = self.granted.get(&link).copied().unwrap_or_default();
                 if open.len() > usize::try_from(granted).unwrap_or(usize::MAX) {
@@ -48,6 +56,7 @@ impl Invariant for WindowKept {
                 open.retain(|op| op.run != ack.run || !settled(op.number));
             }
             Message::Deferred(deferred) => {
+                self.put_off.insert((link, deferred.run));
                 open.retain(|op| op.run != deferred.run || op.number < deferred.from);
             }
             _ => {}

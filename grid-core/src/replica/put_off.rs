@@ -1,0 +1,180 @@
+//! A run of which the server put ops off: when it comes back, and with how much.
+
+use std::time::Duration;
+
+use crate::op::RunId;
+
+/// The longest that a server can make a client wait before it pushes again.
+const LONGEST_ASKED: Duration = Duration::from_secs(60);
+/// The longest wait that a client adds of itself: so late it may be that it finds a server that is
+/// well again.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(4);
+/// How often a run comes back with all that it has; then with its first op alone.
+const WHOLE_TRIES: u32 = 1;
+/// How long the rest waits for an answer to that op. One that the server took may have none for long:
+/// its verdict waits for the database.
+const LONE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a run does that was put off.
+#[derive(Debug, Default)]
+pub(super) struct PutOff {
+    /// The first op that was put off since the run was pushed last.
+    from: Option<u64>,
+    /// It comes back no sooner.
+    until: Option<Duration>,
+    /// How often the op that it came back with was put off again, or another before that was taken.
+    refusals: u32,
+    /// The op that it came back with.
+    first: u64,
+    /// The rest of it follows no sooner, unless that op is taken.
+    opens_at: Option<Duration>,
+}
+
+impl PutOff {
+    /// The server took nothing from the op `from` on, and names a wait.
+    pub(super) fn refused(&mut self, run: RunId, from: u64, asked: Duration, now: Duration) {
+        let asked = asked.min(LONGEST_ASKED);
+        let wait = match &mut self.from {
+            // Each worker tells of its own.
+            Some(first) => {
+                *first = from.min(*first);
+                asked
+            }
+            None => {
+                self.from = Some(from);
+                self.opens_at = None;
+                self.refusals = self.refusals.saturating_add(1);
+                wait(run, self.refusals, asked)
+            }
+        };
+        let until = now + wait;
+        self.until = Some(self.until.map_or(until, |old| old.max(until)));
+    }
+
+    /// How many ops of the run may go out now.
+    pub(super) fn room(&self, now: Duration) -> usize {
+        let is_early = |at: Option<Duration>| at.is_some_and(|at| now < at);
+        if is_early(self.until) || is_early(self.opens_at) {
+            0
+        } else if self.from.is_some() && self.refusals > WHOLE_TRIES {
+            1
+        } else {
+            usize::MAX
+        }
+    }
+
+    /// The run is pushed, with `first` before all else. Returns the op that the server waits for, if
+    /// it comes back with that.
+    pub(super) fn pushed(&mut self, first: u64, now: Duration) -> Option<u64> {
+        let from = self.from.take()?;
+        self.first = first;
+        self.until = None;
+        self.opens_at = (self.refusals > WHOLE_TRIES).then(|| now + LONE_PATIENCE);
+        Some(from)
+    }
+
+    /// Whether the verdict of the op `number` says that the server takes the run's ops again.
+    pub(super) fn ends_with(&self, number: u64) -> bool {
+        self.from.is_none() && number == self.first
+    }
+
+    /// When there is room again, if nothing else happens.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        self.until.or(self.opens_at)
+    }
+
+    /// Forgets what is due.
+    pub(super) fn tick(&mut self, now: Duration) {
+        for at in [&mut self.until, &mut self.opens_at] {
+            if at.is_some_and(|at| at <= now) {
+                *at = None;
+            }
+        }
+    }
+}
+
+/// The wait after so many refusals in a row: as long as was asked for after the first, and then twice
+/// as long each time, up to a bound, of which chance takes off up to a half: clients that were put
+/// off together do not come back together.
+fn wait(run: RunId, refusals: u32, asked: Duration) -> Duration {
+    let doublings = refusals.saturating_sub(1).min(16);
+    let step = asked.saturating_mul(1 << doublings).min(LONGEST_BACKOFF);
+    let half = step / 2;
+    let spread = u64::try_from(half.as_nanos()).unwrap_or(u64::MAX);
+    let random = mixed(run.0.wrapping_add(refusals.into()));
+    let wait = half + Duration::from_nanos(random % spread.saturating_add(1));
+    wait.max(asked)
+}
+
+/// A run's number is random; this makes another of it for each wait (splitmix64, of Steele, Lea and
+/// Flood, "Fast splittable pseudorandom number generators").
+fn mixed(seed: u64) -> u64 {
+    let mut mixed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ASKED: Duration = Duration::from_millis(250);
+
+    #[test]
+    fn waits_grow_to_the_bound_and_are_spread_and_never_shorter_than_was_asked_for() {
+        for number in 0..50 {
+            let run = RunId(number);
+            assert_eq!(wait(run, 1, ASKED), ASKED, "the server knows best at first");
+            for refusals in 1..80 {
+                let wait_now = wait(run, refusals, ASKED);
+                assert!(
+                    (ASKED..=LONGEST_BACKOFF).contains(&wait_now),
+                    "{wait_now:?}"
+                );
+                let minute = Duration::from_secs(60);
+                assert_eq!(wait(run, refusals, minute), minute);
+                assert_eq!(wait(run, refusals, Duration::ZERO), Duration::ZERO);
+            }
+        }
+        let mut waits: Vec<_> = (0..1_000).map(|run| wait(RunId(run), 9, ASKED)).collect();
+        waits.sort_unstable();
+        assert!(waits[0] < LONGEST_BACKOFF.mul_f64(0.52), "{waits:?}");
+        assert!(waits[999] > LONGEST_BACKOFF.mul_f64(0.98), "{waits:?}");
+    }
+
+    #[test]
+    fn a_run_comes_back_whole_once_and_then_with_one_op_until_that_is_taken() {
+        let at = Duration::from_millis;
+        let mut put_off = PutOff::default();
+        put_off.refused(RunId(1), 7, ASKED, at(0));
+        put_off.refused(RunId(1), 5, ASKED, at(10));
+        assert_eq!(put_off.deadline(), Some(at(260)));
+        assert_eq!(
+            (put_off.room(at(259)), put_off.room(at(260))),
+            (0, usize::MAX)
+        );
+        assert!(!put_off.ends_with(5), "it has not come back");
+        assert_eq!(put_off.pushed(5, at(260)), Some(5));
+        assert_eq!(put_off.pushed(9, at(260)), None);
+        assert_eq!(put_off.room(at(260)), usize::MAX);
+        assert!(put_off.ends_with(5) && !put_off.ends_with(9));
+
+        put_off.refused(RunId(1), 5, ASKED, at(300));
+        let back = put_off.deadline().unwrap();
+        assert_eq!((put_off.room(back - at(1)), put_off.room(back)), (0, 1));
+        put_off.tick(back);
+        assert_eq!(put_off.pushed(6, back), Some(5), "5 has its verdict");
+        assert_eq!(put_off.room(back), 0);
+        assert!(put_off.ends_with(6));
+        // Nobody says anything: the op waits for the database, and the others need not.
+        let opens = put_off.deadline().unwrap();
+        assert_eq!(opens, back + LONE_PATIENCE);
+        assert_eq!(put_off.room(opens), usize::MAX);
+        put_off.tick(opens);
+        assert_eq!(put_off.deadline(), None);
+        put_off.refused(RunId(1), 7, ASKED, opens);
+        let again = put_off.deadline().unwrap();
+        assert_eq!(put_off.room(again), 1);
+    }
+}
