@@ -52,10 +52,14 @@ pub(super) async fn run(mut writer: Writer, mut requests: mpsc::Receiver<Request
                         Err(_) => break,
                     }
                 }
+                let callers = gathered.callers.len();
                 gathered.commit(&mut writer).await;
                 // The callers that just got their answers append again, and the next commit takes
-                // them along. Without it two halves of them would take turns.
-                let_others_run().await;
+                // them along. Without it two halves of them would take turns. One that is alone
+                // would wait for another thread of the runtime to be woken for nothing.
+                if callers > 1 || next.is_some() || !requests.is_empty() {
+                    let_others_run().await;
+                }
             }
             // Callers that went away do not want their answer.
             Request::Reclaim { reply } => {
