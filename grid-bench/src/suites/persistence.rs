@@ -84,13 +84,6 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
     // As in a program of its own, callers are tasks.
     let measured = tokio.spawn(async move {
         let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::current()?);
-        let only = std::env::var("ONLY").unwrap_or_default();
-        if only == "acks" {
-            return postgres::measure(&runtime).await;
-        }
-        if only == "sqlite" {
-            return sqlite::measure(&runtime).await;
-        }
         let mut figures = postgres::measure(&runtime).await?;
         figures.extend(sqlite::measure(&runtime).await?);
         figures.extend(mongodb::measure(&runtime).await?);
@@ -136,7 +129,9 @@ async fn rates(
 }
 
 /// The rates at which a server's write-behind drains to a database, each beside that of the bare
-/// connection just before, whose rates of single batches `stored` has.
+/// connection just before, whose rates of single batches `stored` has. The bare connection has one
+/// batch under way; write-behind has some of several partitions, and exceeds it where the database
+/// takes them together.
 async fn drains(
     sizes: &[Size],
     stored: &[Figure],

@@ -85,8 +85,10 @@ pub trait Disk: MaybeSend + MaybeSync + fmt::Debug + 'static {
     /// of which each is waited for.
     ///
     /// The disk may take room for such a file ahead of what is appended, for a sync that does not
-    /// have to note a new length takes less. A program that ends without having closed the file, or
-    /// a crash, then leaves zeros behind what was appended.
+    /// have to note a new length takes less. It shows in no answer of this disk. But if the program
+    /// is killed, or the machine crashes, whoever opens the disk next may find zeros behind what was
+    /// appended, and they count: in the length, for a read, and for an append, which goes behind
+    /// them.
     ///
     /// # Errors
     /// Says which of the two failed, for what may be done about it differs.

@@ -1,4 +1,4 @@
-//! The blocking side: open handles, and what has to be synced for each.
+//! The blocking side: the directory and its open handles.
 
 #![expect(
     clippy::disallowed_types,
@@ -6,8 +6,8 @@
 )]
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -15,95 +15,18 @@ use grid_core::traits::AppendFailure;
 use grid_core::{Error, ErrorKind, Result};
 
 use super::error;
+use super::open_file::OpenFile;
 
 /// Handles that stay open; beyond it an idle one is closed.
 const MAX_OPEN_FILES: usize = 64;
-
-/// Room that is taken at once for a file that is synced with each append, in bytes.
-const AHEAD_BYTES: u64 = 1024 * 1024;
-
-/// An open file, and what its next sync has to do.
-struct OpenFile {
-    handle: File,
-    length: u64,
-    /// Up to where room is taken, in bytes; zeros stand behind `length`.
-    taken: u64,
-    /// No room could be taken ahead the last time.
-    grows_alone: bool,
-    /// Its name may not be durable yet. Also so for a file that was found: whoever made it may
-    /// have been killed before it synced.
-    new_name: bool,
-    /// More than data and a grown length may have changed.
-    shortened: bool,
-    /// Something was changed through this handle since its last sync.
-    dirty: bool,
-}
-
-impl OpenFile {
-    /// Writes behind the end. After a failure the length is what was written.
-    fn append(&mut self, mut data: &[u8]) -> io::Result<()> {
-        self.dirty = true;
-        self.handle.seek(SeekFrom::Start(self.length))?;
-        while !data.is_empty() {
-            match self.handle.write(data) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => {
-                    data = &data[written..];
-                    self.length += written as u64;
-                }
-                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
-                Err(cause) => return Err(cause),
-            }
-        }
-        self.taken = self.taken.max(self.length);
-        Ok(())
-    }
-
-    /// Takes room for `bytes` more and what may follow, if there is some: without it the file grows
-    /// with what is appended, and that says if there is none at all.
-    fn take_ahead(&mut self, bytes: u64) {
-        let needed = self.length + bytes;
-        if needed <= self.taken || self.grows_alone {
-            return;
-        }
-        self.dirty = true;
-        let wanted = needed + AHEAD_BYTES - self.taken;
-        match take_room(&self.handle, self.taken, wanted) {
-            Ok(()) => self.taken += wanted,
-            // A part may be taken. It is given back when the file is closed or shortened.
-            Err(_) => self.grows_alone = true,
-        }
-    }
-}
-
-/// Gives back the room that was taken ahead.
-impl Drop for OpenFile {
-    fn drop(&mut self) {
-        let is_longer = self.taken > self.length || self.grows_alone;
-        if is_longer && let Err(error) = self.handle.set_len(self.length) {
-            tracing::warn!(%error, "a file keeps the room that was taken ahead of its content");
-        }
-    }
-}
-
-/// Takes `bytes` of room from `offset` on, which is the end; zeros stand there.
-#[cfg(target_os = "linux")]
-fn take_room(file: &File, offset: u64, bytes: u64) -> io::Result<()> {
-    use rustix::fs::{FallocateFlags, fallocate};
-    Ok(fallocate(file, FallocateFlags::empty(), offset, bytes)?)
-}
-
-/// Takes `bytes` of room from `offset` on, which is the end; zeros stand there.
-#[cfg(not(target_os = "linux"))]
-fn take_room(file: &File, offset: u64, bytes: u64) -> io::Result<()> {
-    file.set_len(offset + bytes)
-}
 
 /// The directory and its open files.
 pub(super) struct Files {
     directory: PathBuf,
     handle: File,
     open: BTreeMap<String, OpenFile>,
+    /// The file for which room is taken ahead.
+    ahead: Option<String>,
 }
 
 impl Files {
@@ -119,6 +42,7 @@ impl Files {
             directory: directory.to_owned(),
             handle,
             open: BTreeMap::new(),
+            ahead: None,
         })
     }
 
@@ -126,37 +50,50 @@ impl Files {
         let path = self.path(file);
         let fail = |cause| error::at("append to file", &path, cause);
         let open = self.file(file, true).map_err(fail)?;
-        open.append(data).map_err(fail)?;
-        Ok(open.length)
+        let before = open.length();
+        match open.append(data) {
+            // The room that other files have taken ahead, and this one, may be what is missing.
+            Err(cause) if cause.kind() == io::ErrorKind::StorageFull && self.give_back() => {
+                let open = self.file(file, true).map_err(fail)?;
+                let written = usize::try_from(open.length() - before).unwrap_or(data.len());
+                open.append(&data[written..]).map_err(fail)?;
+            }
+            appended => appended.map_err(fail)?,
+        }
+        Ok(self.file(file, false).map_err(fail)?.length())
     }
 
-    /// Appends and syncs, with room taken ahead.
+    /// Appends and syncs, with room taken ahead. One file at a time has such room.
     pub(super) fn append_and_sync(
         &mut self,
         file: &str,
         data: &[u8],
     ) -> Result<u64, AppendFailure> {
+        if self.ahead.as_deref() != Some(file) {
+            self.give_back();
+            self.ahead = Some(file.to_owned());
+        }
         let path = self.path(file);
         let fail = |cause| AppendFailure::NotAppended(error::at("append to file", &path, cause));
         let open = self.file(file, true).map_err(fail)?;
         open.take_ahead(data.len() as u64);
-        open.append(data).map_err(fail)?;
-        let length = open.length;
+        let length = self.append(file, data);
+        let length = length.map_err(AppendFailure::NotAppended)?;
         self.sync(file).map_err(AppendFailure::NotSynced)?;
         Ok(length)
+    }
+
+    /// Gives back what room was taken ahead; whether there was a file with such room.
+    fn give_back(&mut self) -> bool {
+        let open = self.ahead.take().and_then(|file| self.open.get_mut(&file));
+        open.map(OpenFile::give_back).is_some()
     }
 
     pub(super) fn sync(&mut self, file: &str) -> Result<()> {
         let path = self.path(file);
         let fail = |cause| error::at("sync file", &path, cause);
         let open = self.file(file, false).map_err(fail)?;
-        if open.shortened {
-            open.handle.sync_all().map_err(fail)?;
-        } else {
-            open.handle.sync_data().map_err(fail)?;
-        }
-        open.shortened = false;
-        open.dirty = false;
+        open.sync().map_err(fail)?;
         if open.new_name {
             self.sync_names(file)?;
             self.file(file, false).map_err(fail)?.new_name = false;
@@ -168,36 +105,22 @@ impl Files {
         let path = self.path(file);
         let fail = |cause| error::at("read file", &path, cause);
         let open = self.file(file, false).map_err(fail)?;
-        let left = usize::try_from(open.length.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let length = length.min(left);
-        let mut buffer = Vec::with_capacity(length);
-        // Whoever writes moves it again.
-        open.handle.seek(SeekFrom::Start(offset)).map_err(fail)?;
-        Read::by_ref(&mut open.handle)
-            .take(length as u64)
-            .read_to_end(&mut buffer)
-            .map_err(fail)?;
-        Ok(buffer.into())
+        Ok(open.read(offset, length).map_err(fail)?.into())
     }
 
     pub(super) fn truncate(&mut self, file: &str, length: u64) -> Result<()> {
         let path = self.path(file);
         let fail = |cause| error::at("truncate file", &path, cause);
         let open = self.file(file, false).map_err(fail)?;
-        if length > open.length {
+        if length > open.length() {
             return Err(Error::new(
                 ErrorKind::Invalid,
                 "truncate file",
-                format!("it is shorter: {} bytes, not {length}", open.length),
+                format!("it is shorter: {} bytes, not {length}", open.length()),
             )
             .with("path", path.display()));
         }
-        open.handle.set_len(length).map_err(fail)?;
-        (open.length, open.taken) = (length, length);
-        open.grows_alone = false;
-        open.shortened = true;
-        open.dirty = true;
-        Ok(())
+        open.truncate(length).map_err(fail)
     }
 
     pub(super) fn rename(&mut self, from: &str, to: &str) -> Result<()> {
@@ -235,23 +158,7 @@ impl Files {
     fn file(&mut self, file: &str, create: bool) -> io::Result<&mut OpenFile> {
         if !self.open.contains_key(file) {
             self.make_room();
-            let path = self.path(file);
-            let handle = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(create)
-                .truncate(false)
-                .open(&path)?;
-            let length = handle.metadata()?.len();
-            let open = OpenFile {
-                handle,
-                length,
-                taken: length,
-                grows_alone: false,
-                new_name: true,
-                shortened: true,
-                dirty: false,
-            };
+            let open = OpenFile::open(&self.path(file), create)?;
             self.open.insert(file.to_owned(), open);
         }
         self.open
@@ -267,7 +174,7 @@ impl Files {
         let idle = self
             .open
             .iter()
-            .find(|(_, open)| !open.dirty)
+            .find(|(_, open)| !open.is_dirty())
             .map(|(name, _)| name.clone());
         if let Some(name) = idle {
             self.open.remove(&name);
@@ -344,44 +251,32 @@ mod tests {
         assert_eq!(again.sync("log").unwrap_err().kind(), ErrorKind::Io);
     }
 
-    /// The length that the system knows.
-    fn on_disk(place: &TempDir) -> u64 {
-        fs::metadata(place.path().join("log")).unwrap().len()
+    fn on_disk(place: &TempDir, name: &str) -> u64 {
+        fs::metadata(place.path().join(name)).unwrap().len()
     }
 
     #[test]
-    fn room_that_is_taken_ahead_is_no_content_and_is_given_back() {
+    fn one_file_has_room_taken_ahead_and_every_other_is_as_long_as_its_content() {
         let place = TempDir::new().unwrap();
         let mut files = Files::open(place.path()).unwrap();
-        let large = vec![7; usize::try_from(AHEAD_BYTES).unwrap() + 9];
-        let mut length = 0;
-        for data in [b"first", &large[..], b"last"] {
-            length += data.len() as u64;
-            assert_eq!(files.append_and_sync("log", data).unwrap(), length);
-            assert!(on_disk(&place) > length, "no room was taken");
-            let end = files.read("log", length - 4, 100).unwrap();
-            assert_eq!(end, data[data.len() - 4..]);
+        // More than there may be handles, so that some are closed and opened again.
+        let names: Vec<String> = (0..MAX_OPEN_FILES + 6).map(|n| n.to_string()).collect();
+        for round in 1..=3 {
+            for name in &names {
+                let length = files.append_and_sync(name, b"12345").unwrap();
+                assert_eq!(length, 5 * round, "{name}");
+            }
         }
-        assert_eq!(files.append("log", b"!").unwrap(), length + 1);
-        assert_eq!(&*files.read("log", length - 4, 100).unwrap(), b"last!");
+        let (last, others) = names.split_last().unwrap();
+        for name in others {
+            assert_eq!(on_disk(&place, name), 15, "{name}");
+        }
+        files.rename(last, "renamed").unwrap();
+        assert_eq!(files.append("renamed", b"6").unwrap(), 16);
+        files.remove(&names[0]).unwrap();
+        assert_eq!(files.append(&names[0], b"7").unwrap(), 1);
         drop(files);
-        assert_eq!(on_disk(&place), length + 1);
-    }
-
-    #[test]
-    fn what_is_cut_off_does_not_come_back_in_room_that_was_taken_ahead() {
-        let place = TempDir::new().unwrap();
-        let mut files = Files::open(place.path()).unwrap();
-        files.append_and_sync("log", b"123456").unwrap();
-        files.truncate("log", 2).unwrap();
-        assert_eq!(on_disk(&place), 2);
-        files.append_and_sync("log", b"7").unwrap();
-        assert_eq!(&*files.read("log", 0, 100).unwrap(), b"127");
-        // As when the program is killed: nothing but zeros stands behind the content.
-        std::mem::forget(files);
-        let content = fs::read(place.path().join("log")).unwrap();
-        assert!(content.starts_with(b"127") && content.len() > 3);
-        assert!(content[3..].iter().all(|byte| *byte == 0));
+        assert_eq!(on_disk(&place, "renamed"), 16);
     }
 
     #[test]

@@ -3,5 +3,6 @@
 mod disk;
 mod error;
 mod files;
+mod open_file;
 
 pub use disk::FileDisk;

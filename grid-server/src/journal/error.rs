@@ -51,6 +51,13 @@ pub(super) fn unknown(cause: &Error) -> Error {
     .with("cause", cause)
 }
 
+/// The segment ends elsewhere than the journal knows: somebody else writes to it.
+pub(super) fn elsewhere(file: &str, expected: u64, length: u64) -> Error {
+    let message =
+        format!("the file has {length} bytes, not {expected}: another program writes to it");
+    Error::new(ErrorKind::Io, APPEND, message).with("segment", file)
+}
+
 /// The fence: the writer knows an older tail or has an older epoch.
 pub(super) fn conflict(message: String) -> Error {
     Error::new(ErrorKind::Conflict, APPEND, message)

@@ -194,6 +194,11 @@ impl Scan {
         what: &'static str,
     ) -> Result<()> {
         if self.whole && reader.is_blank(offset).await? {
+            tracing::debug!(
+                segment = reader.file(),
+                offset,
+                "the journal was not closed: zeros stand behind its last commit"
+            );
             return Ok(());
         }
         // A group is begun only when the one before it was synced.

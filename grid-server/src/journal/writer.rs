@@ -189,6 +189,7 @@ impl Writer {
 
     /// Appends to the segment and syncs it.
     async fn append_durably(&mut self, bytes: Bytes) -> Result<(), Failure> {
+        let end = self.length + bytes.len() as u64;
         let appended = if planted(Mutation::ForgetFsync) {
             let appended = self.disk.append(&self.file, bytes).await;
             appended.map_err(AppendFailure::NotAppended)
@@ -196,7 +197,14 @@ impl Writer {
             self.disk.append_and_sync(&self.file, bytes).await
         };
         match appended {
-            Ok(_) => Ok(()),
+            Ok(length) if length == end => Ok(()),
+            Ok(length) => {
+                // It stands where nobody will look for it.
+                self.sound = false;
+                let undone = self.start_over().await;
+                let cause = error::elsewhere(&self.file, end, length);
+                Err(Failure { cause, undone })
+            }
             Err(AppendFailure::NotAppended(cause)) => {
                 let undone = self.cut_off().await || self.start_over().await;
                 Err(Failure { cause, undone })

@@ -30,6 +30,8 @@ pub(crate) struct Ledger {
     pub(crate) refused: u64,
     /// Batches in doubt that were there after a crash.
     pub(crate) resurfaced: u64,
+    /// Deaths of the process after which room that was taken ahead showed.
+    pub(crate) left_room: u64,
 }
 
 impl Line {

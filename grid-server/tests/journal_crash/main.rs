@@ -46,13 +46,21 @@ fn run(seed: u64, ignore_sync: bool) -> Ledger {
         if world.chance(Stream::Plan, 70) {
             disk.crash();
         } else {
+            let before = bytes(&disk);
             disk.restart();
+            let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
+            ledger.left_room += u64::from(bytes(&disk) > before);
         }
     }
     let last = life::last(disk, runtime, Arc::clone(&ledger), LIVES + 1);
     world.block_on(SERVER, MAX_STEPS, last);
     let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
     std::mem::take(&mut *ledger)
+}
+
+/// The length of all files.
+fn bytes(disk: &ModelDisk) -> usize {
+    disk.files().iter().map(|(_, length)| length).sum()
 }
 
 /// The seeds to run: one that is asked for, or `0..count`.
@@ -77,6 +85,7 @@ fn every_acknowledged_batch_survives_and_none_doubles() {
         total.in_doubt += ledger.in_doubt;
         total.refused += ledger.refused;
         total.resurfaced += ledger.resurfaced;
+        total.left_room += ledger.left_room;
     }
     if std::env::var("JOURNAL_SEED").is_err() {
         // The runs are worth something only if all of this happened.
@@ -84,6 +93,7 @@ fn every_acknowledged_batch_survives_and_none_doubles() {
         assert!(total.in_doubt > 150, "{total:?}");
         assert!(total.refused > 1000, "{total:?}");
         assert!(total.resurfaced > 1000, "{total:?}");
+        assert!(total.left_room > 200, "{total:?}");
     }
 }
 

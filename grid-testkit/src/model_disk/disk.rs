@@ -68,10 +68,15 @@ impl ModelDisk {
         self.lock().power_for = Some(calls);
     }
 
-    /// Ends the power cut without loss, as when not the machine but a process died in it. Faults
-    /// that wait are forgotten.
+    /// Ends the power cut without loss, as when not the machine but a process died in it: room that
+    /// was taken ahead of what was appended may show, as zeros. Faults that wait are forgotten.
     pub fn restart(&self) {
         self.lock().restart();
+    }
+
+    /// Forgets the faults that wait, and a power cut that has not come yet.
+    pub fn forget_faults(&self) {
+        self.lock().forget_faults();
     }
 
     /// Makes the `nth` next `call` (1: the very next) fail.
@@ -121,8 +126,8 @@ impl ModelDisk {
         }
     }
 
-    /// From its next append on, `file` is one for which room is taken ahead of what is appended: a
-    /// crash may leave zeros behind that.
+    /// Room may be taken ahead of what `file` holds: zeros may stand behind that after a crash or a
+    /// restart.
     pub(crate) fn grow_ahead(&self, file: &str) {
         if let Some(file) = self.lock().files.get_mut(file) {
             file.grow_ahead();

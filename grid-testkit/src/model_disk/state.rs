@@ -135,6 +135,10 @@ impl State {
         for file in self.files.values_mut() {
             file.leave_zeros();
         }
+        self.forget_faults();
+    }
+
+    pub(super) fn forget_faults(&mut self) {
         self.power_for = None;
         self.faults.clear();
     }

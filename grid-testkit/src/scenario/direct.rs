@@ -233,7 +233,7 @@ async fn heal(cast: &Cast) -> Result<(), String> {
         world.with_server(server, |side| {
             side.disk.set_capacity(usize::MAX);
             // An error that no call met yet is none any more.
-            side.disk.restart();
+            side.disk.forget_faults();
             side.disk_medium.mend();
             side.database_medium.mend();
             side.append_faults.mend();

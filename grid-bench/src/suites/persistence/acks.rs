@@ -1,7 +1,8 @@
 //! Acknowledged ops a second at the level `journaled`, beside what the same number of writers gets
 //! who write each op to PostgreSQL themselves, with synchronous commit.
 //!
-//! The server writes behind to the same PostgreSQL meanwhile. Both sides take turns.
+//! The server writes behind to the same PostgreSQL meanwhile. Both sides take turns; what is left to
+//! write behind after one of the server's is waited for and not counted.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -108,6 +108,7 @@ pub(super) async fn rate(
     drained(runtime, &served.server).await;
     gate.hooks().0.send_replace(false);
     write(runtime, &served.url, entries, 1 + u64::from(CONNECTIONS)).await?;
+    // Every entry was written once, so that a change is a row.
     let waiting = served.server.admin().lag().changes;
     let begun = runtime.monotonic();
     gate.hooks().0.send_replace(true);
@@ -128,10 +129,11 @@ async fn write(runtime: &Arc<dyn Runtime>, url: &str, entries: u32, first_run: u
     let writers = (0..CONNECTIONS).map(|number| async move {
         let run = first_run + u64::from(number);
         let mut loader = Loader::connect(runtime, url, run, value().0).await?;
-        let wanted = u64::from(part.saturating_sub(UNDER_WAY));
+        let under_way = UNDER_WAY.min(part);
+        let wanted = u64::from(part - under_way);
         let keys = number * part..(number + 1) * part;
         loader
-            .write(keys, UNDER_WAY, |acknowledged| acknowledged <= wanted)
+            .write(keys, under_way, |acknowledged| acknowledged <= wanted)
             .await
     });
     try_join_all(writers).await?;

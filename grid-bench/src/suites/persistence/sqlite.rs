@@ -41,6 +41,7 @@ pub(super) async fn measure(runtime: &Arc<dyn Runtime>) -> Result<Vec<Figure>> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .pragma("wal_autocheckpoint", "4096")
+        .pragma("cache_size", "-8192")
         .disable_statement_logging()
         .connect()
         .await
