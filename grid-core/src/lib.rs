@@ -20,6 +20,7 @@ pub mod mutation;
 pub mod op;
 pub mod partition;
 pub mod protocol;
+pub mod query;
 pub mod record;
 pub mod replica;
 pub mod traits;

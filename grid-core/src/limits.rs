@@ -22,6 +22,18 @@ pub const MAX_ITEMS_PER_MESSAGE: usize = 16 * 1024;
 pub const LEAST_STATE_BYTES: usize = 8 * 1024 * 1024;
 /// Deepest nesting of a CBOR value.
 pub const MAX_CBOR_DEPTH: usize = 64;
+/// Most names in the path of a field.
+pub const MAX_PATH_NAMES: usize = 16;
+/// Most parts of a filter: operators, literals, and the names of paths.
+pub const MAX_FILTER_PARTS: usize = 1024;
+/// Deepest nesting of `and`, `or` and `not` in a filter.
+pub const MAX_FILTER_DEPTH: usize = 32;
+/// Most fields of an order.
+pub const MAX_ORDER_FIELDS: usize = 8;
+/// How much of a text or byte string counts in an order, in bytes.
+pub const ORDER_PREFIX_BYTES: usize = 1024;
+/// Largest query, in bytes of its encoding.
+pub const MAX_QUERY_BYTES: usize = 64 * 1024;
 /// The size at which a page of a system of record ends before its limit, in bytes of keys and values.
 pub const RECORD_PAGE_BYTES: usize = 8 * 1024 * 1024;
 /// How long a store of which a system of record has told a failure may take effect after that, in

@@ -89,7 +89,7 @@ fn text<'a>(rest: &mut &'a [u8]) -> Result<&'a str, Fault> {
 }
 
 /// Whether a collection has one more item: as many as it declared, or until the end mark.
-fn more(rest: &mut &[u8], left: &mut Option<u64>) -> Result<bool, Fault> {
+pub(crate) fn more(rest: &mut &[u8], left: &mut Option<u64>) -> Result<bool, Fault> {
     match left {
         Some(0) => Ok(false),
         Some(left) => {
@@ -153,7 +153,7 @@ fn simple<'a>(rest: &mut &[u8]) -> Found<Data<'a>> {
 }
 
 /// The number that these bits are in half precision (RFC 8949, appendix D).
-fn half(bits: u16) -> f64 {
+pub(crate) fn half(bits: u16) -> f64 {
     let fraction = f64::from(bits & 0x3ff);
     let magnitude = match i32::from((bits >> 10) & 0x1f) {
         0 => fraction * 2_f64.powi(-24),

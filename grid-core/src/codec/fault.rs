@@ -4,7 +4,7 @@ use crate::error::ErrorKind;
 
 /// Why bytes are not what they should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// The bytes end within an item, or a declared length exceeds what is left.
     Truncated,
     /// Bytes follow where nothing should.

@@ -3,36 +3,36 @@
 use super::fault::Fault;
 
 /// Major type of a number from 0 up.
-pub(super) const UINT: u8 = 0;
+pub(crate) const UINT: u8 = 0;
 /// Major type of a number below 0.
-pub(super) const NEGATIVE: u8 = 1;
+pub(crate) const NEGATIVE: u8 = 1;
 /// Major type of a byte string.
-pub(super) const BYTES: u8 = 2;
+pub(crate) const BYTES: u8 = 2;
 /// Major type of a text.
-pub(super) const TEXT: u8 = 3;
+pub(crate) const TEXT: u8 = 3;
 /// Major type of an array.
-pub(super) const ARRAY: u8 = 4;
+pub(crate) const ARRAY: u8 = 4;
 /// Major type of a map.
-pub(super) const MAP: u8 = 5;
+pub(crate) const MAP: u8 = 5;
 /// Major type of a tag.
-pub(super) const TAG: u8 = 6;
+pub(crate) const TAG: u8 = 6;
 /// Major type of simple values and floating point numbers.
-pub(super) const SIMPLE: u8 = 7;
+pub(crate) const SIMPLE: u8 = 7;
 
 /// The low bits of a head that say "no declared length".
-pub(super) const INDEFINITE: u8 = 31;
+pub(crate) const INDEFINITE: u8 = 31;
 /// The byte that ends an item of no declared length.
-pub(super) const BREAK: u8 = 0xff;
+pub(crate) const BREAK: u8 = 0xff;
 /// The byte of `false`.
-pub(super) const FALSE: u8 = 0xf4;
+pub(crate) const FALSE: u8 = 0xf4;
 /// The byte of `true`.
-pub(super) const TRUE: u8 = 0xf5;
+pub(crate) const TRUE: u8 = 0xf5;
 /// The byte of `null`.
-pub(super) const NULL: u8 = 0xf6;
+pub(crate) const NULL: u8 = 0xf6;
 
 /// Takes `N` bytes off the front.
 #[inline]
-pub(super) fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], Fault> {
+pub(crate) fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], Fault> {
     let (front, after) = rest.split_first_chunk::<N>().ok_or(Fault::Truncated)?;
     *rest = after;
     Ok(*front)
@@ -40,7 +40,7 @@ pub(super) fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], Fault> {
 
 /// Takes `length` bytes off the front.
 #[inline]
-pub(super) fn take_slice<'a>(rest: &mut &'a [u8], length: u64) -> Result<&'a [u8], Fault> {
+pub(crate) fn take_slice<'a>(rest: &mut &'a [u8], length: u64) -> Result<&'a [u8], Fault> {
     let length = usize::try_from(length).map_err(|_| Fault::Truncated)?;
     let (front, after) = rest.split_at_checked(length).ok_or(Fault::Truncated)?;
     *rest = after;
@@ -50,7 +50,7 @@ pub(super) fn take_slice<'a>(rest: &mut &'a [u8], length: u64) -> Result<&'a [u8
 /// Takes a head off the front: its major type, its argument, and the least argument that this
 /// form of head is meant for.
 #[inline]
-pub(super) fn head(rest: &mut &[u8]) -> Result<(u8, u64, u64), Fault> {
+pub(crate) fn head(rest: &mut &[u8]) -> Result<(u8, u64, u64), Fault> {
     let [first] = take::<1>(rest)?;
     let info = first & 0x1f;
     let (argument, least) = match info {

@@ -12,7 +12,7 @@ mod driver;
 mod fault;
 mod fields;
 mod frame;
-mod head;
+pub(crate) mod head;
 mod hello;
 mod message;
 mod op;
@@ -20,6 +20,10 @@ mod reader;
 mod record;
 mod value;
 mod writer;
+
+pub(crate) use data::{half, more};
+pub(crate) use fault::Fault;
+pub(crate) use value::Walk;
 
 pub use cbor::CborCodec;
 pub use data::Data;

@@ -381,6 +381,7 @@ impl<'a> Reader<'a> {
             max_depth: self.max_depth,
             max_items: self.max_items,
             indefinite: false,
+            utf8: true,
         };
         walk.skip(&mut self.rest).map_err(|fault| self.fail(fault))
     }

@@ -38,6 +38,7 @@ pub fn item_length(bytes: &[u8], max_depth: usize, max_items: usize) -> Result<u
         max_depth,
         max_items,
         indefinite: true,
+        utf8: true,
     };
     let mut rest = bytes;
     walk.skip(&mut rest)
@@ -53,11 +54,13 @@ fn unusable(fault: Fault, offset: usize) -> Error {
 
 /// What a walk over an item accepts.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Walk {
-    pub(super) max_depth: usize,
-    pub(super) max_items: usize,
+pub(crate) struct Walk {
+    pub(crate) max_depth: usize,
+    pub(crate) max_items: usize,
     /// Whether items may have no declared length.
-    pub(super) indefinite: bool,
+    pub(crate) indefinite: bool,
+    /// Whether texts must be UTF-8.
+    pub(crate) utf8: bool,
 }
 
 /// A container that is open. Small, because a stack of them is set up for every check.
@@ -88,7 +91,7 @@ impl Open {
 
 impl Walk {
     /// Moves `rest` behind the item that it starts with.
-    pub(super) fn skip(&self, rest: &mut &[u8]) -> Result<(), Fault> {
+    pub(crate) fn skip(&self, rest: &mut &[u8]) -> Result<(), Fault> {
         let Some(mut open) = self.item(rest, None)? else {
             return Ok(());
         };
@@ -132,10 +135,10 @@ impl Walk {
         }
         let (_, argument, _) = head(rest)?;
         match major {
-            BYTES => take_slice(rest, argument).map(|_| None),
-            TEXT => std::str::from_utf8(take_slice(rest, argument)?)
+            TEXT if self.utf8 => std::str::from_utf8(take_slice(rest, argument)?)
                 .map(|_| None)
                 .map_err(|_| Fault::NotUtf8),
+            BYTES | TEXT => take_slice(rest, argument).map(|_| None),
             ARRAY => self.definite(argument, 1, rest.len()).map(Some),
             MAP => self.definite(argument, 2, rest.len()).map(Some),
             TAG => self.definite(1, 1, rest.len()).map(Some),

@@ -1,0 +1,10 @@
+//! Queries mean what a plain reading of whole documents says, over random documents, filters and
+//! damage.
+
+#![cfg(not(target_arch = "wasm32"))]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod document;
+mod evaluation;
+mod filters;
+mod reference;
