@@ -15,17 +15,25 @@ const WHOLE_TRIES: u32 = 1;
 /// its verdict waits for the database.
 const LONE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// What a run does that was put off.
+/// What a run does that was put off. It is remembered once the op that it came back with has its
+/// verdict, because that may not hold: the next refusal says whether it did.
 #[derive(Debug, Default)]
 pub(super) struct PutOff {
     /// The first op that was put off since the run was pushed last.
     from: Option<u64>,
     /// It comes back no sooner.
     until: Option<Duration>,
-    /// How often the op that it came back with was put off again, or another before that was taken.
+    /// How often in a row the op that it came back with was put off, or another before that was
+    /// taken.
     refusals: u32,
+    /// How often that was when it came back.
+    refusals_before: u32,
     /// The op that it came back with.
     first: u64,
+    /// Whether that op has a verdict since.
+    is_taken: bool,
+    /// Whether such a verdict did not hold: the next one proves nothing.
+    was_revoked: bool,
     /// The rest of it follows no sooner, unless that op is taken.
     opens_at: Option<Duration>,
 }
@@ -34,19 +42,25 @@ impl PutOff {
     /// The server took nothing from the op `from` on, and names a wait.
     pub(super) fn refused(&mut self, run: RunId, from: u64, asked: Duration, now: Duration) {
         let asked = asked.min(LONGEST_ASKED);
-        let wait = match &mut self.from {
-            // Each worker tells of its own.
-            Some(first) => {
-                *first = from.min(*first);
-                asked
-            }
-            None => {
-                self.from = Some(from);
-                self.opens_at = None;
-                self.refusals = self.refusals.saturating_add(1);
-                wait(run, self.refusals, asked)
-            }
+        if from <= self.first && std::mem::take(&mut self.is_taken) {
+            self.was_revoked = true;
+        }
+        let refusals = if self.is_taken {
+            self.was_revoked = false;
+            1
+        } else {
+            self.refusals_before.saturating_add(1)
         };
+        // Each worker tells of its own.
+        let is_first_word = self.from.is_none();
+        let wait = if is_first_word || refusals > self.refusals {
+            wait(run, refusals, asked)
+        } else {
+            asked
+        };
+        self.from = Some(self.from.map_or(from, |first| first.min(from)));
+        self.refusals = refusals;
+        self.opens_at = None;
         let until = now + wait;
         self.until = Some(self.until.map_or(until, |old| old.max(until)));
     }
@@ -68,14 +82,23 @@ impl PutOff {
     pub(super) fn pushed(&mut self, first: u64, now: Duration) -> Option<u64> {
         let from = self.from.take()?;
         self.first = first;
+        self.is_taken = false;
+        self.refusals_before = self.refusals;
         self.until = None;
         self.opens_at = (self.refusals > WHOLE_TRIES).then(|| now + LONE_PATIENCE);
         Some(from)
     }
 
-    /// Whether the verdict of the op `number` says that the server takes the run's ops again.
-    pub(super) fn ends_with(&self, number: u64) -> bool {
-        self.from.is_none() && number == self.first
+    /// The op `number` has its verdict. Of the one that the run came back with that says that the
+    /// server takes ops again, and the rest may follow.
+    pub(super) fn decided(&mut self, number: u64) {
+        if number != self.first {
+            return;
+        }
+        self.is_taken = true;
+        if !self.was_revoked {
+            self.opens_at = None;
+        }
     }
 
     /// When there is room again, if nothing else happens.
@@ -154,11 +177,9 @@ mod tests {
             (put_off.room(at(259)), put_off.room(at(260))),
             (0, usize::MAX)
         );
-        assert!(!put_off.ends_with(5), "it has not come back");
         assert_eq!(put_off.pushed(5, at(260)), Some(5));
         assert_eq!(put_off.pushed(9, at(260)), None);
         assert_eq!(put_off.room(at(260)), usize::MAX);
-        assert!(put_off.ends_with(5) && !put_off.ends_with(9));
 
         put_off.refused(RunId(1), 5, ASKED, at(300));
         let back = put_off.deadline().unwrap();
@@ -166,7 +187,6 @@ mod tests {
         put_off.tick(back);
         assert_eq!(put_off.pushed(6, back), Some(5), "5 has its verdict");
         assert_eq!(put_off.room(back), 0);
-        assert!(put_off.ends_with(6));
         // Nobody says anything: the op waits for the database, and the others need not.
         let opens = put_off.deadline().unwrap();
         assert_eq!(opens, back + LONE_PATIENCE);
@@ -176,5 +196,40 @@ mod tests {
         put_off.refused(RunId(1), 7, ASKED, opens);
         let again = put_off.deadline().unwrap();
         assert_eq!(put_off.room(again), 1);
+    }
+
+    /// A verdict at the level `memory` is told before anybody knows whether it holds.
+    #[test]
+    fn a_refusal_counts_on_from_those_before_a_verdict_that_did_not_hold() {
+        let at = Duration::from_secs;
+        let mut put_off = PutOff::default();
+        let mut now = Duration::ZERO;
+        for refusals in 1..9 {
+            put_off.refused(RunId(1), 5, ASKED, now);
+            assert_eq!(put_off.refusals, refusals);
+            now += at(10);
+            assert_eq!(put_off.pushed(5, now), Some(5));
+            put_off.decided(6);
+            assert!(!put_off.is_taken, "that is another op");
+            put_off.decided(5);
+            // Only the first such verdict is believed.
+            let is_open = put_off.room(now) > 0;
+            assert_eq!(is_open, refusals == 1, "after {refusals}");
+        }
+        // Two workers: what the one tells first does not hide that nothing was taken.
+        put_off.refused(RunId(1), 9, ASKED, now);
+        put_off.refused(RunId(1), 5, ASKED, now);
+        assert_eq!(put_off.refusals, 9);
+        now += at(10);
+        assert_eq!(put_off.pushed(5, now), Some(5));
+        put_off.decided(5);
+        now += at(10);
+        assert_eq!(put_off.room(now), usize::MAX);
+        // The op was taken: this is another time.
+        put_off.refused(RunId(1), 6, ASKED, now);
+        assert_eq!(put_off.refusals, 1);
+        assert_eq!(put_off.deadline(), Some(now + ASKED));
+        assert_eq!(put_off.pushed(6, now), Some(6));
+        assert_eq!(put_off.room(now), usize::MAX);
     }
 }

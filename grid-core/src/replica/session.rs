@@ -56,7 +56,7 @@ pub(super) struct Session {
     outgoing: VecDeque<Message>,
     /// A token that came after the hello and goes out after the welcome.
     pub(super) renewal: Option<String>,
-    /// Runs of which the server said "not now", until it takes them again.
+    /// Runs of which the server has said "not now".
     pub(super) put_off: BTreeMap<RunId, PutOff>,
     /// The op that was put off last, and why.
     pub(super) why_put_off: Option<(OpId, String)>,

@@ -78,10 +78,9 @@ impl Replica {
         let op = &pending.op;
         let (id, hlc, map, key) = (op.id, op.hlc, op.map.clone(), op.key.clone());
         if let Some(session) = &mut self.session
-            && let Some(put_off) = session.put_off.get(&id.run)
-            && put_off.ends_with(id.number)
+            && let Some(put_off) = session.put_off.get_mut(&id.run)
         {
-            session.put_off.remove(&id.run);
+            put_off.decided(id.number);
         }
         if !std::mem::replace(&mut pending.told, true) {
             self.notes.push(Note::Decided {

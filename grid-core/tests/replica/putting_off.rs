@@ -198,9 +198,17 @@ fn deferrals_in_the_middle_keep_the_order_of_every_run() {
     world.assert_level();
 }
 
+/// What a server tells of ops before it puts them off.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Early {
+    Nothing,
+    /// Verdicts that do not hold: they are of the level `memory`.
+    Verdicts,
+}
+
 /// What a device that is put off for a while sends: the bytes of its pushes, of which the server
-/// takes none, and when each goes out. Its window and what waits are `ops` ops.
-fn sent_while_put_off(world: &mut World, time: Duration) -> Vec<(Duration, usize)> {
+/// takes none, and when each goes out.
+fn sent_while_put_off(world: &mut World, time: Duration, early: Early) -> Vec<(Duration, usize)> {
     let mut sent = Vec::new();
     let start = now(world).elapsed;
     while now(world).elapsed < start + time {
@@ -210,9 +218,25 @@ fn sent_while_put_off(world: &mut World, time: Duration) -> Vec<(Duration, usize
             let Message::Push(push) = &message else {
                 continue;
             };
+            let first = push.ops[0].id.number;
             // What is behind what was put off is dropped.
-            refused.get_or_insert((push.run, push.ops[0].id.number));
+            refused.get_or_insert((push.run, first));
             sent.push((at.elapsed - start, frame_bytes(&message)));
+            if early == Early::Verdicts {
+                let ack = Message::Ack(Ack {
+                    run: push.run,
+                    partition: PartitionId(0),
+                    sequence: Sequence(9),
+                    accepted: vec![NumberRange {
+                        first,
+                        count: push.ops.len() as u64,
+                    }],
+                    exceptions: Vec::new(),
+                    window: None,
+                });
+                let now_ms = world.now_ms();
+                world.devices[0].receive(ack, now_ms).unwrap();
+            }
         }
         let now_ms = world.now_ms();
         if let Some((run, from)) = refused {
@@ -244,6 +268,16 @@ fn frame_bytes(message: &Message) -> usize {
 /// It sent its whole window four times a second: 75,800 bytes a second with this one.
 #[test]
 fn a_device_that_is_put_off_sends_little_and_all_once_it_is_taken_again() {
+    sends_little_and_all_once_it_is_taken_again(Early::Nothing);
+}
+
+/// The journal is full: a write at `memory` has its verdict before that is found out.
+#[test]
+fn a_device_whose_verdicts_do_not_hold_sends_little_and_all_once_it_is_taken_again() {
+    sends_little_and_all_once_it_is_taken_again(Early::Verdicts);
+}
+
+fn sends_little_and_all_once_it_is_taken_again(early: Early) {
     const OPS: u64 = 1_000;
     let mut world = World::new(1);
     world.server.push_window = 1_000;
@@ -254,7 +288,7 @@ fn a_device_that_is_put_off_sends_little_and_all_once_it_is_taken_again() {
     let now_ms = world.now_ms();
     world.devices[0].write(writes.collect(), now_ms);
     let minute = Duration::from_secs(60);
-    let sent = sent_while_put_off(&mut world, minute);
+    let sent = sent_while_put_off(&mut world, minute, early);
     let bytes: usize = sent.iter().map(|(_, bytes)| bytes).sum();
     let a_second = bytes as u64 / minute.as_secs();
     // Two windows at first, and what comes later spread over a minute.
@@ -274,6 +308,11 @@ fn a_device_that_is_put_off_sends_little_and_all_once_it_is_taken_again() {
     while world.send(0) {}
     assert_eq!(world.server.links[&0].push_sizes, [1]);
     while world.deliver(0, true).unwrap() {}
+    if early == Early::Verdicts {
+        // The verdict may not hold either.
+        assert!(!world.send(0));
+        world.server.now_ms += 4_000;
+    }
     // At once.
     while world.send(0) {}
     let pushed = &world.server.links[&0].pushed;
@@ -291,7 +330,7 @@ fn an_op_that_is_taken_without_an_answer_does_not_hold_up_the_others() {
     let now_ms = world.now_ms();
     let writes = (0..9).map(|number| put(&map, &key(number), number));
     world.devices[0].write(writes.collect(), now_ms);
-    sent_while_put_off(&mut world, Duration::from_secs(5));
+    sent_while_put_off(&mut world, Duration::from_secs(5), Early::Nothing);
     let pushed = |world: &mut World| {
         let time = now(world);
         let replica = &mut world.devices[0].replica;
