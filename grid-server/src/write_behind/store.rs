@@ -358,7 +358,11 @@ impl Store {
         })?;
         let record = [letter.addressed()];
         let stored = self.persistence.store(partition, &record, &before).await;
-        stored.inspect_err(|_| self.in_doubt(partition, before.sequence, position))?;
+        stored.inspect_err(|error| {
+            if !is_poison(error) {
+                self.in_doubt(partition, before.sequence, position);
+            }
+        })?;
         let settled = Buried::from([(cursor.clone(), letter.record.sequence)]);
         self.letters().remove(partition, &settled).await?;
         self.forget_letters(partition, &settled);

@@ -176,6 +176,26 @@ fn a_letter_is_stored_once_the_reason_is_mended_and_not_before() {
 }
 
 #[test]
+fn a_letter_that_is_refused_again_leaves_no_state_in_doubt_for_which_the_journal_would_be_kept() {
+    run(|mut world| async move {
+        let (_persistence, server) = start(&mut world, &["a"]).await;
+        let mut client = world.client().await;
+        let partition = push(&world, &mut client, 1, &["a"]).await;
+        let id = letters(&server).await.remove(0).id;
+        let error = server.admin().retry_dead_letter(&id).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        // A write that loses takes no sequence.
+        let mut loser = world.put(9, 2, "m", "a", b"late");
+        loser.hlc = grid_core::Hlc::new(1, 0);
+        client.push(vec![loser]).await;
+        client.acks(1).await;
+        client.answer_pings(Duration::from_secs(3)).await;
+        let extent = world.journal.extent(partition).await.unwrap();
+        assert_eq!((extent.truncated, extent.tail.0), (extent.tail, 2));
+    });
+}
+
+#[test]
 fn a_letter_that_is_dropped_takes_the_entry_back_to_what_the_database_has_for_every_client() {
     run(|mut world| async move {
         let (persistence, server) = start(&mut world, &["new"]).await;
