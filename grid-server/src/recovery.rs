@@ -84,15 +84,13 @@ pub(crate) async fn recover_alone(
     let mut backing = Backing::unconfirmed(partition.save(Position(0)));
     partition.finish_load();
     let mut tail = Position(0);
-    let replayed = match replay_journal(&mut partition, &mut tail, &**journal).await {
+    let waits = |through, bytes| backing.journalled(through, bytes, now);
+    match replay_journal(&mut partition, &mut tail, &**journal, waits).await {
         // A former owner that does not know it yet has truncated meanwhile.
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         replayed => replayed?,
     };
     partition.finish_replay();
-    if tail > Position(0) {
-        backing.journalled(partition.sequence(), replayed.bytes, now);
-    }
     Ok(Some(Owned {
         partition,
         epoch: extent.epoch,
@@ -131,7 +129,9 @@ async fn try_recover(
         return Ok((position, Err(misfit)));
     }
     let mut tail = if fits { position } else { extent.tail };
-    let replayed = match replay_journal(&mut partition, &mut tail, &**journal).await {
+    let mut backing = Backing::new(stored, position, loaded.buried);
+    let waits = |through, bytes| backing.journalled(through, bytes, now);
+    match replay_journal(&mut partition, &mut tail, &**journal, waits).await {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok((position, Err(error))),
         replayed => replayed?,
     };
@@ -142,10 +142,6 @@ async fn try_recover(
             .with("database holds sequence", partition.newest())
             .with("journal leads to", partition.sequence());
         return Ok((position, Err(misfit)));
-    }
-    let mut backing = Backing::new(stored, position, loaded.buried);
-    if tail > position {
-        backing.journalled(partition.sequence(), replayed.bytes, now);
     }
     let owned = Owned {
         partition,
@@ -158,16 +154,8 @@ async fn try_recover(
     Ok((position, Ok(owned)))
 }
 
-/// Batches that were applied.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Replayed {
-    /// The epoch of the last one, if there was any.
-    pub epoch: Option<Epoch>,
-    /// The bytes of all of them.
-    pub bytes: usize,
-}
-
-/// Applies the batches after `tail`, to the end of the journal.
+/// Applies the batches after `tail`, to the end of the journal; returns the epoch of the last one, if
+/// there was any. `applied` is told of each the sequence to which it leads, and its bytes.
 ///
 /// # Errors
 /// As the journal's; `Corrupt` when a batch is damaged, `Diverged` when it does not follow on the
@@ -176,19 +164,20 @@ pub async fn replay_journal(
     partition: &mut Partition,
     tail: &mut Position,
     journal: &dyn Journal,
-) -> Result<Replayed> {
-    let mut replayed = Replayed::default();
+    mut applied: impl FnMut(Sequence, usize),
+) -> Result<Option<Epoch>> {
+    let mut epoch = None;
     loop {
         let entries = journal.read(partition.id(), *tail, READ_BYTES).await?;
         if entries.is_empty() {
-            return Ok(replayed);
+            return Ok(epoch);
         }
         for entry in entries {
             let effects = Effects::decode(&entry.batch)?;
             partition.apply(&effects).map_err(unfollowed)?;
             *tail = entry.position;
-            replayed.epoch = Some(entry.epoch);
-            replayed.bytes += entry.batch.len();
+            epoch = Some(entry.epoch);
+            applied(partition.sequence(), entry.batch.len());
         }
     }
 }

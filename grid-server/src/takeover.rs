@@ -3,6 +3,7 @@
 mod unsettled;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{FutureExt, select_biased};
 use grid_core::partition::{Effects, PartitionConfig, TableSeed};
@@ -79,7 +80,10 @@ impl Takeover {
     async fn claim(&self, mut owned: Owned, epoch: Epoch) -> Result<Option<Owned>> {
         let later = match owned.epoch {
             written if written > epoch => Some(written),
-            _ if self.has_peers => fence(&mut owned, &self.journal, epoch).await?,
+            _ if self.has_peers => {
+                let now = self.runtime.monotonic();
+                fence(&mut owned, &self.journal, epoch, now).await?
+            }
             _ => None,
         };
         if let Some(later) = later {
@@ -214,6 +218,7 @@ async fn fence(
     owned: &mut Owned,
     journal: &Arc<dyn Journal>,
     epoch: Epoch,
+    now: Duration,
 ) -> Result<Option<Epoch>> {
     let partition = owned.partition.id();
     for _ in 0..MAX_FENCE_TRIES {
@@ -222,8 +227,14 @@ async fn fence(
             return Ok(Some(written));
         }
         // A record of which was not known whether it was written may be there.
-        let replayed = replay_journal(&mut owned.partition, &mut owned.tail, &**journal).await?;
-        if replayed.epoch == Some(epoch) {
+        let Owned {
+            partition: replayed,
+            tail,
+            backing,
+            ..
+        } = &mut *owned;
+        let waits = |through, bytes| backing.journalled(through, bytes, now);
+        if replay_journal(replayed, tail, &**journal, waits).await? == Some(epoch) {
             return Ok(None);
         }
         let record = owned.partition.begin_epoch();

@@ -206,3 +206,43 @@ fn what_a_long_pass_has_stored_makes_room_before_its_end() {
         assert_eq!(server.admin().lag().bytes, 0);
     });
 }
+
+#[test]
+fn what_the_first_pass_after_a_restart_has_stored_makes_room_before_its_end() {
+    // The partition is loaded with the database, or made of the journal alone while that is away.
+    for away in [false, true] {
+        run(move |mut world| async move {
+            world.settings.workers = 1;
+            world.settings.partition_count = 1;
+            world.settings.flush_records = 4;
+            let persistence = faulty_persistence();
+            world.persistence = persistence.clone();
+            let server = world.start().await;
+            let faults = persistence.hooks();
+            faults.fails.store(true, Ordering::SeqCst);
+            let mut client = world.client().await;
+            for number in 1..=20 {
+                let put = world.put(9, number, "m", &format!("k{number}"), b"v");
+                client.push(vec![put]).await;
+                client.acks(1).await;
+            }
+            let bytes = server.admin().lag().bytes;
+            drop(client);
+            world.kill(server);
+            faults.away.store(away, Ordering::SeqCst);
+            let server = world.start().await;
+            assert_eq!(server.admin().lag().bytes, bytes);
+            faults.away.store(false, Ordering::SeqCst);
+            // Three of the pass's five pieces; the fourth fails.
+            faults.succeeds.store(4, Ordering::SeqCst);
+            faults.fails.store(false, Ordering::SeqCst);
+            let is_part_stored = || server.admin().lag().changes == 8;
+            world.wait_until("nothing is stored", is_part_stored).await;
+            let left = server.admin().lag().bytes;
+            assert!(left < bytes / 2, "{left} of {bytes}");
+            faults.fails.store(false, Ordering::SeqCst);
+            settled(&world, &server).await;
+            assert_eq!(server.admin().lag().bytes, 0);
+        });
+    }
+}

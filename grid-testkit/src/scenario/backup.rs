@@ -216,7 +216,7 @@ async fn replay(
     if position < extent.truncated || position > extent.tail {
         return Ok(None);
     }
-    match replay_journal(&mut partition, &mut position, journal).await {
+    match replay_journal(&mut partition, &mut position, journal, |_, _| ()).await {
         Err(error) if error.kind() == ErrorKind::Diverged => return Ok(None),
         replayed => replayed?,
     };
