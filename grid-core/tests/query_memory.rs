@@ -1,9 +1,10 @@
-//! Asking a filter allocates nothing, whatever it asks and whatever the value is.
+//! Asking a filter or an order allocates nothing, whatever the values are.
 
 mod counting;
 
 use counting::asked;
-use grid_core::query::{Path, field};
+use grid_core::Key;
+use grid_core::query::{Order, Path, field};
 
 #[test]
 fn a_compiled_filter_allocates_nothing() {
@@ -39,5 +40,29 @@ fn a_compiled_filter_allocates_nothing() {
     assert!(
         matched >= compiled.len(),
         "each matches something: {matched}"
+    );
+}
+
+#[test]
+fn comparing_two_entries_allocates_nothing() {
+    let order = Order::by_key().ascending("a").descending(["b", "c"]);
+    let order = order.compile().unwrap();
+    let keys = ["x", "y"].map(|key| Key::new(key).unwrap());
+    let values: [&[u8]; 4] = [
+        b"\xa2\x61a\x7f\x61x\x61y\xff\x61b\xa1\x61c\x01",
+        b"\xa2\x61a\x62xy\x61b\xa1\x61c\xf9\x3c\x00",
+        b"\xa1\x61a\x62xz",
+        b"garbage",
+    ];
+    let mut less = 0;
+    let calls = asked(|| {
+        for (a, b) in values.iter().zip(&values[1..]) {
+            less += usize::from(order.compare((&keys[0], a), (&keys[1], b)).is_lt());
+        }
+    });
+    assert_eq!(calls.calls, 0);
+    assert_eq!(
+        less, 2,
+        "the keys decide the first, the field the second, the third is missing"
     );
 }

@@ -27,6 +27,8 @@ pub(crate) const BREAK: u8 = 0xff;
 pub(crate) const FALSE: u8 = 0xf4;
 /// The byte of `true`.
 pub(crate) const TRUE: u8 = 0xf5;
+/// The byte before a floating point number of 64 bits.
+pub(crate) const FLOAT64: u8 = 0xfb;
 /// The byte of `null`.
 pub(crate) const NULL: u8 = 0xf6;
 

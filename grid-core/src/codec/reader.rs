@@ -3,7 +3,9 @@
 use bytes::Bytes;
 
 use super::fault::Fault;
-use super::head::{ARRAY, BYTES, FALSE, NEGATIVE, NULL, TEXT, TRUE, UINT, head, take_slice};
+use super::head::{
+    ARRAY, BYTES, FALSE, FLOAT64, NEGATIVE, NULL, TEXT, TRUE, UINT, head, take, take_slice,
+};
 use super::value::Walk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::MAX_CBOR_DEPTH;
@@ -261,6 +263,29 @@ impl<'a> Reader<'a> {
             TRUE => Ok(true),
             _ => Err(self.fail(Fault::NoTruth)),
         }
+    }
+
+    /// The first byte of what comes next.
+    pub(crate) fn peek(&self) -> Result<u8> {
+        let first = self.rest.first().copied();
+        first.ok_or_else(|| self.fail(Fault::Truncated))
+    }
+
+    /// Reads any number without a fraction that CBOR has.
+    pub(crate) fn integer(&mut self) -> Result<i128> {
+        if self.peek()? >> 5 == NEGATIVE {
+            return Ok(-1 - i128::from(self.argument(NEGATIVE, Fault::NoNumber)?));
+        }
+        self.u64().map(i128::from)
+    }
+
+    /// Reads a floating point number of 64 bits.
+    pub(crate) fn float(&mut self) -> Result<f64> {
+        if self.raw_byte()? != FLOAT64 {
+            return Err(self.fail(Fault::NoNumber));
+        }
+        let bits = take::<8>(&mut self.rest).map_err(|fault| self.fail(fault))?;
+        Ok(f64::from_be_bytes(bits))
     }
 
     /// Reads `null` as none, or what `some` reads.

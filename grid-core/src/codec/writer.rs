@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::head::{ARRAY, BYTES, FALSE, NEGATIVE, NULL, TEXT, TRUE, UINT};
+use super::head::{ARRAY, BYTES, FALSE, FLOAT64, NEGATIVE, NULL, TEXT, TRUE, UINT};
 
 /// Appends CBOR items to a buffer: definite lengths only, every number in its shortest form.
 ///
@@ -76,6 +76,17 @@ impl<'a> Writer<'a> {
         } else {
             self.head(UINT, number.cast_unsigned());
         }
+    }
+
+    /// Writes a floating point number, with 64 bits always.
+    pub(crate) fn float(&mut self, number: f64) {
+        self.buffer.put_u8(FLOAT64);
+        self.buffer.put_f64(number);
+    }
+
+    /// Writes a number below 0: the distance from −1 down to it.
+    pub(crate) fn below_zero(&mut self, distance: u64) {
+        self.head(NEGATIVE, distance);
     }
 
     /// Writes a truth value.

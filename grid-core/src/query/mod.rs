@@ -4,6 +4,10 @@
 //! compiled once ([`Filter::compile`]) and then asked about the bytes of values as they are stored:
 //! nothing is decoded, nothing is allocated. Client and server run this code, so that they agree.
 //!
+//! An [`Order`] compares entries; [`CompiledOrder::key`] turns an entry's place in it into bytes,
+//! for a sorted index and for the [`Cursor`] after which a page starts. A [`Query`] is a filter, an
+//! order and a limit, and goes over the wire.
+//!
 //! # What a field is
 //!
 //! A path is a list of names. Each leads from a map to the entry with that text as its key; keys
@@ -36,16 +40,31 @@
 
 mod bits;
 mod compiled_filter;
+mod compiled_order;
+mod cursor;
 mod field;
 mod filter;
 mod literal;
 mod needle;
+mod order;
+mod order_key;
 mod path;
 mod path_tree;
+#[expect(
+    clippy::module_inception,
+    reason = "the file is named after its main type"
+)]
+mod query;
 mod value;
+mod wire;
 
 pub use compiled_filter::CompiledFilter;
+pub use compiled_order::CompiledOrder;
+pub use cursor::Cursor;
 pub use field::{Field, field};
 pub use filter::{Comparison, End, Filter, Test};
 pub use literal::Literal;
+pub use order::{Direction, Order};
+pub use order_key::OrderKey;
 pub use path::Path;
+pub use query::Query;

@@ -42,14 +42,16 @@ impl Path {
     }
 
     pub(super) fn check(&self) -> Result<()> {
-        if self.0.len() <= MAX_PATH_NAMES {
+        Self::check_length("check query", self.0.len())
+    }
+
+    pub(super) fn check_length(operation: &'static str, names: usize) -> Result<()> {
+        if names <= MAX_PATH_NAMES {
             return Ok(());
         }
-        let message = format!(
-            "the path of a field has {} names; at most {MAX_PATH_NAMES} are allowed",
-            self.0.len()
-        );
-        Err(Error::new(ErrorKind::TooLarge, "check query", message))
+        let message =
+            format!("the path of a field has {names} names; at most {MAX_PATH_NAMES} are allowed");
+        Err(Error::new(ErrorKind::TooLarge, operation, message))
     }
 }
 

@@ -3,16 +3,15 @@
 use std::cmp::Ordering;
 
 use crate::codec::head::{
-    ARRAY, BYTES, FALSE, INDEFINITE, MAP, NEGATIVE, NULL, SIMPLE, TAG, TEXT, TRUE, UINT, head,
-    take, take_slice,
+    ARRAY, BYTES, FALSE, FLOAT64, INDEFINITE, MAP, NEGATIVE, NULL, SIMPLE, TAG, TEXT, TRUE, UINT,
+    head, take, take_slice,
 };
 use crate::codec::{Fault, Walk, half, more};
-use crate::limits::MAX_CBOR_DEPTH;
+use crate::limits::{MAX_CBOR_DEPTH, ORDER_PREFIX_BYTES};
 
 const UNDEFINED: u8 = 0xf7;
 const FLOAT16: u8 = 0xf9;
 const FLOAT32: u8 = 0xfa;
-const FLOAT64: u8 = 0xfb;
 
 /// A value; what is in a map is not looked at.
 #[derive(Debug, Clone, Copy)]
@@ -128,6 +127,15 @@ impl<'a> Value<'a> {
         })
     }
 
+    /// The order of two fields: as [`Value::total_order`], but of strings no more than the first
+    /// [`ORDER_PREFIX_BYTES`] count.
+    pub(super) fn order(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Text(a), Self::Text(b)) | (Self::Bytes(a), Self::Bytes(b)) => a.order(*b),
+            _ => self.total_order(other),
+        }
+    }
+
     /// The order of any two values: by type, then as [`Value::compare`].
     pub(super) fn total_order(&self, other: &Self) -> Ordering {
         self.compare(other)
@@ -211,6 +219,23 @@ impl<'a> Str<'a> {
         }
         let mut bytes = self.chunks().flatten();
         prefix.iter().all(|byte| bytes.next() == Some(byte))
+    }
+
+    /// What counts of the string in an order.
+    pub(super) fn front(self) -> impl Iterator<Item = u8> {
+        let bytes = self.chunks().flatten().copied();
+        bytes.take(ORDER_PREFIX_BYTES)
+    }
+
+    fn order(self, other: Self) -> Ordering {
+        if self.chunked || other.chunked {
+            return self.front().cmp(other.front());
+        }
+        let [a, b] = [self, other].map(|string| {
+            let front = string.bytes.len().min(ORDER_PREFIX_BYTES);
+            &string.bytes[..front]
+        });
+        a.cmp(b)
     }
 }
 

@@ -7,4 +7,6 @@
 mod document;
 mod evaluation;
 mod filters;
+mod ordering;
 mod reference;
+mod wire;
