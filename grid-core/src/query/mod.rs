@@ -45,6 +45,7 @@ mod cursor;
 mod field;
 mod filter;
 mod literal;
+mod name;
 mod needle;
 mod order;
 mod order_key;

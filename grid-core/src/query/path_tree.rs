@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::bits::Bits;
+use super::name::Name;
 use super::path::Path;
 use super::value::{Str, Value, open, skip, skip_tags};
 use crate::codec::head::{MAP, TEXT};
@@ -22,8 +23,8 @@ pub(super) struct PathTree {
 #[derive(Debug, Clone, Default)]
 struct Node {
     slot: Option<usize>,
-    /// Names, in the order of their bytes, and their nodes.
-    children: Vec<(Box<[u8]>, usize)>,
+    /// Names, ascending, and their nodes.
+    children: Vec<(Name, usize)>,
 }
 
 impl PathTree {
@@ -38,14 +39,15 @@ impl PathTree {
                 node = *known.entry((node, name)).or_insert_with(|| {
                     let child = nodes.len();
                     nodes.push(Node::default());
-                    nodes[node].children.push((name.as_bytes().into(), child));
+                    nodes[node].children.push((Name::new(name), child));
                     child
                 });
             }
             nodes[node].slot = Some(slot);
         }
         for node in &mut nodes {
-            node.children.sort_unstable();
+            node.children
+                .sort_unstable_by(|(a, _), (b, _)| a.order_of(b));
         }
         Self { nodes }
     }
@@ -148,8 +150,7 @@ impl<'a, F: FnMut(usize, Value<'a>)> Visit<'_, F> {
         }
         let key = Str::read(rest, depth)?;
         let children = &self.tree.nodes[node].children;
-        let place = children.binary_search_by(|(name, _)| Str::whole(name).compare(key));
-        let Ok(place) = place else {
+        let Some(place) = Name::find(children, key) else {
             return Ok(None);
         };
         let (_, child) = children[place];

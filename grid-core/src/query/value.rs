@@ -190,6 +190,12 @@ impl<'a> Str<'a> {
         take_slice(rest, length).map(Self::whole)
     }
 
+    /// The string, when it is in one part.
+    #[inline]
+    pub(super) fn as_whole(self) -> Option<&'a [u8]> {
+        (!self.chunked).then_some(self.bytes)
+    }
+
     /// The parts of the string, one after the other.
     pub(super) fn chunks(self) -> impl Iterator<Item = &'a [u8]> {
         let mut whole = (!self.chunked).then_some(self.bytes);
