@@ -65,16 +65,21 @@ impl<S> Route<S> {
             }
             Message::Read(read) => {
                 let address = address(&session, &read.map);
-                match self.readable(&address, &read.target) {
-                    Ok(partitions) => RoutedWork::Read {
-                        read,
-                        address,
-                        partitions,
-                    },
-                    Err(error) => {
-                        session.refuse_read(read.request, &error);
-                        return Ok(None);
-                    }
+                let partitions = self.concerned(&address, &read.target);
+                let mut waits = None;
+                for partition in &partitions {
+                    // One that another node owns is waited for in vain, whichever waits here.
+                    let why = self.router.waits(*partition)?;
+                    waits = waits.or(why);
+                }
+                if let Some(error) = waits {
+                    session.refuse_read(read.request, &error);
+                    return Ok(None);
+                }
+                RoutedWork::Read {
+                    read,
+                    address,
+                    partitions,
                 }
             }
             _ => return Err(concerns_no_partition()),
@@ -83,18 +88,11 @@ impl<S> Route<S> {
     }
 
     /// The partitions that a read concerns.
-    ///
-    /// # Errors
-    /// `Unavailable` when this node does not serve one of them.
-    fn readable(&self, address: &MapAddress, target: &ReadTarget) -> Result<Vec<PartitionId>> {
-        let partitions: Vec<PartitionId> = match target {
+    fn concerned(&self, address: &MapAddress, target: &ReadTarget) -> Vec<PartitionId> {
+        match target {
             ReadTarget::Key(key) => vec![self.router.locate(address, key)],
             ReadTarget::Page { .. } => self.router.placement(address).partitions().collect(),
-        };
-        partitions
-            .iter()
-            .try_for_each(|partition| self.router.check(*partition))?;
-        Ok(partitions)
+        }
     }
 
     /// Where each op goes, as far as the first that waits for its partition: from there on the push

@@ -175,20 +175,43 @@ fn what_another_node_owns_is_not_served_here() {
     for partition in router.placement(&address("b")).partitions() {
         table.changed(partition, &owner("there", 2));
     }
-    let subscribe = Request::new(Session::for_tests(), subscribe_to("b"));
-    for request in [push(), subscribe] {
+    let of = |message| Request::new(Session::for_tests(), message);
+    for request in [push(), of(subscribe_to("b")), of(read_of("b"))] {
+        // An error ends the connection: who would only be refused would ask here for ever.
         let error = route(router.clone(), request).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         assert!(error.is_retryable());
+        assert!(error.message().contains("connect again"), "{error}");
     }
-    let refused = refused_read(&router, "b");
-    assert_eq!(refused.request, 5);
-    assert_eq!(refused.reason, RejectReason::Unavailable);
-    assert!(
-        refused.message.contains("connect again"),
-        "{}",
-        refused.message
-    );
+}
+
+#[test]
+fn a_page_of_which_another_node_owns_a_part_is_not_waited_for_here() {
+    let (router, table) = router();
+    let page = Message::Read(Read {
+        request: 5,
+        map: MapName::new("b").unwrap(),
+        target: ReadTarget::Page {
+            selector: Selector::All,
+            after: None,
+            limit: 1,
+        },
+    });
+    let partitions: Vec<_> = router.placement(&address("b")).partitions().collect();
+    table.cease(partitions[0], Epoch(1));
+    let session = Session::for_tests();
+    let request = Request::new(session.clone(), page.clone());
+    assert!(answer(router.clone(), request).unwrap().is_none());
+    assert!(matches!(
+        &session.queued()[..],
+        [Message::SubscribeRefused(_)]
+    ));
+    table.changed(partitions[2], &owner("there", 2));
+    let session = Session::for_tests();
+    let request = Request::new(session.clone(), page);
+    let error = answer(router, request).unwrap_err();
+    assert!(error.message().contains("connect again"), "{error}");
+    assert!(session.queued().is_empty());
 }
 
 #[test]
@@ -269,6 +292,7 @@ fn what_is_still_to_be_loaded_is_waited_for() {
     assert_eq!(session.ops_read(0), 0, "all have their answer");
 
     let refused = refused_read(&router, "b");
+    assert_eq!(refused.request, 5);
     assert_eq!(refused.reason, RejectReason::Unavailable);
     assert!(refused.message.contains("load"), "{}", refused.message);
 
