@@ -117,7 +117,7 @@ fn a_client_that_is_put_off_asks_rarely_and_with_one_write() {
 fn what_is_behind_a_write_that_has_no_answer_follows_in_time() {
     run(94, |world| async move {
         let (grid, mut peer) = client(&world).await;
-        for _ in 0..3 {
+        for _ in 0..2 {
             let (push, _) = peer.push().await;
             peer.put_off(&push).await;
         }

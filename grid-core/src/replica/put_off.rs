@@ -11,8 +11,9 @@ const LONGEST_ASKED: Duration = Duration::from_secs(60);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(4);
 /// How often a run comes back with all that it has; then with its first op alone.
 const WHOLE_TRIES: u32 = 1;
-/// How long the rest waits for an answer to that op. One that the server took may have none for long:
-/// its verdict waits for the database.
+/// How long the rest waits for an answer to that op at first, and then twice as long after each
+/// refusal, up to [`LONGEST_BACKOFF`]: refusals may be late. An op that the server took may have no
+/// answer for long: its verdict waits for the database.
 const LONE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a run does that was put off. It is remembered once the op that it came back with has its
@@ -77,25 +78,30 @@ impl PutOff {
         }
     }
 
-    /// The run is pushed, with `first` before all else. Returns the op that the server waits for, if
-    /// it comes back with that.
+    /// The run is pushed, with `first` before all else. Returns the op that the server waits for,
+    /// if it comes back with that.
     pub(super) fn pushed(&mut self, first: u64, now: Duration) -> Option<u64> {
         let from = self.from.take()?;
         self.first = first;
         self.is_taken = false;
         self.refusals_before = self.refusals;
         self.until = None;
-        self.opens_at = (self.refusals > WHOLE_TRIES).then(|| now + LONE_PATIENCE);
+        let lone = self.refusals.checked_sub(WHOLE_TRIES + 1);
+        self.opens_at = lone.map(|tries| now + doubled(LONE_PATIENCE, tries));
         Some(from)
     }
 
     /// The op `number` has its verdict. Of the one that the run came back with that says that the
-    /// server takes ops again, and the rest may follow.
+    /// server takes ops again, and the rest may follow; so it does of what was put off meanwhile,
+    /// behind that op.
     pub(super) fn decided(&mut self, number: u64) {
         if number != self.first {
             return;
         }
         self.is_taken = true;
+        if self.from.is_some() {
+            self.refusals = 1;
+        }
         if !self.was_revoked {
             self.opens_at = None;
         }
@@ -116,17 +122,21 @@ impl PutOff {
     }
 }
 
-/// The wait after so many refusals in a row: as long as was asked for after the first, and then twice
-/// as long each time, up to a bound, of which chance takes off up to a half: clients that were put
-/// off together do not come back together.
+/// The wait after so many refusals in a row: as long as was asked for after the first, and then
+/// twice as long each time, up to a bound, of which chance takes off up to a half: clients that were
+/// put off together do not come back together.
 fn wait(run: RunId, refusals: u32, asked: Duration) -> Duration {
-    let doublings = refusals.saturating_sub(1).min(16);
-    let step = asked.saturating_mul(1 << doublings).min(LONGEST_BACKOFF);
+    let step = doubled(asked, refusals.saturating_sub(1));
     let half = step / 2;
     let spread = u64::try_from(half.as_nanos()).unwrap_or(u64::MAX);
     let random = mixed(run.0.wrapping_add(refusals.into()));
     let wait = half + Duration::from_nanos(random % spread.saturating_add(1));
     wait.max(asked)
+}
+
+/// A time that doubles as often, up to the longest back-off.
+fn doubled(time: Duration, times: u32) -> Duration {
+    time.saturating_mul(1 << times.min(16)).min(LONGEST_BACKOFF)
 }
 
 /// A run's number is random; this makes another of it for each wait (splitmix64, of Steele, Lea and
@@ -231,5 +241,43 @@ mod tests {
         assert_eq!(put_off.deadline(), Some(now + ASKED));
         assert_eq!(put_off.pushed(6, now), Some(6));
         assert_eq!(put_off.room(now), usize::MAX);
+    }
+
+    /// The op came back alone and waited for the database; the rest followed, and had to wait.
+    #[test]
+    fn a_late_verdict_ends_the_refusals_of_what_was_put_off_meanwhile() {
+        let mut put_off = PutOff::default();
+        let mut now = Duration::ZERO;
+        for _ in 0..4 {
+            put_off.refused(RunId(1), 5, ASKED, now);
+            now += Duration::from_secs(10);
+            assert_eq!(put_off.pushed(5, now), Some(5));
+        }
+        now = put_off.deadline().unwrap();
+        assert_eq!(put_off.room(now), usize::MAX);
+        put_off.refused(RunId(1), 6, ASKED, now);
+        now = put_off.deadline().unwrap();
+        assert_eq!(put_off.room(now), 1);
+        put_off.decided(5);
+        assert_eq!(put_off.room(now), usize::MAX);
+        assert_eq!(put_off.pushed(6, now), Some(6));
+        put_off.refused(RunId(1), 6, ASKED, now);
+        assert_eq!(put_off.refusals, 2, "6 comes back for the second time");
+    }
+
+    #[test]
+    fn patience_with_a_lone_op_doubles_to_the_bound() {
+        let mut put_off = PutOff::default();
+        let mut now = Duration::ZERO;
+        let mut patience = Vec::new();
+        for _ in 0..6 {
+            put_off.refused(RunId(1), 5, ASKED, now);
+            now += Duration::from_secs(10);
+            put_off.pushed(5, now);
+            let opens = put_off.deadline();
+            patience.push(opens.map(|at| (at - now).as_secs()));
+        }
+        let expected = [None, Some(1), Some(2), Some(4), Some(4), Some(4)];
+        assert_eq!(patience, expected);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use grid_core::codec::CborCodec;
-use grid_core::protocol::{Ack, Deferred, Message, NumberRange};
+use grid_core::protocol::{Ack, Deferred, Message, NumberRange, Push};
 use grid_core::replica::Now;
 use grid_core::traits::Codec;
 use grid_core::{PartitionId, Sequence};
@@ -198,47 +198,39 @@ fn deferrals_in_the_middle_keep_the_order_of_every_run() {
     world.assert_level();
 }
 
-/// What a server tells of ops before it puts them off.
+/// How a server puts ops off.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Early {
-    Nothing,
-    /// Verdicts that do not hold: they are of the level `memory`.
-    Verdicts,
+enum Refusals {
+    AtOnce,
+    /// Behind verdicts that do not hold: they are of the level `memory`.
+    BehindVerdicts,
+    Late,
 }
+
+/// How long a late refusal takes.
+const LATE_MS: u64 = 1_500;
 
 /// What a device that is put off for a while sends: the bytes of its pushes, of which the server
 /// takes none, and when each goes out.
-fn sent_while_put_off(world: &mut World, time: Duration, early: Early) -> Vec<(Duration, usize)> {
+fn sent_while_put_off(
+    world: &mut World,
+    time: Duration,
+    refusals: Refusals,
+) -> Vec<(Duration, usize)> {
     let mut sent = Vec::new();
     let start = now(world).elapsed;
     while now(world).elapsed < start + time {
-        let at = now(world);
-        let mut refused = None;
-        while let Some(message) = world.devices[0].replica.next_message(at) {
-            let Message::Push(push) = &message else {
-                continue;
-            };
-            let first = push.ops[0].id.number;
-            // What is behind what was put off is dropped.
-            refused.get_or_insert((push.run, first));
-            sent.push((at.elapsed - start, frame_bytes(&message)));
-            if early == Early::Verdicts {
-                let ack = Message::Ack(Ack {
-                    run: push.run,
-                    partition: PartitionId(0),
-                    sequence: Sequence(9),
-                    accepted: vec![NumberRange {
-                        first,
-                        count: push.ops.len() as u64,
-                    }],
-                    exceptions: Vec::new(),
-                    window: None,
-                });
-                let now_ms = world.now_ms();
-                world.devices[0].receive(ack, now_ms).unwrap();
-            }
+        let pushes = pushes_now(world, refusals == Refusals::BehindVerdicts);
+        // What is behind what was put off is dropped.
+        let refused = pushes.first().map(|(push, _)| (push.run, push.begins()));
+        let at = now(world).elapsed - start;
+        sent.extend(pushes.iter().map(|(_, bytes)| (at, *bytes)));
+        if refusals == Refusals::Late && refused.is_some() {
+            pass(world, LATE_MS);
+            let pushes = pushes_now(world, false);
+            let at = now(world).elapsed - start;
+            sent.extend(pushes.iter().map(|(_, bytes)| (at, *bytes)));
         }
-        let now_ms = world.now_ms();
         if let Some((run, from)) = refused {
             let deferred = Message::Deferred(Deferred {
                 run,
@@ -246,17 +238,51 @@ fn sent_while_put_off(world: &mut World, time: Duration, early: Early) -> Vec<(D
                 message: "later".to_owned(),
                 retry_after_ms: 250,
             });
+            let now_ms = world.now_ms();
             world.devices[0].receive(deferred, now_ms).unwrap();
         }
-        // The server is alive.
-        world.devices[0].receive(Message::Ping(0), now_ms).unwrap();
         let deadline = world.devices[0].replica.deadline().unwrap();
-        let wait = deadline.saturating_sub(at.elapsed).as_millis();
-        world.server.now_ms += u64::try_from(wait).unwrap() + 1;
-        let at = now(world);
-        world.devices[0].replica.tick(at).unwrap();
+        let wait = deadline.saturating_sub(now(world).elapsed).as_millis();
+        pass(world, u64::try_from(wait).unwrap() + 1);
     }
     sent
+}
+
+/// What the device pushes now, with its bytes. With `early`, it gets verdicts after each.
+fn pushes_now(world: &mut World, early: bool) -> Vec<(Push, usize)> {
+    let mut pushes = Vec::new();
+    let (at, now_ms) = (now(world), world.now_ms());
+    while let Some(message) = world.devices[0].replica.next_message(at) {
+        let bytes = frame_bytes(&message);
+        let Message::Push(push) = message else {
+            continue;
+        };
+        if early {
+            let ack = Message::Ack(Ack {
+                run: push.run,
+                partition: PartitionId(0),
+                sequence: Sequence(9),
+                accepted: vec![NumberRange {
+                    first: push.ops[0].id.number,
+                    count: push.ops.len() as u64,
+                }],
+                exceptions: Vec::new(),
+                window: None,
+            });
+            world.devices[0].receive(ack, now_ms).unwrap();
+        }
+        pushes.push((push, bytes));
+    }
+    pushes
+}
+
+/// Time passes, and the server is alive.
+fn pass(world: &mut World, ms: u64) {
+    let now_ms = world.now_ms();
+    world.devices[0].receive(Message::Ping(0), now_ms).unwrap();
+    world.server.now_ms += ms;
+    let at = now(world);
+    world.devices[0].replica.tick(at).unwrap();
 }
 
 fn frame_bytes(message: &Message) -> usize {
@@ -268,16 +294,23 @@ fn frame_bytes(message: &Message) -> usize {
 /// It sent its whole window four times a second: 75,800 bytes a second with this one.
 #[test]
 fn a_device_that_is_put_off_sends_little_and_all_once_it_is_taken_again() {
-    sends_little_and_all_once_it_is_taken_again(Early::Nothing);
+    sends_little_and_all_once_it_is_taken_again(Refusals::AtOnce);
 }
 
 /// The journal is full: a write at `memory` has its verdict before that is found out.
 #[test]
 fn a_device_whose_verdicts_do_not_hold_sends_little_and_all_once_it_is_taken_again() {
-    sends_little_and_all_once_it_is_taken_again(Early::Verdicts);
+    sends_little_and_all_once_it_is_taken_again(Refusals::BehindVerdicts);
 }
 
-fn sends_little_and_all_once_it_is_taken_again(early: Early) {
+/// The rest did not wait longer than a second for the refusal of the one write that it came back
+/// with, so that all of it went out each time.
+#[test]
+fn a_device_that_is_told_late_that_it_is_put_off_sends_little_too() {
+    sends_little_and_all_once_it_is_taken_again(Refusals::Late);
+}
+
+fn sends_little_and_all_once_it_is_taken_again(refusals: Refusals) {
     const OPS: u64 = 1_000;
     let mut world = World::new(1);
     world.server.push_window = 1_000;
@@ -288,11 +321,16 @@ fn sends_little_and_all_once_it_is_taken_again(early: Early) {
     let now_ms = world.now_ms();
     world.devices[0].write(writes.collect(), now_ms);
     let minute = Duration::from_secs(60);
-    let sent = sent_while_put_off(&mut world, minute, early);
+    let sent = sent_while_put_off(&mut world, minute, refusals);
     let bytes: usize = sent.iter().map(|(_, bytes)| bytes).sum();
     let a_second = bytes as u64 / minute.as_secs();
-    // Two windows at first, and what comes later spread over a minute.
-    assert!(a_second < 800, "{a_second} bytes a second");
+    // Two windows at first, or three, and what comes later spread over a minute.
+    let bound = if refusals == Refusals::Late {
+        1_100
+    } else {
+        800
+    };
+    assert!(a_second < bound, "{a_second} bytes a second");
     let later = sent.iter().filter(|(at, _)| at.as_secs() >= 10);
     let later: Vec<(Duration, usize)> = later.copied().collect();
     let largest = later.iter().map(|(_, bytes)| *bytes).max().unwrap();
@@ -301,14 +339,14 @@ fn sends_little_and_all_once_it_is_taken_again(early: Early) {
     assert!(bytes < 50 * 50, "50 bytes a second: {bytes}");
     // It goes on trying, so that it is late by seconds and not by minutes.
     let waits = later.windows(2).map(|pair| pair[1].0 - pair[0].0);
-    assert!(waits.max().unwrap() <= Duration::from_millis(4_002));
-    assert!((10..40).contains(&later.len()), "{}", later.len());
+    assert!(waits.max().unwrap() <= Duration::from_millis(4_002 + LATE_MS));
+    assert!((9..40).contains(&later.len()), "{}", later.len());
 
     world.server.now_ms += 4_000;
     while world.send(0) {}
     assert_eq!(world.server.links[&0].push_sizes, [1]);
     while world.deliver(0, true).unwrap() {}
-    if early == Early::Verdicts {
+    if refusals == Refusals::BehindVerdicts {
         // The verdict may not hold either.
         assert!(!world.send(0));
         world.server.now_ms += 4_000;
@@ -330,7 +368,9 @@ fn an_op_that_is_taken_without_an_answer_does_not_hold_up_the_others() {
     let now_ms = world.now_ms();
     let writes = (0..9).map(|number| put(&map, &key(number), number));
     world.devices[0].write(writes.collect(), now_ms);
-    sent_while_put_off(&mut world, Duration::from_secs(5), Early::Nothing);
+    // Twice: longer than that, and it is more patient.
+    let while_put_off = Duration::from_millis(300);
+    sent_while_put_off(&mut world, while_put_off, Refusals::AtOnce);
     let pushed = |world: &mut World| {
         let time = now(world);
         let replica = &mut world.devices[0].replica;
