@@ -171,20 +171,24 @@ impl Outbox {
         added
     }
 
-    /// Which ops to push next: the first that waits of a run that `room` has room for. Of runs that
-    /// come after one without room, ops stay back from the first on that `has_before` an earlier op
-    /// on its key, before the place where its run starts.
+    /// Which ops to push next, at most `window`: the first that waits of a run that `room` has room
+    /// for. Of runs that come after one without room, ops stay back from the first on that
+    /// `has_before` an earlier op on its key, before the place where its run starts.
     pub(super) fn next_push(
         &self,
+        window: usize,
         room: impl Fn(RunId) -> usize,
         has_before: impl Fn(LogPosition, &Op) -> bool,
     ) -> Option<NextPush> {
+        if window == 0 {
+            return None;
+        }
         let mut from = self.next;
         let mut overtakes = false;
         loop {
             let (first, _) = self.waiting(from).next()?;
             let (ordinal, start) = (first.ordinal, LogPosition::start(first.ordinal));
-            let mut room = room(self.runs.get(&ordinal)?.id);
+            let mut room = room(self.runs.get(&ordinal)?.id).min(window);
             if overtakes {
                 let of_run = self
                     .waiting(first)
@@ -211,14 +215,14 @@ impl Outbox {
         waiting.map(|(position, pending)| (*position, pending))
     }
 
-    /// Takes what is to be pushed next: ops of one run, in order, at most `room` and what fits into
-    /// one frame. They count as sent.
-    pub(super) fn take_push(&mut self, next: NextPush, room: usize) -> Option<(RunId, Vec<Op>)> {
+    /// Takes what is to be pushed next: ops of one run, in order, as many as fit into one frame.
+    /// They count as sent.
+    pub(super) fn take_push(&mut self, next: NextPush) -> Option<(RunId, Vec<Op>)> {
         let ordinal = next.first.ordinal;
         let same_run = self.waiting(next.first);
         let same_run = same_run.take_while(|(position, _)| position.ordinal == ordinal);
         let bounds = same_run
-            .take(room.min(next.room))
+            .take(next.room)
             .map(|(_, pending)| op_bound(&pending.op));
         let count = fitting(bounds);
         let mut behind = next.first;

@@ -144,8 +144,8 @@ impl Session {
     }
 
     /// How many more ops may go out while so many are on their way.
-    fn room(&mut self, in_flight: usize) -> usize {
-        if in_flight == 0 && std::mem::take(&mut self.probes) {
+    fn room(&self, in_flight: usize) -> usize {
+        if in_flight == 0 && self.probes {
             return 1;
         }
         self.window().saturating_sub(in_flight)
@@ -247,12 +247,11 @@ impl Replica {
             let map = maps.get(&op.map);
             map.is_some_and(|map| map.overlay.has_before(&op.key, start))
         };
-        let next = self.outbox.next_push(room_of, has_before)?;
         let room = session.room(self.outbox.in_flight());
-        if room == 0 {
-            return None;
-        }
-        let (run, ops) = self.outbox.take_push(next, room)?;
+        let next = self.outbox.next_push(room, room_of, has_before)?;
+        let (run, ops) = self.outbox.take_push(next)?;
+        // What probes is on its way.
+        session.probes = false;
         let (first, last) = (ops.first()?.id.number, ops.last()?.id.number);
         let put_off = session.put_off.get_mut(&run);
         let put_off = put_off.and_then(|put_off| put_off.pushed(first, now.elapsed));

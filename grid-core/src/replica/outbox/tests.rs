@@ -43,8 +43,8 @@ fn at(ordinal: u64, number: u64) -> LogPosition {
 
 /// Pushes of runs that nothing keeps back.
 fn take(outbox: &mut Outbox, room: usize) -> Option<(RunId, Vec<Op>)> {
-    let next = outbox.next_push(|_| usize::MAX, |_, _| false)?;
-    outbox.take_push(next, room)
+    let next = outbox.next_push(room, |_| usize::MAX, |_, _| false)?;
+    outbox.take_push(next)
 }
 
 fn numbers(ops: &[Op]) -> Vec<u64> {
@@ -177,8 +177,8 @@ fn a_run_that_waits_holds_up_only_what_comes_after_it_on_the_same_keys() {
             assert_eq!(start, at(second, 0));
             held_back.contains(&op.key)
         };
-        let next = outbox.next_push(room, has_before)?;
-        let (run, ops) = outbox.take_push(next, 100)?;
+        let next = outbox.next_push(100, room, has_before)?;
+        let (run, ops) = outbox.take_push(next)?;
         Some((run, numbers(&ops)))
     };
     assert_eq!(push(&mut outbox, true), Some((LATER, vec![1, 2])));
@@ -191,4 +191,29 @@ fn a_run_that_waits_holds_up_only_what_comes_after_it_on_the_same_keys() {
     assert_eq!(push(&mut outbox, false), Some((RUN, vec![2, 3])));
     assert_eq!(push(&mut outbox, true), Some((LATER, vec![3, 4])));
     assert_eq!(outbox.in_flight(), 7);
+}
+
+/// It looked through all that fits into a message, for each message that it did not send.
+#[test]
+fn no_more_ops_are_looked_at_than_the_window_has_room_for() {
+    const LATER: RunId = RunId(3);
+    let (mut outbox, _) = filled(1);
+    let second = outbox.begin_run(LATER).unwrap();
+    let of_later = |number| Op {
+        id: OpId { run: LATER, number },
+        ..op(number + 10, 10)
+    };
+    outbox.add_row(second, 1, (1..=100).map(of_later).collect());
+    for window in [0, 1, 7] {
+        let looked_at = std::cell::Cell::new(0);
+        let has_before = |_: LogPosition, _: &Op| {
+            looked_at.set(looked_at.get() + 1);
+            false
+        };
+        let room = |run| if run == RUN { 0 } else { usize::MAX };
+        let next = outbox.next_push(window, room, has_before);
+        let pushed = next.and_then(|next| outbox.take_push(next));
+        assert_eq!(looked_at.get(), window);
+        assert_eq!(pushed.map_or(0, |(_, ops)| ops.len()), window);
+    }
 }
