@@ -169,9 +169,9 @@ pub struct Ack {
     pub window: Option<u32>,
 }
 
-/// The server could not take this op and those after it of its run now; the client pushes again from
-/// here, with [`Push::resume`]. Other runs are not concerned. A verdict that it has of one of them already may not hold: at
-/// [`crate::op::AckLevel::Memory`] it is told before the op is safe.
+/// The server could not take this op and those after it of its run now; the client pushes again
+/// from here, with [`Push::resume`]. A verdict that it has of one of them already may not hold: at
+/// [`crate::op::AckLevel::Memory`] it is told before the op is safe. Other runs are not concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deferred {
     /// The run.
