@@ -38,7 +38,7 @@ pub const MAX_QUERY_BYTES: usize = 64 * 1024;
 pub const RECORD_PAGE_BYTES: usize = 8 * 1024 * 1024;
 /// How long a store of which a system of record has told a failure may take effect after that, in
 /// milliseconds: longer than a network holds up what was sent, and than a database goes on with a
-/// statement whose client is gone.
+/// statement whose client is gone, for which its backend bounds that.
 pub const LATE_STORE_MS: u64 = 15 * 60 * 1000;
 /// Partitions of a data set unless configured otherwise.
 pub const DEFAULT_PARTITION_COUNT: u16 = 271;

@@ -9,6 +9,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use futures::TryStreamExt;
+use grid_core::limits::LATE_STORE_MS;
 use grid_core::{Error, Result};
 use mongodb::Database;
 use mongodb::bson::{Bson, Document, doc};
@@ -16,12 +17,18 @@ use mongodb::options::{ReadConcern, ReadPreference, SelectionCriteria};
 
 use crate::document::Guarded;
 use crate::error::{Asked, Meaning, from_mongo};
-use crate::options::MongoOptions;
+use crate::options::{ANSWERS, MongoOptions};
 
 /// Most documents in one command.
 const MAX_COMMAND_DOCUMENTS: usize = 1_000;
 /// The size that a command stays below, in bytes; MongoDB takes 16 MiB.
 const MAX_COMMAND_BYTES: usize = 12 * 1024 * 1024;
+/// How long the server may take for one command, in milliseconds: as long as a call has for all.
+const MAX_TIME_MS: i64 = {
+    let limit = ANSWERS.as_secs() * 1_000;
+    assert!(limit * 3 <= LATE_STORE_MS);
+    limit.cast_signed()
+};
 /// How often a document is tried whose id is refused although it is not there: once more, because
 /// somebody may just have removed its tombstone.
 const TRIES: usize = 2;
@@ -142,6 +149,9 @@ impl Writer<'_> {
             "updates": updates,
             "ordered": false,
             "writeConcern": { "w": "majority", "j": true },
+            // The call fails no later. MongoDB may go on with a command whose client is gone, and
+            // nothing may be stored later than `LATE_STORE_MS` after that.
+            "maxTimeMS": MAX_TIME_MS,
         };
         let answer =
             self.database.run_command(command).await.map_err(|error| {

@@ -14,7 +14,7 @@ const MAX_CONNECTIONS: u32 = 8;
 const SELECTION: Duration = Duration::from_secs(5);
 /// How long all answers of a call may take beyond that: a slow server must get through a batch of
 /// thousands of documents, which would come back to it otherwise.
-const ANSWERS: Duration = Duration::from_secs(60);
+pub(crate) const ANSWERS: Duration = Duration::from_secs(60);
 
 /// Where the database is, and the bounds that its use keeps.
 ///

@@ -4,12 +4,19 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use grid_core::limits::LATE_STORE_MS;
 use grid_core::{Error, ErrorKind, Result};
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
 /// The longest name that PostgreSQL keeps whole, in bytes.
 const MAX_SCHEMA_BYTES: usize = 63;
+/// Longest that the bounds may be, in seconds. That of a statement is a third of what the grid takes
+/// for the end of a store whose client is gone.
+const MAX_CONNECT_TIMEOUT_S: u32 = 24 * 60 * 60;
+const MAX_STATEMENT_TIMEOUT_S: u32 = 300;
+const _: () = assert!(MAX_STATEMENT_TIMEOUT_S as u64 * 3_000 <= LATE_STORE_MS);
+
 /// What the server's list of connections shows.
 const APPLICATION_NAME: &str = "hybrid-grid";
 
@@ -49,7 +56,10 @@ const SSL_MODES: &[&str] = &[
 /// | `schema` | the schema of the tables: lower-case letters, digits and `_` | `grid` |
 /// | `max_connections` | most connections at once | 8 |
 /// | `connect_timeout` | seconds that making a connection may take | 10 |
-/// | `statement_timeout` | seconds that one statement may take | 30 |
+/// | `statement_timeout` | seconds that one statement may take, at most 300 | 30 |
+///
+/// `statement_timeout` has its bound because PostgreSQL goes on with a statement whose client is gone,
+/// and the grid takes it that nothing of a store that failed comes later than [`LATE_STORE_MS`].
 ///
 /// `Debug` shows no password, and none of what else stands in the URL.
 ///
@@ -190,10 +200,11 @@ impl Ours {
             "schema" => self.schema = schema_name(value)?,
             "max_connections" => self.max_connections = number(value, "max_connections", 1_000)?,
             "connect_timeout" => {
-                self.connect_timeout = seconds(value, "connect_timeout")?;
+                let seconds = number(value, "connect_timeout", MAX_CONNECT_TIMEOUT_S)?;
+                self.connect_timeout = Duration::from_secs(seconds.into());
             }
             "statement_timeout" => {
-                self.statement_timeout = seconds(value, "statement_timeout")?;
+                self.statement_timeout = statement_timeout(value)?;
             }
             _ => return Ok(false),
         }
@@ -220,8 +231,16 @@ fn schema_name(value: &str) -> Result<String> {
     Ok(value.to_owned())
 }
 
-fn seconds(value: &str, name: &str) -> Result<Duration> {
-    number(value, name, 24 * 60 * 60).map(|seconds| Duration::from_secs(seconds.into()))
+fn statement_timeout(value: &str) -> Result<Duration> {
+    let seconds = number(value, "statement_timeout", MAX_STATEMENT_TIMEOUT_S).map_err(|error| {
+        invalid(&format!(
+            "{} (seconds): PostgreSQL goes on with a statement whose client is gone, and nothing may \
+             be stored later than {} minutes after its call has failed",
+            error.message(),
+            LATE_STORE_MS / 60_000
+        ))
+    })?;
+    Ok(Duration::from_secs(seconds.into()))
 }
 
 fn number(value: &str, name: &str, most: u32) -> Result<u32> {
@@ -267,6 +286,15 @@ mod tests {
     }
 
     #[test]
+    fn no_statement_takes_longer_than_its_own_bound_whatever_else_the_url_says() {
+        let url = "postgres://h/d?options[statement_timeout]=0&statement_timeout=300";
+        let options = PostgresOptions::from_url(url).unwrap();
+        let said = options.connect().get_options().unwrap();
+        let (_, last) = said.rsplit_once("statement_timeout=").unwrap();
+        assert!(last.starts_with("300000"), "the last one counts: {said}");
+    }
+
+    #[test]
     fn what_cannot_be_meant_is_refused_without_showing_a_secret() {
         for (url, part) in [
             ("mysql://u:secret@h/d", "expected postgres://"),
@@ -296,6 +324,14 @@ mod tests {
             (
                 "postgres://u:secret@h/d?statement_timeout=-1",
                 "`statement_timeout`",
+            ),
+            (
+                "postgres://u:secret@h/d?statement_timeout=0",
+                "`statement_timeout` must be a number from 1 to 300",
+            ),
+            (
+                "postgres://u:secret@h/d?statement_timeout=301",
+                "goes on with a statement whose client is gone",
             ),
         ] {
             let error = PostgresOptions::from_url(url).unwrap_err();

@@ -152,6 +152,9 @@ pub trait Persistence: MaybeSend + MaybeSync + fmt::Debug + 'static {
     /// have been stored, the state record only if all of them were; and so they may be until
     /// [`LATE_STORE_MS`] later, if no answer came.
     ///
+    /// A backend bounds its calls so that this holds, with what makes the database itself give up a
+    /// statement whose client is gone: after that time the journal may be without what it would need.
+    ///
     /// [`LATE_STORE_MS`]: crate::limits::LATE_STORE_MS
     async fn store(
         &self,

@@ -113,6 +113,27 @@ fn no_command_is_larger_than_mongodb_takes() {
 }
 
 #[test]
+fn the_server_gives_up_every_write_whose_client_may_be_gone() {
+    run(async {
+        let watched = Watched::new("bounded").await;
+        let writer = watched.writer();
+        // An insert, a version that is too old, and one of another history.
+        writer.write(&[document("k", 5, 1)]).await.unwrap();
+        let mut other = document("k", 4, 1);
+        writer.write(&[other.clone()]).await.unwrap();
+        other.history = "b".to_owned();
+        writer.write(&[other]).await.unwrap();
+        let updates = watched.sent("update");
+        assert!(updates.len() > 3, "{updates:?}");
+        for command in updates {
+            let bound = command.get_i64("maxTimeMS").unwrap();
+            assert!(bound > 0 && bound.cast_unsigned() <= LATE_STORE_MS / 3);
+        }
+        watched.database.drop().await.unwrap();
+    });
+}
+
+#[test]
 fn a_document_that_no_majority_has_yet_is_seen_where_it_stands() {
     run(async {
         let watched = Watched::new("present").await;
