@@ -17,7 +17,8 @@ impl Filter {
     ///
     /// # Errors
     /// `TooLarge` when it exceeds a bound ([`crate::limits::MAX_FILTER_DEPTH`],
-    /// [`crate::limits::MAX_FILTER_PARTS`], [`crate::limits::MAX_PATH_NAMES`]), `Invalid` when a
+    /// [`crate::limits::MAX_FILTER_PARTS`], [`crate::limits::MAX_FILTER_SCANS`],
+    /// [`crate::limits::MAX_PATH_NAMES`]), `Invalid` when a
     /// literal is an integer that CBOR does not have.
     pub fn compile(&self) -> Result<CompiledFilter> {
         self.check()?;

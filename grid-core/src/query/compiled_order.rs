@@ -48,6 +48,18 @@ impl CompiledOrder {
     /// The order of two entries, each a key and a value; equal only for one key.
     ///
     /// Reads each value once and allocates nothing.
+    ///
+    /// ```
+    /// use grid_core::Key;
+    /// use grid_core::query::Order;
+    ///
+    /// let order = Order::by_key().ascending("n").compile()?;
+    /// let (a, b) = (Key::new("a")?, Key::new("b")?);
+    /// let (one, two) = (b"\xa1\x61n\x01", b"\xa1\x61n\x02");
+    /// assert!(order.compare((&b, one), (&a, two)).is_lt());
+    /// assert!(order.compare((&b, one), (&a, one)).is_gt(), "the keys decide");
+    /// # Ok::<(), grid_core::Error>(())
+    /// ```
     #[must_use]
     pub fn compare(&self, a: (&Key, &[u8]), b: (&Key, &[u8])) -> Ordering {
         let (in_a, in_b) = (self.find(a.1), self.find(b.1));
@@ -68,6 +80,21 @@ impl CompiledOrder {
     }
 
     /// Where an entry stands, as bytes that compare as the entries do; for a sorted index.
+    ///
+    /// ```
+    /// use std::collections::BTreeMap;
+    ///
+    /// use grid_core::Key;
+    /// use grid_core::query::Order;
+    ///
+    /// let order = Order::by_key().descending("n").compile()?;
+    /// let mut index = BTreeMap::new();
+    /// for (key, value) in [("a", b"\xa1\x61n\x01"), ("b", b"\xa1\x61n\x02")] {
+    ///     index.insert(order.key(&Key::new(key)?, value), key);
+    /// }
+    /// assert!(index.into_values().eq(["b", "a"]));
+    /// # Ok::<(), grid_core::Error>(())
+    /// ```
     #[must_use]
     pub fn key(&self, key: &Key, value: &[u8]) -> OrderKey {
         let found = self.find(value);

@@ -35,36 +35,94 @@ impl Field {
     }
 
     /// Of the literal's type and equal to it.
+    ///
+    /// ```
+    /// use grid_core::query::field;
+    ///
+    /// let filter = field("n").eq(1).compile()?;
+    /// assert!(filter.matches(b"\xa1\x61n\x01"));
+    /// assert!(filter.matches(b"\xa1\x61n\xf9\x3c\x00"), "1.0");
+    /// assert!(!filter.matches(b"\xa1\x61n\x611"), "a text");
+    /// # Ok::<(), grid_core::Error>(())
+    /// ```
     #[must_use]
     pub fn eq(self, literal: impl Into<Literal>) -> Filter {
         self.compare(Comparison::Eq, literal)
     }
 
     /// Not [`Field::eq`]: also of another type, or missing.
+    ///
+    /// ```
+    /// use grid_core::query::field;
+    ///
+    /// let filter = field("n").ne(1);
+    /// assert!(filter.compile()?.matches(b"\xa0"));
+    /// let there = filter.and(field("n").exists()).compile()?;
+    /// assert!(!there.matches(b"\xa0"));
+    /// assert!(there.matches(b"\xa1\x61n\x02"));
+    /// # Ok::<(), grid_core::Error>(())
+    /// ```
     #[must_use]
     pub fn ne(self, literal: impl Into<Literal>) -> Filter {
         self.compare(Comparison::Ne, literal)
     }
 
     /// Of the literal's type and less.
+    ///
+    /// ```
+    /// use grid_core::query::field;
+    ///
+    /// // No float is as large as 2⁵³ + 1 and no larger: the comparison is exact all the same.
+    /// let filter = field("n").lt((1_i64 << 53) + 1).compile()?;
+    /// assert!(filter.matches(b"\xa1\x61n\xfb\x43\x40\0\0\0\0\0\0"), "2⁵³");
+    /// assert!(!filter.matches(b"\xa0"), "missing");
+    /// # Ok::<(), grid_core::Error>(())
+    /// ```
     #[must_use]
     pub fn lt(self, literal: impl Into<Literal>) -> Filter {
         self.compare(Comparison::Lt, literal)
     }
 
     /// Of the literal's type and less or equal.
+    ///
+    /// ```
+    /// use grid_core::query::field;
+    ///
+    /// let filter = field("name").le("b").compile()?;
+    /// assert!(filter.matches(b"\xa1\x64name\x61b"));
+    /// assert!(!filter.matches(b"\xa1\x64name\x62ba"));
+    /// # Ok::<(), grid_core::Error>(())
+    /// ```
     #[must_use]
     pub fn le(self, literal: impl Into<Literal>) -> Filter {
         self.compare(Comparison::Le, literal)
     }
 
     /// Of the literal's type and greater.
+    ///
+    /// ```
+    /// use grid_core::query::field;
+    ///
+    /// let filter = field("n").gt(-1).compile()?;
+    /// assert!(filter.matches(b"\xa1\x61n\x00"));
+    /// assert!(!filter.matches(b"\xa1\x61n\xf9\x7e\x00"), "NaN");
+    /// # Ok::<(), grid_core::Error>(())
+    /// ```
     #[must_use]
     pub fn gt(self, literal: impl Into<Literal>) -> Filter {
         self.compare(Comparison::Gt, literal)
     }
 
     /// Of the literal's type and greater or equal.
+    ///
+    /// ```
+    /// use grid_core::query::field;
+    ///
+    /// let filter = field("n").ge(0).compile()?;
+    /// assert!(filter.matches(b"\xa1\x61n\xf9\x80\x00"), "−0.0");
+    /// assert!(!filter.matches(b"\xa1\x61n\xf6"), "null");
+    /// # Ok::<(), grid_core::Error>(())
+    /// ```
     #[must_use]
     pub fn ge(self, literal: impl Into<Literal>) -> Filter {
         self.compare(Comparison::Ge, literal)
@@ -105,24 +163,61 @@ impl Field {
     }
 
     /// Equal to one of `literals`.
+    ///
+    /// ```
+    /// use grid_core::query::field;
+    ///
+    /// let filter = field("n").one_of([1, 3]).compile()?;
+    /// assert!(filter.matches(b"\xa1\x61n\x03"));
+    /// assert!(!filter.matches(b"\xa1\x61n\x02"));
+    /// # Ok::<(), grid_core::Error>(())
+    /// ```
     #[must_use]
     pub fn one_of<T: Into<Literal>>(self, literals: impl IntoIterator<Item = T>) -> Filter {
         self.test(Test::In(literals.into_iter().map(Into::into).collect()))
     }
 
     /// A text that starts with `text`.
+    ///
+    /// ```
+    /// use grid_core::query::field;
+    ///
+    /// let filter = field("name").starts_with("an").compile()?;
+    /// assert!(filter.matches(b"\xa1\x64name\x63ann"));
+    /// assert!(!filter.matches(b"\xa1\x64name\x63Ann"), "case counts");
+    /// # Ok::<(), grid_core::Error>(())
+    /// ```
     #[must_use]
     pub fn starts_with(self, text: impl Into<String>) -> Filter {
         self.test(Test::Prefix(text.into()))
     }
 
     /// A text that has the literal (a text) in it, or an array that has it as an element.
+    ///
+    /// ```
+    /// use grid_core::query::field;
+    ///
+    /// let filter = field("x").contains("n").compile()?;
+    /// assert!(filter.matches(b"\xa1\x61x\x63ann"));
+    /// assert!(filter.matches(b"\xa1\x61x\x82\x61m\x61n"));
+    /// assert!(!filter.matches(b"\xa1\x61x\x81\x63ann"), "no element is equal");
+    /// # Ok::<(), grid_core::Error>(())
+    /// ```
     #[must_use]
     pub fn contains(self, literal: impl Into<Literal>) -> Filter {
         self.test(Test::Contains(literal.into()))
     }
 
     /// There, null or not.
+    ///
+    /// ```
+    /// use grid_core::query::field;
+    ///
+    /// let filter = field("n").exists().compile()?;
+    /// assert!(filter.matches(b"\xa1\x61n\xf6"));
+    /// assert!(!filter.matches(b"\xa0"));
+    /// # Ok::<(), grid_core::Error>(())
+    /// ```
     #[must_use]
     pub fn exists(self) -> Filter {
         self.test(Test::Exists)

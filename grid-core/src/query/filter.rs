@@ -5,7 +5,7 @@ use std::ops;
 use super::literal::Literal;
 use super::path::Path;
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{MAX_FILTER_DEPTH, MAX_FILTER_PARTS};
+use crate::limits::{MAX_FILTER_DEPTH, MAX_FILTER_PARTS, MAX_FILTER_SCANS};
 
 /// A condition on the value of an entry; [the module](super) says what each test means.
 ///
@@ -173,11 +173,15 @@ impl Filter {
 
     /// Checks the bounds of a filter; the depth first, so that counting cannot overflow the stack.
     pub(super) fn check(&self) -> Result<()> {
-        let mut parts = 0;
-        self.count(0, &mut parts)
+        let (mut parts, mut scans) = (0, 0);
+        self.count(0, &mut parts, &mut scans)?;
+        if scans > MAX_FILTER_SCANS {
+            return Err(too_many_scans("check query"));
+        }
+        Ok(())
     }
 
-    fn count(&self, depth: usize, parts: &mut usize) -> Result<()> {
+    fn count(&self, depth: usize, parts: &mut usize, scans: &mut usize) -> Result<()> {
         if depth > MAX_FILTER_DEPTH {
             return Err(too_deep("check query"));
         }
@@ -185,13 +189,14 @@ impl Filter {
         match self {
             Self::And(filters) | Self::Or(filters) => {
                 for filter in filters {
-                    filter.count(depth + 1, parts)?;
+                    filter.count(depth + 1, parts, scans)?;
                 }
             }
-            Self::Not(filter) => filter.count(depth + 1, parts)?,
+            Self::Not(filter) => filter.count(depth + 1, parts, scans)?,
             Self::Field { path, test } => {
                 path.check()?;
                 *parts += path.names().len();
+                *scans += usize::from(matches!(test, Test::Contains(_)));
                 for literal in test.literals() {
                     literal.check()?;
                     *parts += 1;
@@ -251,6 +256,11 @@ pub(super) fn too_many_parts(operation: &'static str) -> Error {
     Error::new(ErrorKind::TooLarge, operation, message)
 }
 
+pub(super) fn too_many_scans(operation: &'static str) -> Error {
+    let message = format!("a filter has more than {MAX_FILTER_SCANS} `contains`");
+    Error::new(ErrorKind::TooLarge, operation, message)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::field;
@@ -293,6 +303,15 @@ mod tests {
         assert!(field("a").one_of(0..most).check().is_ok());
         let error = field("a").one_of(0..=most).check().unwrap_err();
         assert!(error.message().contains("more than 1024 parts"), "{error}");
+
+        let scans =
+            |count| (0..count).fold(Filter::all(), |all, _| all.and(field("a").contains(1)));
+        assert!(scans(MAX_FILTER_SCANS).check().is_ok());
+        let error = scans(MAX_FILTER_SCANS + 1).check().unwrap_err();
+        assert!(
+            error.message().contains("more than 32 `contains`"),
+            "{error}"
+        );
 
         let path: Path = ["x"; MAX_PATH_NAMES_PLUS_ONE].into_iter().collect();
         let error = field(path).exists().check().unwrap_err();

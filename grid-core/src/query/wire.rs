@@ -5,7 +5,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::filter::{Comparison, End, Filter, Test, too_deep, too_many_parts};
+use super::filter::{Comparison, End, Filter, Test, too_deep, too_many_parts, too_many_scans};
 use super::literal::Literal;
 use super::order::{Direction, Order, too_many_fields};
 use super::path::Path;
@@ -13,7 +13,9 @@ use super::query::Query;
 use crate::codec::head::{BYTES, FALSE, FLOAT64, NEGATIVE, NULL, TEXT, TRUE, UINT};
 use crate::codec::{Reader, Writer};
 use crate::error::Result;
-use crate::limits::{MAX_FILTER_DEPTH, MAX_FILTER_PARTS, MAX_ORDER_FIELDS, MAX_QUERY_BYTES};
+use crate::limits::{
+    MAX_FILTER_DEPTH, MAX_FILTER_PARTS, MAX_FILTER_SCANS, MAX_ORDER_FIELDS, MAX_QUERY_BYTES,
+};
 use crate::traits::CodecLimits;
 
 const OPERATION: &str = "decode query";
@@ -146,6 +148,7 @@ pub(super) fn read(encoded: &Bytes) -> Result<Query> {
     let mut decoder = Decoder {
         reader: Reader::of_frame(encoded, &limits)?,
         parts: 0,
+        scans: 0,
     };
     let query = decoder.query()?;
     decoder.reader.finish()?;
@@ -156,6 +159,8 @@ struct Decoder<'a> {
     reader: Reader<'a>,
     /// Parts of the filter that were read or announced.
     parts: usize,
+    /// Those that are `contains`.
+    scans: usize,
 }
 
 impl Decoder<'_> {
@@ -252,6 +257,10 @@ impl Decoder<'_> {
             }
             CONTAINS => {
                 self.expect(2, fields)?;
+                self.scans += 1;
+                if self.scans > MAX_FILTER_SCANS {
+                    return Err(too_many_scans(OPERATION));
+                }
                 Test::Contains(self.literal()?)
             }
             EXISTS => {

@@ -110,6 +110,18 @@ fn what_is_beyond_a_bound_is_refused_by_its_name() {
     assert_eq!(error.kind(), ErrorKind::TooLarge);
     assert!(error.message().contains("more than 1024 parts"), "{error}");
 
+    let scans = |count: u8| {
+        let all = b"\x83\x07\x80\x00".repeat(usize::from(count));
+        [b"\x83\x82\x00\x98", &[count][..], &all, b"\x80\xf6"].concat()
+    };
+    assert!(Query::decode(&scans(32).into()).is_ok());
+    let error = refused(&scans(33));
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    assert!(
+        error.message().contains("more than 32 `contains`"),
+        "{error}"
+    );
+
     let error = refused(&[b"\x83\x82\x08\x91", &[0x60; 17][..], b"\x80\xf6"].concat());
     assert!(error.message().contains("17 names"), "{error}");
 
