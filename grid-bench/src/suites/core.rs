@@ -1,12 +1,13 @@
-//! What every op pays on its way: clock, digest and tree, decoding, encoding.
+//! What every op pays on its way: clock, digest and tree, decoding, encoding, the filter of a view.
 
 use std::hint::black_box;
 
 use bytes::BytesMut;
-use grid_core::codec::CborCodec;
+use grid_core::codec::{CborCodec, Writer};
 use grid_core::digest::EntryDigest;
 use grid_core::merkle::MerkleTree;
 use grid_core::protocol::{read_frame, write_frame};
+use grid_core::query::{Filter, field};
 use grid_core::traits::CodecLimits;
 use grid_core::{Clock, DigestKey, Hlc, Key, Result};
 
@@ -34,6 +35,7 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
         figure("digest_tree", digest_tree()?, Some(30.0), Some(10.0)),
         figure("decode", decode()?, Some(100.0), Some(66.0)),
         figure("encode", encode()?, Some(80.0), Some(45.0)),
+        figure("filter", filter()?, None, None),
     ])
 }
 
@@ -90,9 +92,61 @@ fn encode() -> Result<f64> {
     }))
 }
 
+/// Asks three comparisons of a value of 200 bytes and ten fields: the first, the middle and the
+/// last of them, so that all of it is read.
+fn filter() -> Result<f64> {
+    let (filter, value) = (three_comparisons().compile()?, document());
+    Ok(nanos_per_item(BATCH, || {
+        for _ in 0..BATCH {
+            black_box(filter.matches(black_box(&value)));
+        }
+    }))
+}
+
+fn three_comparisons() -> Filter {
+    let (done, priority, owner) = (field("field0"), field("field5"), field("field9"));
+    done.eq(false).and(priority.ge(2)).and(owner.eq("person"))
+}
+
+/// A map of ten fields, 200 bytes of CBOR.
+fn document() -> BytesMut {
+    let mut value = BytesMut::from(&[0xaa][..]);
+    let mut writer = Writer::new(&mut value);
+    for index in 0..10_u64 {
+        writer.text(&format!("field{index}"));
+        match index {
+            0 => writer.bool(false),
+            5 => writer.u64(3),
+            9 => writer.text("person"),
+            2 => writer.text(&"x".repeat(17)),
+            _ => writer.text(&"x".repeat(16)),
+        }
+    }
+    value
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_filtered_has_200_bytes_and_passes() {
+        let value = document();
+        assert_eq!(value.len(), 200);
+        assert!(
+            three_comparisons()
+                .compile()
+                .expect("compiles")
+                .matches(&value)
+        );
+        let shorter = &value[..value.len() - 1];
+        assert!(
+            !three_comparisons()
+                .compile()
+                .expect("compiles")
+                .matches(shorter)
+        );
+    }
 
     #[test]
     fn what_is_timed_is_a_frame_that_decodes_to_what_was_encoded() {

@@ -31,13 +31,15 @@ impl Needle {
             return true;
         }
         let mut length = 0;
-        for byte in parts.flatten() {
-            while length > 0 && *byte != self.text[length] {
-                length = self.borders[length - 1];
-            }
-            length += usize::from(*byte == self.text[length]);
-            if length == self.text.len() {
-                return true;
+        for part in parts {
+            for byte in part {
+                while length > 0 && *byte != self.text[length] {
+                    length = self.borders[length - 1];
+                }
+                length += usize::from(*byte == self.text[length]);
+                if length == self.text.len() {
+                    return true;
+                }
             }
         }
         false
