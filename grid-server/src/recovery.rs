@@ -129,17 +129,8 @@ async fn try_recover(
         return Ok((position, Err(misfit)));
     }
     let mut tail = if fits { position } else { extent.tail };
-    let (mut at, mut latest) = (position, stored.sequence);
-    // The first batch that leads to the latest sequence, if the database is not at that.
-    let mut first = None;
     let mut backing = Backing::new(stored, position, loaded.buried);
-    let waits = |through, bytes| {
-        at = at.next();
-        if through > latest {
-            (latest, first) = (through, Some(at));
-        }
-        backing.journalled(through, bytes, now);
-    };
+    let waits = |through, bytes| backing.journalled(through, bytes, now);
     match replay_journal(&mut partition, &mut tail, &**journal, waits).await {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok((position, Err(error))),
         replayed => replayed?,
@@ -152,14 +143,6 @@ async fn try_recover(
             .with("journal leads to", partition.sequence());
         return Ok((position, Err(misfit)));
     }
-    // A state may be on its way of which nobody here knows: one that a former process has sent.
-    if fits && tail > Position(0) && persistence.capabilities().survives_power_loss {
-        let from = match first {
-            Some(first) => first,
-            None => first_of(id, position, extent.truncated, &**journal).await?,
-        };
-        backing.doubt(latest, from, now);
-    }
     let owned = Owned {
         partition,
         epoch: extent.epoch,
@@ -169,30 +152,6 @@ async fn try_recover(
         backing,
     };
     Ok((position, Ok(owned)))
-}
-
-/// The first batch that leads to the same sequence as the one at `position`, or one before it.
-async fn first_of(
-    id: PartitionId,
-    position: Position,
-    truncated: Position,
-    journal: &dyn Journal,
-) -> Result<Position> {
-    if position <= truncated {
-        return Ok(position);
-    }
-    let before = Position(position.0 - 1);
-    let entries = match journal.read(id, before, 1).await {
-        // A former owner has truncated meanwhile, so it is certain.
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(position),
-        read => read?,
-    };
-    let Some(entry) = entries.first() else {
-        return Ok(truncated);
-    };
-    let effects = Effects::decode(&entry.batch)?;
-    let takes_sequence = effects.begins_epoch() || effects.records().len() > 0;
-    Ok(if takes_sequence { position } else { truncated })
 }
 
 /// Applies the batches after `tail`, to the end of the journal; returns the epoch of the last one, if

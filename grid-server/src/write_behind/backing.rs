@@ -39,8 +39,7 @@ pub(crate) struct Backing {
     confirmed: bool,
 }
 
-/// A state record that was on its way when the database gave no answer, or may have been when the
-/// partition was loaded: it may still be stored, in
+/// A state record that was on its way when the database gave no answer: it may still be stored, in
 /// place of a later one of the same sequence. Reading what the database has does not settle it, for
 /// what is not there yet may still come. A record of a higher sequence does, and time.
 #[derive(Debug, Clone, Copy)]
@@ -170,20 +169,8 @@ impl Backing {
         self.urgent > self.state.sequence
     }
 
-    /// What the journal may forget of a partition that was just loaded, if anything: a state that was
-    /// on its way from a former process may still take the place of the one that was found. Where there
-    /// is something to store, the end of the pass tells.
-    pub(crate) fn forgettable(&self) -> Option<Position> {
-        match self.in_doubt {
-            Some(doubt) if doubt.sequence > self.state.sequence => None,
-            Some(doubt) => Some(doubt.position.min(self.position)),
-            None => Some(self.position),
-        }
-    }
-
-    /// At `now` it is not known whether a state of this sequence, and of this position or a later one,
-    /// is still on its way: no answer came to it, or a former process has sent it.
-    pub(crate) fn doubt(&mut self, sequence: Sequence, position: Position, now: Duration) {
+    /// At `now` no answer came to a state of this sequence and position.
+    pub(super) fn doubt(&mut self, sequence: Sequence, position: Position, now: Duration) {
         let doubt = Doubt {
             sequence,
             position,

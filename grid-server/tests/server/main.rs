@@ -29,8 +29,6 @@ mod lagging;
 #[cfg(test)]
 mod late_letters;
 #[cfg(test)]
-mod late_states;
-#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod logging;
