@@ -96,12 +96,17 @@ async fn a_full_disk_puts_writes_off_and_names_itself_and_reads_go_on() {
     let large = json!("x".repeat(50_000));
     // Some fit into the room that the journal has taken already.
     let mut taken = 0;
-    let (key, write) = loop {
+    let (key, write, why) = loop {
         let key = format!("write-{taken:02}");
         let write = map.put(&key, &large).await.unwrap();
-        until(async || app.status().put_off.is_some() || app.status().pending == 0).await;
-        if app.status().pending == 1 {
-            break (key, write);
+        let mut status = app.status();
+        until(async || {
+            status = app.status();
+            status.put_off.is_some() || status.pending == 0
+        })
+        .await;
+        if let Some(why) = status.put_off {
+            break (key, write, why);
         }
         taken += 1;
         assert!(
@@ -109,7 +114,6 @@ async fn a_full_disk_puts_writes_off_and_names_itself_and_reads_go_on() {
             "it is never full"
         );
     };
-    let why = app.status().put_off.unwrap();
     assert!(
         why.contains("disk of the server's journal is full"),
         "{why}"

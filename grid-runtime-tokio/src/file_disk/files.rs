@@ -53,7 +53,7 @@ impl Files {
         let before = open.length();
         match open.append(data) {
             // The room that other files have taken ahead, and this one, may be what is missing.
-            Err(cause) if cause.kind() == io::ErrorKind::StorageFull && self.give_back() => {
+            Err(cause) if is_full(&cause) && self.give_back() => {
                 let open = self.file(file, true).map_err(fail)?;
                 let written = usize::try_from(open.length() - before).unwrap_or(data.len());
                 open.append(&data[written..]).map_err(fail)?;
@@ -182,6 +182,12 @@ impl Files {
     }
 }
 
+/// Whether there is no room, on the disk or for this user.
+fn is_full(error: &io::Error) -> bool {
+    let kinds = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+    kinds.contains(&error.kind())
+}
+
 /// Creates `directory` and its missing parents, and makes their names durable: `sync` is told each
 /// directory that got a new entry, once it has it.
 fn create_directories(
@@ -265,6 +271,7 @@ mod tests {
             for name in &names {
                 let length = files.append_and_sync(name, b"12345").unwrap();
                 assert_eq!(length, 5 * round, "{name}");
+                assert!(files.open.len() <= MAX_OPEN_FILES);
             }
         }
         let (last, others) = names.split_last().unwrap();

@@ -132,13 +132,13 @@ impl OpenFile {
         }
     }
 
-    /// Gives back the room that was taken ahead, and takes none until the file is shortened.
+    /// Gives back the room that was taken ahead, and takes none until the file is shortened. There is
+    /// nothing to sync: zeros may stand there after a crash.
     pub(super) fn give_back(&mut self) {
         if self.taken <= self.length {
             return;
         }
         self.grows_alone = true;
-        self.dirty = true;
         match self.handle.set_len(self.length) {
             Ok(()) => self.taken = self.length,
             Err(error) => {
