@@ -22,6 +22,9 @@ pub const MAX_ITEMS_PER_MESSAGE: usize = 16 * 1024;
 pub const LEAST_STATE_BYTES: usize = 8 * 1024 * 1024;
 /// Deepest nesting of a CBOR value.
 pub const MAX_CBOR_DEPTH: usize = 64;
+/// Most chunks of a text or byte string of no declared length. Chunks may be empty, so that bytes alone
+/// do not bound what it takes to go through them.
+pub const MAX_STRING_CHUNKS: usize = 1024;
 /// Most names in the path of a field.
 pub const MAX_PATH_NAMES: usize = 16;
 /// Most parts of a filter: operators, literals, and the names of paths.

@@ -3,7 +3,7 @@
 use ciborium::Value;
 use grid_core::ErrorKind;
 use grid_core::codec::{item_length, validate};
-use grid_core::limits::MAX_CBOR_DEPTH;
+use grid_core::limits::{MAX_CBOR_DEPTH, MAX_STRING_CHUNKS};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -162,6 +162,16 @@ fn the_bound_on_items_is_exact() {
         let item = [head, &vec![0; zeros], end].concat();
         assert_eq!(kind(&item, 8, 3), None, "{item:x?}");
         assert_eq!(kind(&item, 8, 2), Some(ErrorKind::TooLarge), "{item:x?}");
+    }
+}
+
+#[test]
+fn the_bound_on_chunks_is_exact_and_that_of_items_is_none() {
+    for (head, chunk) in [(0x5f, &b"\x40"[..]), (0x7f, b"\x61a")] {
+        let item = |chunks| [&[head], &chunk.repeat(chunks)[..], b"\xff"].concat();
+        assert_eq!(kind(&item(MAX_STRING_CHUNKS), 8, usize::MAX), None);
+        let beyond = kind(&item(MAX_STRING_CHUNKS + 1), 8, usize::MAX);
+        assert_eq!(beyond, Some(ErrorKind::TooLarge));
     }
 }
 

@@ -41,6 +41,8 @@ pub(crate) enum Fault {
     TooDeep,
     /// A collection has more items than the bound.
     TooManyItems,
+    /// A string of no declared length has more chunks than the bound.
+    TooManyChunks,
     /// A text exceeds the bound of its field.
     TooLong,
 }
@@ -51,7 +53,9 @@ impl Fault {
     pub(super) fn kind(self, otherwise: ErrorKind) -> ErrorKind {
         match self {
             _ if otherwise == ErrorKind::Corrupt => otherwise,
-            Self::TooDeep | Self::TooManyItems | Self::TooLong => ErrorKind::TooLarge,
+            Self::TooDeep | Self::TooManyItems | Self::TooManyChunks | Self::TooLong => {
+                ErrorKind::TooLarge
+            }
             _ => otherwise,
         }
     }
@@ -77,6 +81,7 @@ impl Fault {
             Self::BadLength => "a byte string is not as long as its field needs",
             Self::TooDeep => "items are nested too deeply",
             Self::TooManyItems => "a collection has too many items",
+            Self::TooManyChunks => "a string has too many chunks",
             Self::TooLong => "a text is too long for its field",
         }
     }

@@ -5,12 +5,13 @@
 use super::fault::Fault;
 use super::head::{ARRAY, BREAK, BYTES, INDEFINITE, MAP, SIMPLE, TAG, TEXT, head, take_slice};
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::MAX_CBOR_DEPTH;
+use crate::limits::{MAX_CBOR_DEPTH, MAX_STRING_CHUNKS};
 
 /// Checks that `bytes` are exactly one well-formed CBOR item (RFC 8949) with texts in UTF-8.
 ///
 /// `max_depth` bounds the nesting of arrays, maps and tags (a plain number has depth 0; never more
-/// than [`MAX_CBOR_DEPTH`]), `max_items` the items of one array or the entries of one map.
+/// than [`MAX_CBOR_DEPTH`]), `max_items` the items of one array or the entries of one map. A string
+/// of no declared length has at most [`MAX_STRING_CHUNKS`] chunks.
 ///
 /// ```
 /// use grid_core::codec::validate;
@@ -207,6 +208,9 @@ impl Walk {
     fn count(&self, open: &mut Open) -> Result<(), Fault> {
         open.items = open.items.checked_add(1).ok_or(Fault::TooManyItems)?;
         let entries = match open.kind {
+            Kind::String(_) if open.items as usize > MAX_STRING_CHUNKS => {
+                return Err(Fault::TooManyChunks);
+            }
             Kind::Map => open.items.div_ceil(2),
             _ => open.items,
         };

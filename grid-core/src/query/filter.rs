@@ -201,6 +201,7 @@ impl Filter {
                     literal.check()?;
                     *parts += 1;
                 }
+                *parts += usize::from(matches!(test, Test::Prefix(_)));
             }
         }
         if *parts > MAX_FILTER_PARTS {
@@ -302,6 +303,15 @@ mod tests {
         let most = i32::try_from(MAX_FILTER_PARTS - 2).unwrap();
         assert!(field("a").one_of(0..most).check().is_ok());
         let error = field("a").one_of(0..=most).check().unwrap_err();
+        assert!(error.message().contains("more than 1024 parts"), "{error}");
+
+        // What a prefix is compared with counts as a literal does.
+        let prefixes = |count| {
+            let tests = std::iter::repeat_n(field(Path::value()).starts_with("x"), count);
+            Filter::Or(tests.collect())
+        };
+        assert!(prefixes((MAX_FILTER_PARTS - 1) / 2).check().is_ok());
+        let error = prefixes(MAX_FILTER_PARTS / 2).check().unwrap_err();
         assert!(error.message().contains("more than 1024 parts"), "{error}");
 
         let scans =

@@ -25,30 +25,47 @@ impl Name {
     #[inline]
     pub(super) fn find<T>(names: &[(Self, T)], key: Str<'_>) -> Option<usize> {
         let Some(text) = key.as_whole() else {
-            let is = |(name, _): &(Self, T)| Str::whole(&name.text).compare(key).is_eq();
-            return names.iter().position(is);
+            return Self::find_chunked(names, key);
         };
         let tail = tail(text);
-        names
-            .binary_search_by(|(name, _)| name.order(text.len(), tail, text))
-            .ok()
+        let order = |name: &Self| name.order(text.len(), tail, || (*name.text).cmp(text));
+        names.binary_search_by(|(name, _)| order(name)).ok()
+    }
+
+    /// Goes through the chunks once for the numbers, and then only where a name has the same ones.
+    #[cold]
+    fn find_chunked<T>(names: &[(Self, T)], key: Str<'_>) -> Option<usize> {
+        let (mut length, mut last) = (0, [0; TAIL_BYTES]);
+        for chunk in key.chunks() {
+            length += chunk.len();
+            let taken = chunk.len().min(TAIL_BYTES);
+            last.rotate_left(taken);
+            last[TAIL_BYTES - taken..].copy_from_slice(&chunk[chunk.len() - taken..]);
+        }
+        let tail = tail(&last[TAIL_BYTES - length.min(TAIL_BYTES)..]);
+        let order = |name: &Self| name.order(length, tail, || Str::whole(&name.text).compare(key));
+        names.binary_search_by(|(name, _)| order(name)).ok()
     }
 
     pub(super) fn order_of(&self, other: &Self) -> Ordering {
-        self.order(other.length, other.tail, &other.text)
+        self.order(other.length, other.tail, || self.text.cmp(&other.text))
     }
 
+    /// The order to a name of this length and tail; `texts` is asked where they do not decide.
     #[inline]
-    fn order(&self, length: usize, tail: u64, text: &[u8]) -> Ordering {
+    fn order(&self, length: usize, tail: u64, texts: impl FnOnce() -> Ordering) -> Ordering {
         (self.length, self.tail)
             .cmp(&(length, tail))
             .then_with(|| match length {
                 // All of it is in the number.
-                0..=8 => Ordering::Equal,
-                _ => (*self.text).cmp(text),
+                0..=TAIL_BYTES => Ordering::Equal,
+                _ => texts(),
             })
     }
 }
+
+/// What of a name is in its number.
+const TAIL_BYTES: usize = 8;
 
 /// The last eight bytes, or all of them.
 #[inline]
@@ -67,6 +84,18 @@ fn tail(text: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
+    /// The text as CBOR in three chunks, one of them empty.
+    fn chunks(text: &[u8], cut: usize) -> Vec<u8> {
+        let (front, back) = text.split_at(cut);
+        let mut out = vec![0x7f];
+        for part in [front, b"", back] {
+            out.extend([0x78, u8::try_from(part.len()).unwrap()]);
+            out.extend(part);
+        }
+        out.push(0xff);
+        out
+    }
+
     #[test]
     fn every_name_is_found_and_no_other() {
         let texts: Vec<String> = ["a", "b", "\0", "xa", "ax", "é"]
@@ -84,6 +113,12 @@ mod tests {
                 let found = found.map(|place| names[place].1);
                 let there = names.iter().any(|(_, name)| name == text);
                 assert_eq!(found, there.then_some(&**text));
+                for cut in 0..=text.len() {
+                    let chunked = chunks(text.as_bytes(), cut);
+                    let found = Name::find(&names, Str::read(&mut &chunked[..], 0).unwrap());
+                    let found = found.map(|place| names[place].1);
+                    assert_eq!(found, there.then_some(&**text), "cut at {cut}");
+                }
             }
         }
     }

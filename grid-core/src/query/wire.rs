@@ -253,6 +253,7 @@ impl Decoder<'_> {
             }
             PREFIX => {
                 self.expect(2, fields)?;
+                self.count(1)?;
                 Test::Prefix(self.reader.text()?.to_owned())
             }
             CONTAINS => {

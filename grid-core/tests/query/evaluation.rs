@@ -1,7 +1,7 @@
 //! The evaluator against the reference.
 
 use grid_core::codec::item_length;
-use grid_core::limits::MAX_CBOR_DEPTH;
+use grid_core::limits::{MAX_CBOR_DEPTH, MAX_STRING_CHUNKS};
 use grid_core::query::{Filter, Literal, Path, field};
 use proptest::prelude::*;
 
@@ -88,6 +88,19 @@ fn nesting_is_read_as_deep_as_values_may_be() {
     assert!(!ask(&exists, &at(1_000_000)));
     let tags = [vec![0xc1; 1_000_000], vec![0]].concat();
     assert!(!ask(&field(Path::value()).exists(), &tags));
+}
+
+/// A value that is chunks of nothing costs by its bytes, and not by those times the tests.
+#[test]
+fn a_string_in_more_chunks_than_allowed_is_damage() {
+    let chunked = |chunks: usize| {
+        let text = [b"\x7f".to_vec(), vec![0x60; chunks], b"\x61x\xff".to_vec()].concat();
+        map(&[("a", &text), ("b", b"\x01")])
+    };
+    let most = chunked(MAX_STRING_CHUNKS - 1);
+    assert!(ask(&field("a").eq("x").and(field("b").eq(1)), &most));
+    let beyond = chunked(MAX_STRING_CHUNKS);
+    assert!(!ask(&field("a").exists().or(field("b").exists()), &beyond));
 }
 
 /// Replaces, removes or inserts bytes.
