@@ -180,3 +180,20 @@ fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     )
     .with_source(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs `test` where connections can be made.
+    pub(super) fn with_runtime(test: impl AsyncFnOnce(Arc<dyn Runtime>)) {
+        let tokio = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        tokio.block_on(async {
+            let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::current().unwrap());
+            test(runtime).await;
+        });
+    }
+}

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use grid_core::Result;
-use grid_core::traits::{Persistence, Runtime};
+use grid_core::traits::{AddressedRecord, Persistence, Runtime};
+use grid_core::{Record, Result};
 use grid_storage_postgres::{PostgresOptions, PostgresPersistence};
 use grid_testkit::servers::{POSTGRES_URL, PostgresServer};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -141,17 +141,13 @@ impl Bare {
 
     async fn unnest(&mut self, batch: &Batch) -> Result<(), sqlx::Error> {
         let rows = batch.records.len();
-        let column = |field: fn(&grid_core::Record) -> u64| -> Vec<i64> {
-            let signed =
-                |row: &grid_core::traits::AddressedRecord| field(&row.record).cast_signed();
+        let column = |field: fn(&Record) -> u64| -> Vec<i64> {
+            let signed = |row: &AddressedRecord| field(&row.record).cast_signed();
             batch.records.iter().map(signed).collect()
         };
-        let texts = |text: &'static str| vec![text; rows];
-        let keys: Vec<&str> = batch
-            .records
-            .iter()
-            .map(|row| row.record.key.as_str())
-            .collect();
+        let texts = |text: fn(&AddressedRecord) -> &str| -> Vec<&str> {
+            batch.records.iter().map(text).collect()
+        };
         let values: Vec<Option<&[u8]>> = batch
             .records
             .iter()
@@ -169,9 +165,9 @@ impl Bare {
         sqlx::query(AssertSqlSafe(statement))
             .bind(i32::from(batch.partition.0))
             .bind(batch.state.history.0.cast_signed())
-            .bind(texts("default"))
-            .bind(texts("bench"))
-            .bind(keys)
+            .bind(texts(|row| row.address.namespace.as_str()))
+            .bind(texts(|row| row.address.map.as_str()))
+            .bind(texts(|row| row.record.key.as_str()))
             .bind(column(|record| record.sequence.0))
             .bind(column(|record| record.stamp.hlc.as_u64()))
             .bind(column(|record| record.stamp.op.run.0))
@@ -188,15 +184,16 @@ impl Bare {
 
     async fn copy(&mut self, batch: &Batch) -> Result<(), sqlx::Error> {
         let mut lines = String::new();
-        for row in &batch.records {
-            let record = &row.record;
+        for AddressedRecord { address, record } in &batch.records {
             // Writing to a string does not fail.
             let _head = write!(
                 lines,
-                "{}\tdefault\tbench\t{}\t{}\t{}\t{}\t{}\t{}\t\\N\t{}\t\\\\x",
+                "{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t\\N\t{}\t\\\\x",
                 batch.partition.0,
+                address.namespace.as_str(),
+                address.map.as_str(),
                 record.key.as_str(),
-                batch.state.history.0,
+                batch.state.history.0.cast_signed(),
                 record.sequence.0,
                 record.stamp.hlc.as_u64(),
                 record.stamp.op.run.0,
@@ -244,5 +241,50 @@ impl Side for Bare {
         let clear = sqlx::raw_sql("TRUNCATE records, states");
         clear.execute(&mut self.connection).await.map_err(failed)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use grid_core::PartitionId;
+
+    use super::super::tests::with_runtime;
+    use super::*;
+
+    async fn rows(connection: &mut PgConnection, schema: &str) -> Vec<String> {
+        let both = format!(
+            "SELECT r::text FROM {schema}.records r UNION ALL SELECT s::text FROM {schema}.states s
+             ORDER BY 1"
+        );
+        let rows = sqlx::query_scalar(AssertSqlSafe(both)).fetch_all(connection);
+        rows.await.unwrap()
+    }
+
+    #[test]
+    fn both_sides_leave_the_same_rows_in_either_way() {
+        with_runtime(async |runtime| {
+            let server = PostgresServer::start(false).unwrap();
+            let url = server.url();
+            let ours = Schema::new(&url, "bench_ours", &runtime).await.unwrap();
+            let _tables = Schema::new(&url, "bench_bare", &runtime).await.unwrap();
+            let mut unnest = Bare::new(&url, false).await.unwrap();
+            let batches = [0, 1].map(|number| Batch::new(PartitionId(3), number, 8).unwrap());
+            for batch in &batches {
+                let stored = ours
+                    .backend
+                    .store(batch.partition, &batch.records, &batch.state);
+                stored.await.unwrap();
+                unnest.store(batch).await.unwrap();
+            }
+            let expected = rows(&mut unnest.connection, "bench_ours").await;
+            assert_eq!(expected.len(), 12 + 1);
+            assert_eq!(rows(&mut unnest.connection, "bench_bare").await, expected);
+            unnest.clear().await.unwrap();
+            let mut copy = Bare::new(&url, true).await.unwrap();
+            for batch in &batches {
+                copy.store(batch).await.unwrap();
+            }
+            assert_eq!(rows(&mut unnest.connection, "bench_bare").await, expected);
+        });
     }
 }

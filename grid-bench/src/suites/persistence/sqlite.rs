@@ -1,10 +1,11 @@
 //! SQLite: a file each, with a sync for every batch.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use grid_core::Result;
-use grid_core::traits::{Persistence, Runtime};
+use grid_core::traits::{AddressedRecord, Persistence, Runtime};
 use grid_storage_sqlite::{SqliteOptions, SqlitePersistence};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection};
@@ -18,16 +19,12 @@ const SIZES: [Size; 4] =
     sizes!(1: "sqlite_1", 64: "sqlite_64", 1_000: "sqlite_1000", 5_000: "sqlite_5000");
 /// Rows of one statement, as in the backend.
 const ROWS: usize = 128;
-
-const TABLES: &str = "
-    CREATE TABLE records (partition INTEGER NOT NULL, namespace TEXT NOT NULL, map TEXT NOT NULL,
-        key TEXT NOT NULL, history INTEGER NOT NULL, sequence INTEGER NOT NULL,
-        hlc INTEGER NOT NULL, run INTEGER NOT NULL, number INTEGER NOT NULL,
-        expires_at_ms INTEGER, value BLOB,
-        PRIMARY KEY (partition, namespace, map, key)) STRICT, WITHOUT ROWID;
-    CREATE INDEX tombstones ON records (partition, sequence) WHERE value IS NULL;
-    CREATE TABLE states (partition INTEGER NOT NULL PRIMARY KEY, history INTEGER NOT NULL,
-        sequence INTEGER NOT NULL, data BLOB NOT NULL) STRICT;";
+/// The state record, as in the backend.
+const STATE: &str = "
+    INSERT INTO states (partition, history, sequence, data) VALUES (?, ?, ?, ?)
+    ON CONFLICT (partition) DO UPDATE SET
+        history = excluded.history, sequence = excluded.sequence, data = excluded.data
+    WHERE excluded.history <> history OR excluded.sequence >= sequence";
 
 /// Measures files in the working directory: the system's temporary one is often memory, where a
 /// sync is free.
@@ -35,22 +32,7 @@ pub(super) async fn measure(runtime: &Arc<dyn Runtime>) -> Result<Vec<Figure>> {
     let directory = tempfile::tempdir_in(".").map_err(failed)?;
     let path = directory.path().join("ours.db");
     let ours = SqlitePersistence::open(path, SqliteOptions::default(), &**runtime).await?;
-    let mut bare = SqliteConnectOptions::new()
-        .filename(directory.path().join("bare.db"))
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .pragma("wal_autocheckpoint", "4096")
-        .pragma("cache_size", "-8192")
-        .disable_statement_logging()
-        .connect()
-        .await
-        .map_err(failed)?;
-    sqlx::raw_sql(TABLES)
-        .execute(&mut bare)
-        .await
-        .map_err(failed)?;
-    let mut bare = Bare(bare);
+    let mut bare = Bare::new(runtime).await?;
     let stored = rates(&SIZES, runtime, &ours, &mut bare).await;
     ours.close().await?;
     let stored = stored?;
@@ -76,28 +58,59 @@ impl Fresh for Files {
     }
 }
 
-struct Bare(SqliteConnection);
+/// A connection to a file with the backend's tables and settings.
+struct Bare {
+    connection: SqliteConnection,
+    _folder: TempDir,
+    /// The statements, by how many rows they are for.
+    statements: BTreeMap<usize, Arc<str>>,
+    runtime: Arc<dyn Runtime>,
+}
 
 impl Bare {
+    async fn new(runtime: &Arc<dyn Runtime>) -> Result<Self> {
+        let folder = tempfile::tempdir_in(".").map_err(failed)?;
+        let path = folder.path().join("bare.db");
+        SqlitePersistence::open(&path, SqliteOptions::default(), &**runtime)
+            .await?
+            .close()
+            .await?;
+        let connection = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(false)
+            .pragma("wal_autocheckpoint", "4096")
+            .pragma("journal_size_limit", "67108864")
+            .pragma("cache_size", "-8192")
+            .disable_statement_logging()
+            .connect()
+            .await
+            .map_err(failed)?;
+        Ok(Self {
+            connection,
+            _folder: folder,
+            statements: BTreeMap::new(),
+            runtime: Arc::clone(runtime),
+        })
+    }
+
     async fn run(&mut self, batch: &Batch) -> Result<(), sqlx::Error> {
-        sqlx::query("BEGIN IMMEDIATE").execute(&mut self.0).await?;
+        let connection = &mut self.connection;
+        sqlx::query("BEGIN IMMEDIATE")
+            .execute(&mut *connection)
+            .await?;
         for rows in batch.records.chunks(ROWS) {
-            let values = vec!["(?,?,?,?,?,?,?,?,?,?,?)"; rows.len()].join(",");
-            let statement = format!(
-                "INSERT INTO records VALUES {values}
-                 ON CONFLICT (partition, namespace, map, key) DO UPDATE SET
-                     history = excluded.history, sequence = excluded.sequence, hlc = excluded.hlc,
-                     run = excluded.run, number = excluded.number,
-                     expires_at_ms = excluded.expires_at_ms, value = excluded.value
-                 WHERE excluded.history <> history OR excluded.sequence >= sequence"
-            );
-            let mut query = sqlx::query(AssertSqlSafe(statement));
-            for row in rows {
-                let record = &row.record;
+            let statement = self
+                .statements
+                .entry(rows.len())
+                .or_insert_with(|| upsert(rows.len()).into());
+            let mut query = sqlx::query(AssertSqlSafe(Arc::clone(statement)));
+            for AddressedRecord { address, record } in rows {
                 query = query
                     .bind(batch.partition.0)
-                    .bind("default")
-                    .bind("bench")
+                    .bind(address.namespace.as_str())
+                    .bind(address.map.as_str())
                     .bind(record.key.as_str())
                     .bind(batch.state.history.0.cast_signed())
                     .bind(record.sequence.0.cast_signed())
@@ -107,16 +120,16 @@ impl Bare {
                     .bind(None::<i64>)
                     .bind(record.value.as_deref());
             }
-            query.execute(&mut self.0).await?;
+            query.execute(&mut *connection).await?;
         }
-        sqlx::query("INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?)")
+        sqlx::query(STATE)
             .bind(batch.partition.0)
             .bind(batch.state.history.0.cast_signed())
             .bind(batch.state.sequence.0.cast_signed())
             .bind(&*batch.state.data)
-            .execute(&mut self.0)
+            .execute(&mut *connection)
             .await?;
-        sqlx::query("COMMIT").execute(&mut self.0).await?;
+        sqlx::query("COMMIT").execute(&mut *connection).await?;
         Ok(())
     }
 }
@@ -128,8 +141,65 @@ impl Side for Bare {
     }
 
     async fn clear(&mut self) -> Result<()> {
-        let clear = sqlx::raw_sql("DELETE FROM records; DELETE FROM states");
-        clear.execute(&mut self.0).await.map_err(failed)?;
+        *self = Self::new(&self.runtime).await?;
         Ok(())
+    }
+}
+
+/// The statement for so many rows.
+fn upsert(rows: usize) -> String {
+    let values = vec!["(?,?,?,?,?,?,?,?,?,?,?)"; rows].join(",");
+    format!(
+        "INSERT INTO records VALUES {values}
+         ON CONFLICT (partition, namespace, map, key) DO UPDATE SET
+             history = excluded.history, sequence = excluded.sequence, hlc = excluded.hlc,
+             run = excluded.run, number = excluded.number,
+             expires_at_ms = excluded.expires_at_ms, value = excluded.value
+         WHERE excluded.history <> history OR excluded.sequence >= sequence"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use grid_core::PartitionId;
+
+    use super::super::tests::with_runtime;
+    use super::*;
+
+    /// All columns of both tables.
+    async fn rows(connection: &mut SqliteConnection) -> Vec<String> {
+        let both = "SELECT concat_ws(' ', partition, namespace, map, key, history, sequence, hlc,
+                 run, number, quote(expires_at_ms), quote(value)) FROM records
+             UNION ALL SELECT concat_ws(' ', partition, history, sequence, quote(data)) FROM states
+             ORDER BY 1";
+        let rows = sqlx::query_scalar(both).fetch_all(connection);
+        rows.await.unwrap()
+    }
+
+    #[test]
+    fn both_sides_leave_the_same_rows() {
+        with_runtime(async |runtime| {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("ours.db");
+            let options = SqliteOptions::default();
+            let ours = SqlitePersistence::open(&path, options, &*runtime)
+                .await
+                .unwrap();
+            let mut bare = Bare::new(&runtime).await.unwrap();
+            for number in 0..2 {
+                let batch = Batch::new(PartitionId(3), number, 8).unwrap();
+                let stored = ours.store(batch.partition, &batch.records, &batch.state);
+                stored.await.unwrap();
+                bare.store(&batch).await.unwrap();
+            }
+            let mut ours = SqliteConnectOptions::new()
+                .filename(path)
+                .connect()
+                .await
+                .unwrap();
+            let expected = rows(&mut ours).await;
+            assert_eq!(expected.len(), 12 + 1);
+            assert_eq!(rows(&mut bare.connection).await, expected);
+        });
     }
 }
