@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::fault::Fault;
 use super::head::{
-    ARRAY, BREAK, FALSE, INDEFINITE, MAP, NEGATIVE, NULL, SIMPLE, TEXT, TRUE, UINT, head, take,
-    take_slice,
+    ARRAY, BREAK, FALSE, FLOAT16, FLOAT32, FLOAT64, INDEFINITE, MAP, NEGATIVE, NULL, SIMPLE, TEXT,
+    TRUE, UINT, head, take, take_slice,
 };
 use crate::limits::MAX_CBOR_DEPTH;
 
@@ -145,9 +145,9 @@ fn simple<'a>(rest: &mut &[u8]) -> Found<Data<'a>> {
         FALSE => Some(Data::Bool(false)),
         TRUE => Some(Data::Bool(true)),
         NULL => Some(Data::Null),
-        0xf9 => Some(Data::Float(half(u16::from_be_bytes(take(rest)?)))),
-        0xfa => Some(Data::Float(f32::from_be_bytes(take(rest)?).into())),
-        0xfb => Some(Data::Float(f64::from_be_bytes(take(rest)?))),
+        FLOAT16 => Some(Data::Float(half(u16::from_be_bytes(take(rest)?)))),
+        FLOAT32 => Some(Data::Float(f32::from_be_bytes(take(rest)?).into())),
+        FLOAT64 => Some(Data::Float(f64::from_be_bytes(take(rest)?))),
         _ => None,
     })
 }

@@ -27,6 +27,10 @@ pub(crate) const BREAK: u8 = 0xff;
 pub(crate) const FALSE: u8 = 0xf4;
 /// The byte of `true`.
 pub(crate) const TRUE: u8 = 0xf5;
+/// The byte before a floating point number of 16 bits.
+pub(crate) const FLOAT16: u8 = 0xf9;
+/// The byte before a floating point number of 32 bits.
+pub(crate) const FLOAT32: u8 = 0xfa;
 /// The byte before a floating point number of 64 bits.
 pub(crate) const FLOAT64: u8 = 0xfb;
 /// The byte of `null`.
