@@ -96,8 +96,8 @@ impl Life {
         .await?
     }
 
-    /// What clients show, once it is what the server holds and the watcher was shown it too, or when
-    /// they had time enough.
+    /// What clients show, once it is what the server holds and the watcher was shown it too, or
+    /// when they had time enough.
     async fn until_level(&self, server: &ServerState) -> Result<Vec<State>> {
         let give_up = self.runtime.monotonic() + LEVEL_LIMIT;
         loop {

@@ -185,7 +185,8 @@ impl Life {
         self.come_back(&blow, server_falls, database_falls).await
     }
 
-    /// Starts again what fell, each in its own time: the server may have to do without its database.
+    /// Starts again what fell, each in its own time: the server may have to do without its
+    /// database.
     async fn come_back(
         &mut self,
         blow: &Blow,

@@ -46,7 +46,8 @@ use crate::write_handle::{BatchHandle, WriteHandle};
 /// # let _durable = write;
 /// // … write.acked().await … waits for the server.
 /// assert_eq!(todos.get("t1")?, Some(todo));
-/// let keys: Vec<_> = todos.iter().map(|entry| Ok(entry?.0)).collect::<Result<_, grid_core::Error>>()?;
+/// let keys = todos.iter().map(|entry| Ok(entry?.0));
+/// let keys = keys.collect::<Result<Vec<_>, grid_core::Error>>()?;
 /// assert_eq!(keys[0].as_str(), "t1");
 /// todos.remove("t1").await?;
 /// assert!(todos.is_empty());

@@ -227,8 +227,8 @@ impl Registry {
     /// Opens the local store at `url`.
     ///
     /// # Errors
-    /// `Invalid` when `url` starts with no scheme, `Unsupported` when no driver serves it; otherwise
-    /// what the driver says.
+    /// `Invalid` when `url` starts with no scheme, `Unsupported` when no driver serves it;
+    /// otherwise what the driver says.
     pub async fn open_storage(
         &self,
         url: &str,
@@ -241,8 +241,8 @@ impl Registry {
     /// Opens the system of record at `url`.
     ///
     /// # Errors
-    /// `Invalid` when `url` starts with no scheme, `Unsupported` when no driver serves it; otherwise
-    /// what the driver says.
+    /// `Invalid` when `url` starts with no scheme, `Unsupported` when no driver serves it;
+    /// otherwise what the driver says.
     pub async fn open_persistence(
         &self,
         url: &str,
@@ -279,8 +279,8 @@ impl Registry {
     /// Opens the layer at `url`.
     ///
     /// # Errors
-    /// `Invalid` when `url` starts with no scheme, `Unsupported` when no driver serves it; otherwise
-    /// what the driver says.
+    /// `Invalid` when `url` starts with no scheme, `Unsupported` when no driver serves it;
+    /// otherwise what the driver says.
     pub async fn open_layer(
         &self,
         url: &str,
@@ -319,8 +319,8 @@ fn open_with<T>(opener: Option<T>, kind: DriverKind) -> Result<T> {
     })
 }
 
-/// The scheme of a URL: what stands before the first `:`, if it can be one. Of a URL, errors show no
-/// more than that: in anything else a password may have been typed.
+/// The scheme of a URL: what stands before the first `:`, if it can be one. Of a URL, errors show
+/// no more than that: in anything else a password may have been typed.
 fn scheme_of(kind: DriverKind, url: &str) -> Result<&str> {
     match url.split_once(':') {
         Some((scheme, _)) if is_scheme(scheme) => Ok(scheme),

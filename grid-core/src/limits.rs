@@ -22,8 +22,8 @@ pub const MAX_ITEMS_PER_MESSAGE: usize = 16 * 1024;
 pub const LEAST_STATE_BYTES: usize = 8 * 1024 * 1024;
 /// Deepest nesting of a CBOR value.
 pub const MAX_CBOR_DEPTH: usize = 64;
-/// Most chunks of a text or byte string of no declared length. Chunks may be empty, so that bytes alone
-/// do not bound what it takes to go through them.
+/// Most chunks of a text or byte string of no declared length. Chunks may be empty, so that bytes
+/// alone do not bound what it takes to go through them.
 pub const MAX_STRING_CHUNKS: usize = 1024;
 /// Most names in the path of a field.
 pub const MAX_PATH_NAMES: usize = 16;
@@ -40,7 +40,8 @@ pub const MAX_ORDER_FIELDS: usize = 8;
 pub const ORDER_PREFIX_BYTES: usize = 1024;
 /// Largest query, in bytes of its encoding.
 pub const MAX_QUERY_BYTES: usize = 64 * 1024;
-/// The size at which a page of a system of record ends before its limit, in bytes of keys and values.
+/// The size at which a page of a system of record ends before its limit, in bytes of keys and
+/// values.
 pub const RECORD_PAGE_BYTES: usize = 8 * 1024 * 1024;
 /// How long a store of which a system of record has told a failure may take effect after that, in
 /// milliseconds: longer than a network holds up what was sent, and than a database goes on with a

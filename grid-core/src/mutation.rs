@@ -18,8 +18,8 @@ macro_rules! mutations {
         }
 
         impl Mutation {
-            /// Those that any tester should find. What only one kind of check can see stands apart, and
-            /// a test of that check plants it.
+            /// Those that any tester should find. What only one kind of check can see stands apart,
+            /// and a test of that check plants it.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
             /// Those that stand apart.

@@ -1,7 +1,7 @@
 //! Every target keeps its promise on its seeds, on what fuzzing has found, and on small changes of
 //! both. `GRID_FUZZ_CHANGES` sets how many changes of each input are tried, and `GRID_FUZZ_SEED`
-//! which: where there is no fuzzer, that is one. `GRID_UPDATE_CORPUS=1` writes the seeds anew, after
-//! a change of a format.
+//! which: where there is no fuzzer, that is one. `GRID_UPDATE_CORPUS=1` writes the seeds anew,
+//! after a change of a format.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

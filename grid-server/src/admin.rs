@@ -198,8 +198,8 @@ impl Admin {
     ///
     /// # Errors
     /// `NotFound` when there is no such letter, `Conflict` when the entry has changed since,
-    /// `Unavailable` when another node owns its partition; as those of the persistence, and `Timeout`
-    /// when that does not answer for 20 seconds.
+    /// `Unavailable` when another node owns its partition; as those of the persistence, and
+    /// `Timeout` when that does not answer for 20 seconds.
     pub async fn drop_dead_letter(&self, id: &str) -> Result<()> {
         let given_up = self.give_up(id);
         in_time(&*self.0.runtime, "drop dead letter", given_up).await

@@ -97,8 +97,8 @@ impl ServerBuilder {
         self
     }
 
-    /// The name of this node in the ownership table. Every server on a table needs one that no other
-    /// has, and that stays the same from start to start.
+    /// The name of this node in the ownership table. Every server on a table needs one that no
+    /// other has, and that stays the same from start to start.
     ///
     /// Unless given it is a random one, another at each start. That does for a server that is the
     /// only one: its own table is new at each start as well. In a table that outlives the server
@@ -162,8 +162,9 @@ impl ServerBuilder {
     }
 
     /// An operator's order for this one start: should journal and persistence have diverged (one of
-    /// them was lost or restored from a backup), the persistence is the truth. What only the journal
-    /// has is discarded, and a new history begins, with which every client compares what it holds.
+    /// them was lost or restored from a backup), the persistence is the truth. What only the
+    /// journal has is discarded, and a new history begins, with which every client compares what it
+    /// holds.
     ///
     /// What was acknowledged and is not in the persistence is lost for good, unless a client still
     /// has it pending. So try without the order first; where the two fit, it changes nothing. All

@@ -49,7 +49,8 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// Reads what there is, and changes nothing. A database that cannot be reached now says nothing.
+    /// Reads what there is, and changes nothing. A database that cannot be reached now says
+    /// nothing.
     ///
     /// # Errors
     /// As those of the journal and the persistence, where a retry does not help.
@@ -105,8 +106,8 @@ impl Found {
         Ok(data_set)
     }
 
-    /// Makes the journal know `data_set`, if it does not. Called once it is certain that journal and
-    /// database belong together.
+    /// Makes the journal know `data_set`, if it does not. Called once it is certain that journal
+    /// and database belong together.
     ///
     /// # Errors
     /// As those of the journal; `Unavailable` when another server has made a data set meanwhile.

@@ -42,7 +42,8 @@ pub(crate) struct Start {
     pub(crate) sequence: Sequence,
 }
 
-/// As [`recover`], with a database to which nothing was written since `start`: it has nothing later.
+/// As [`recover`], with a database to which nothing was written since `start`: it has nothing
+/// later.
 ///
 /// # Errors
 /// As those of [`recover`].
@@ -154,8 +155,8 @@ async fn try_recover(
     Ok((position, Ok(owned)))
 }
 
-/// Applies the batches after `tail`, to the end of the journal; returns the epoch of the last one, if
-/// there was any. `applied` is told of each the sequence to which it leads, and its bytes.
+/// Applies the batches after `tail`, to the end of the journal; returns the epoch of the last one,
+/// if there was any. `applied` is told of each the sequence to which it leads, and its bytes.
 ///
 /// # Errors
 /// As the journal's; `Corrupt` when a batch is damaged, `Diverged` when it does not follow on the
@@ -191,8 +192,8 @@ pub struct LoadedLetters {
     pub settled: BTreeMap<RecordCursor, Sequence>,
 }
 
-/// Loads every record that the database has of a partition, page by page, and its dead letters, into
-/// one that is new or restored from its state record.
+/// Loads every record that the database has of a partition, page by page, and its dead letters,
+/// into one that is new or restored from its state record.
 ///
 /// # Errors
 /// As the persistence's; `Corrupt` when a letter is damaged.

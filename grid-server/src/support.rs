@@ -34,7 +34,8 @@ pub(crate) fn address() -> MapAddress {
     }
 }
 
-/// Op `number` of [`RUN`], which puts a byte to `k` of the map `m`; a test changes what it is about.
+/// Op `number` of [`RUN`], which puts a byte to `k` of the map `m`; a test changes what it is
+/// about.
 pub(crate) fn op(number: u64) -> Op {
     Op {
         id: OpId { run: RUN, number },

@@ -72,7 +72,8 @@ impl Takeover {
         }
     }
 
-    /// Makes what was loaded this node's as of `epoch`; none when a later owner has written already.
+    /// Makes what was loaded this node's as of `epoch`; none when a later owner has written
+    /// already.
     ///
     /// # Errors
     /// As the journal's, of which `NotFound` says that a former owner has truncated what was not

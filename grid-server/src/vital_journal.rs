@@ -10,7 +10,8 @@ use crate::lifecycle::Lifecycle;
 
 /// Passes every call on, and ends the server when the journal answers that it is closed. Only the
 /// server closes it, last of all; before that, something in it has ended that nothing brings back,
-/// such as its task. A server that went on would refuse every write, and call it a retry's business.
+/// such as its task. A server that went on would refuse every write, and call it a retry's
+/// business.
 #[derive(Debug)]
 pub(crate) struct VitalJournal {
     inner: Arc<dyn Journal>,

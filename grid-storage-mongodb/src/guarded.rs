@@ -1,10 +1,11 @@
 //! Writing documents under the guard, each by operations on itself alone.
 //!
 //! The first try is an upsert whose filter is half of the guard: this id, with a sequence that is
-//! not higher. Where that finds nothing it inserts, and the id, which is unique, refuses that if the
-//! document stands with a higher sequence. Such a refusal is rare, and says little: the document may
-//! be newer, or of another history, or of an overlapping call that was a moment quicker. So those are
-//! tried again as plain updates with each half of the guard; what matches neither is newer.
+//! not higher. Where that finds nothing it inserts, and the id, which is unique, refuses that if
+//! the document stands with a higher sequence. Such a refusal is rare, and says little: the
+//! document may be newer, or of another history, or of an overlapping call that was a moment
+//! quicker. So those are tried again as plain updates with each half of the guard; what matches
+//! neither is newer.
 
 use std::collections::{BTreeSet, VecDeque};
 

@@ -6,13 +6,14 @@
 //! records of its call. A crash in between leaves it behind the records, and the server's replay of
 //! the journal from there is held off by the guard: everything takes effect once.
 //!
-//! URLs are MongoDB's own, `mongodb://USER:PASSWORD@HOST:PORT/DATABASE?PARAMETERS`; the database has
-//! to be named. See [`MongoOptions`].
+//! URLs are MongoDB's own, `mongodb://USER:PASSWORD@HOST:PORT/DATABASE?PARAMETERS`; the database
+//! has to be named. See [`MongoOptions`].
 //!
 //! Values can be queried: a record's `value` shows it as a document, wherever BSON can say all of
 //! it. What clients get back is always made from the bytes beside it.
 //!
-//! It needs a tokio runtime around its calls. TLS is there (`tls=true`); `mongodb+srv:` is not built in.
+//! It needs a tokio runtime around its calls. TLS is there (`tls=true`); `mongodb+srv:` is not
+//! built in.
 //!
 //! [`Persistence`]: grid_core::traits::Persistence
 

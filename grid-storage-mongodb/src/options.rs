@@ -20,8 +20,9 @@ pub(crate) const ANSWERS: Duration = Duration::from_secs(60);
 ///
 /// The URL is MongoDB's, with all its parameters. Unless it says otherwise, at most 8 connections
 /// are made (`maxPoolSize`), and a server to write to is looked for during 5 seconds
-/// (`serverSelectionTimeoutMS`). A call takes at most 60 seconds more than that, whatever the size of
-/// its batch; then it fails, to be tried again. What is written is always acknowledged by a majority and journaled.
+/// (`serverSelectionTimeoutMS`). A call takes at most 60 seconds more than that, whatever the size
+/// of its batch; then it fails, to be tried again. What is written is always acknowledged by a
+/// majority and journaled.
 ///
 /// `Debug` shows hosts and database, and nothing else of the URL.
 #[derive(Clone)]

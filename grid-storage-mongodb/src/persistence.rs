@@ -62,8 +62,8 @@ impl MongoPersistence {
     /// can, and the first one that reaches it makes what is missing. The log says so.
     ///
     /// # Errors
-    /// `Unauthorized` when the database refuses user or password, `Version` when the documents are of
-    /// another version, `Forbidden` when the user may not write, `Unsupported` without a tokio
+    /// `Unauthorized` when the database refuses user or password, `Version` when the documents are
+    /// of another version, `Forbidden` when the user may not write, `Unsupported` without a tokio
     /// runtime around it.
     pub async fn open(options: MongoOptions, runtime: Arc<dyn Runtime>) -> Result<Self> {
         if tokio::runtime::Handle::try_current().is_err() {

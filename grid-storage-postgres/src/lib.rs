@@ -8,8 +8,8 @@
 //! URLs are those of libpq, `postgres://USER:PASSWORD@HOST:PORT/DATABASE?PARAMETERS`; see
 //! [`PostgresOptions`] for the parameters that are the grid's own.
 //!
-//! Values can be queried: the view `entries` shows them as `jsonb`, wherever JSON can say them, with
-//! the time of their stamp and of their expiry. What clients get back is always made from the
+//! Values can be queried: the view `entries` shows them as `jsonb`, wherever JSON can say them,
+//! with the time of their stamp and of their expiry. What clients get back is always made from the
 //! bytes beside it: `jsonb` forgets the order of keys and the form of numbers.
 //!
 //! It needs a tokio runtime around its calls. TLS is not built in.

@@ -11,8 +11,8 @@ use sqlx::postgres::PgConnectOptions;
 
 /// The longest name that PostgreSQL keeps whole, in bytes.
 const MAX_SCHEMA_BYTES: usize = 63;
-/// Longest that the bounds may be, in seconds. That of a statement is a third of what the grid takes
-/// for the end of a store whose client is gone.
+/// Longest that the bounds may be, in seconds. That of a statement is a third of what the grid
+/// takes for the end of a store whose client is gone.
 const MAX_CONNECT_TIMEOUT_S: u32 = 24 * 60 * 60;
 const MAX_STATEMENT_TIMEOUT_S: u32 = 300;
 const _: () = assert!(MAX_STATEMENT_TIMEOUT_S as u64 * 3_000 <= LATE_STORE_MS);
@@ -58,8 +58,9 @@ const SSL_MODES: &[&str] = &[
 /// | `connect_timeout` | seconds that making a connection may take | 10 |
 /// | `statement_timeout` | seconds that one statement may take, at most 300 | 30 |
 ///
-/// `statement_timeout` has its bound because PostgreSQL goes on with a statement whose client is gone,
-/// and the grid takes it that nothing of a store that failed comes later than [`LATE_STORE_MS`].
+/// `statement_timeout` has its bound because PostgreSQL goes on with a statement whose client is
+/// gone, and the grid takes it that nothing of a store that failed comes later than
+/// [`LATE_STORE_MS`].
 ///
 /// `Debug` shows no password, and none of what else stands in the URL.
 ///

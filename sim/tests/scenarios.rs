@@ -1,4 +1,5 @@
-//! Every scenario holds, and one seed gives one trace. `GRID_SIM_RUNS` sets how many runs there are.
+//! Every scenario holds, and one seed gives one trace. `GRID_SIM_RUNS` sets how many runs there
+//! are.
 
 use grid_sim::scenarios;
 use grid_testkit::CountingAllocator;

@@ -3,8 +3,8 @@
 //! [`FlashStorage`] writes row by row to a chip that keeps what it was given. It has two ways to
 //! apply a batch:
 //!
-//! - [`Apply::InPlace`] writes each row where it belongs. Everything passes on the desk, bad networks
-//!   and lost servers too. But when the power goes between two rows, half a batch stays.
+//! - [`Apply::InPlace`] writes each row where it belongs. Everything passes on the desk, bad
+//!   networks and lost servers too. But when the power goes between two rows, half a batch stays.
 //! - [`Apply::Journalled`] writes the batch beside the rows first, and a mark that it is complete
 //!   last. Whoever opens the chip finishes what is marked and drops what is not.
 //!

@@ -1,5 +1,5 @@
-//! Journalled appends, beside the bare write and fdatasync of the same bytes in the same run. The bare
-//! file grows with each write; the journal's has room taken ahead, and may be faster for it.
+//! Journalled appends, beside the bare write and fdatasync of the same bytes in the same run. The
+//! bare file grows with each write; the journal's has room taken ahead, and may be faster for it.
 
 #![expect(
     clippy::disallowed_types,

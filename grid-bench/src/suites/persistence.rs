@@ -1,6 +1,7 @@
 //! Batches into systems of record: through the trait, and the same rows by the same statements on a
-//! bare connection, in the same run and by turns, so that both meet the same disturbances. Then what
-//! a server makes of it: how fast write-behind drains a backlog, and how many ops it acknowledges.
+//! bare connection, in the same run and by turns, so that both meet the same disturbances. Then
+//! what a server makes of it: how fast write-behind drains a backlog, and how many ops it
+//! acknowledges.
 //!
 //! Each database is one file, with a [`Side`] for the bare connection.
 

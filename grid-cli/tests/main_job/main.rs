@@ -1,7 +1,7 @@
 //! The main job on real input: real processes, real sockets, SQLite stores, kill -9.
 //!
-//! The data are the airports of the PyPI package `airportsdata` (28,000 entries, MIT licence), which
-//! `cargo xtask setup` brings into the cache folder; `GRID_TEST_AIRPORTS` may name the file.
+//! The data are the airports of the PyPI package `airportsdata` (28,000 entries, MIT licence),
+//! which `cargo xtask setup` brings into the cache folder; `GRID_TEST_AIRPORTS` may name the file.
 
 #![expect(
     clippy::unwrap_used,

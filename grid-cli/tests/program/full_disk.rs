@@ -1,8 +1,8 @@
 //! A journal whose disk is full, on a real file system that is.
 //!
-//! The server gets a mount namespace of its own, with a small tmpfs in place of the journal's folder.
-//! It goes with the process, whatever becomes of the test. It takes root, or a kernel that lets
-//! everybody make user namespaces; a limit on the size of files would do without, but then the
+//! The server gets a mount namespace of its own, with a small tmpfs in place of the journal's
+//! folder. It goes with the process, whatever becomes of the test. It takes root, or a kernel that
+//! lets everybody make user namespaces; a limit on the size of files would do without, but then the
 //! operating system gives another error than that of a full disk.
 
 use std::os::unix::fs::MetadataExt;

@@ -189,8 +189,9 @@ impl Partition {
     }
 }
 
-/// The outcome of a conditional op whose version is there although its run does not know it: the run
-/// was forgotten, or the journal is lost and the database had records ahead of its state record.
+/// The outcome of a conditional op whose version is there although its run does not know it: the
+/// run was forgotten, or the journal is lost and the database had records ahead of its state
+/// record.
 fn again(op: &Op, current: &Version<'_>) -> Outcome {
     let hlc = current.stamp().hlc;
     Outcome {

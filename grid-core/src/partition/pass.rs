@@ -38,8 +38,8 @@ struct Displaced {
 }
 
 impl Pass {
-    /// Takes note that another version takes the place of that of `sequence`; those `ahead` are stored
-    /// already.
+    /// Takes note that another version takes the place of that of `sequence`; those `ahead` are
+    /// stored already.
     pub(super) fn displaces(
         &mut self,
         ahead: &BTreeSet<Sequence>,
@@ -86,8 +86,8 @@ pub struct PieceEnd {
 }
 
 impl PieceEnd {
-    /// The system of record has everything up to here, in the version of the pass's begin or a later
-    /// one, once it has the piece.
+    /// The system of record has everything up to here, in the version of the pass's begin or a
+    /// later one, once it has the piece.
     #[must_use]
     pub fn through(&self) -> Sequence {
         self.through
@@ -119,9 +119,9 @@ impl Filling {
 }
 
 impl Partition {
-    /// Begins a pass for a system of record that has everything up to `after`, and returns its first
-    /// piece, as [`Partition::piece`] does; a pass that was under way is given up. The state record
-    /// that goes with it is the one of this moment.
+    /// Begins a pass for a system of record that has everything up to `after`, and returns its
+    /// first piece, as [`Partition::piece`] does; a pass that was under way is given up. The state
+    /// record that goes with it is the one of this moment.
     pub fn begin_pass(&mut self, after: Sequence, budget: Budget) -> Piece {
         self.ahead = self.ahead.split_off(&after.next());
         let pass = Pass {
@@ -134,8 +134,9 @@ impl Partition {
         first
     }
 
-    /// The next piece of the pass under way, as much as fits into `budget`, in the versions of now; the
-    /// same entries again until [`Partition::piece_stored`] was told. None if no pass is under way.
+    /// The next piece of the pass under way, as much as fits into `budget`, in the versions of now;
+    /// the same entries again until [`Partition::piece_stored`] was told. None if no pass is under
+    /// way.
     #[must_use]
     pub fn piece(&self, budget: Budget) -> Option<Piece> {
         let pass = self.pass.as_ref()?;
@@ -210,8 +211,8 @@ impl Partition {
         self.pass = Some(pass);
     }
 
-    /// Everything that changed after `after`, tombstones included, as it is now, in the order of the
-    /// sequences.
+    /// Everything that changed after `after`, tombstones included, as it is now, in the order of
+    /// the sequences.
     #[must_use]
     pub fn records_after(&self, after: Sequence) -> Vec<AddressedRecord> {
         let found = self.current_within(after, self.sequence, &BTreeSet::new(), usize::MAX);
@@ -222,8 +223,8 @@ impl Partition {
         found.into_iter().map(record).collect()
     }
 
-    /// Current versions after `after` up to `through` without those of `except`, in the order of their
-    /// sequences: the first `most` of them, and more.
+    /// Current versions after `after` up to `through` without those of `except`, in the order of
+    /// their sequences: the first `most` of them, and more.
     fn current_within(
         &self,
         after: Sequence,

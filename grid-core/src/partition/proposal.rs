@@ -17,8 +17,8 @@ pub enum Timing {
         /// Client's now minus server's now, in milliseconds.
         offset_ms: i64,
     },
-    /// The server's own: the partition stamps the op after everything that it holds. If the op names
-    /// the version that it replaces, it does so whatever the map's merge rule says.
+    /// The server's own: the partition stamps the op after everything that it holds. If the op
+    /// names the version that it replaces, it does so whatever the map's merge rule says.
     Server,
 }
 

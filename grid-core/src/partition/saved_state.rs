@@ -55,8 +55,8 @@ impl Partition {
     /// tail is to be applied.
     ///
     /// # Errors
-    /// `Corrupt` when the record cannot be read, `Diverged` when it is of another history, `Version`
-    /// when a later version of the code wrote it.
+    /// `Corrupt` when the record cannot be read, `Diverged` when it is of another history,
+    /// `Version` when a later version of the code wrote it.
     pub fn restore(config: PartitionConfig, state: &StateRecord) -> Result<(Self, Position)> {
         if state.history != config.history {
             return Err(Error::new(

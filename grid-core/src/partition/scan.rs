@@ -78,8 +78,8 @@ impl Partition {
         }
     }
 
-    /// Whether `cursor` lies beyond the sequence although it is of this history: what the client saw
-    /// there is lost, because the partition was put back to an earlier state.
+    /// Whether `cursor` lies beyond the sequence although it is of this history: what the client
+    /// saw there is lost, because the partition was put back to an earlier state.
     #[must_use]
     pub fn is_overtaken(&self, history: History, cursor: Option<Sequence>) -> bool {
         history == self.history() && cursor.is_some_and(|cursor| cursor > self.sequence())

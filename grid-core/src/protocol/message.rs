@@ -108,17 +108,17 @@ pub struct Push {
     pub resume: bool,
     /// The number of the last op of this run that was pushed before on this connection; 0 if this
     /// is the first push of the run. A server that saw another number has lost or doubled a frame:
-    /// it takes nothing and ends the connection, because an op that arrives after a later one of its
-    /// run would look like a duplicate. Of a resumed push it is the lowest [`Deferred::from`] since
-    /// the last one: what lies between there and the first op has its verdict.
+    /// it takes nothing and ends the connection, because an op that arrives after a later one of
+    /// its run would look like a duplicate. Of a resumed push it is the lowest [`Deferred::from`]
+    /// since the last one: what lies between there and the first op has its verdict.
     pub previous: u64,
     /// The ops.
     pub ops: Vec<Op>,
 }
 
 impl Push {
-    /// Where it comes back to: its first op, or one before that has its verdict by now. 0 for a push
-    /// without ops.
+    /// Where it comes back to: its first op, or one before that has its verdict by now. 0 for a
+    /// push without ops.
     #[must_use]
     pub fn begins(&self) -> u64 {
         let first = self.ops.first().map_or(0, |op| op.id.number);
@@ -223,8 +223,8 @@ pub struct Subscribed {
     pub definition: MapDefinition,
 }
 
-/// The server refused a [`Subscribe`] or a [`Read`]. Only a read is refused because its partition is
-/// not served at present ([`RejectReason::Unavailable`]): a view waits for it.
+/// The server refused a [`Subscribe`] or a [`Read`]. Only a read is refused because its partition
+/// is not served at present ([`RejectReason::Unavailable`]): a view waits for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubscribeRefused {
     /// The client's number for the request.

@@ -4,8 +4,8 @@
 //! in the agreed codec, and last a check of [`FRAME_CHECK_BYTES`] over all before it, which
 //! [`write_frame`] adds and [`read_frame`] compares. A frame whose check is wrong ends the
 //! connection. A reader ignores trailing fields that it does not know. `Hello` stands behind
-//! [`MAGIC`] and a version, so that it can be read before anything is agreed; it ends with the check
-//! as every frame does.
+//! [`MAGIC`] and a version, so that it can be read before anything is agreed; it ends with the
+//! check as every frame does.
 
 mod end_code;
 mod frame_chain;

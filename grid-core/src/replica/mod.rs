@@ -1,9 +1,10 @@
 //! The client's side of the protocol as a state machine: confirmed state, overlay, outbox.
 //!
 //! What the application sees is an *overlay* of its pending ops over the *confirmed* state, which
-//! is a copy of what the server has. Local writes become ops: durable first ([`Replica::begin_save`],
-//! [`Replica::saved`]), visible then, pushed when there is a connection, settled when the server's
-//! verdict and its outcome are here. Nothing in this module does I/O: a driver
+//! is a copy of what the server has. Local writes become ops: durable first
+//! ([`Replica::begin_save`], [`Replica::saved`]), visible then, pushed when there is a connection,
+//! settled when the server's verdict and its outcome are here. Nothing in this module does I/O: a
+//! driver
 //!
 //! - makes a [`Replica`] from a store's rows with a [`Loader`];
 //! - stores each [`Save`] and says whether that worked;

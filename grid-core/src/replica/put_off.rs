@@ -123,8 +123,8 @@ impl PutOff {
 }
 
 /// The wait after so many refusals in a row: as long as was asked for after the first, and then
-/// twice as long each time, up to a bound, of which chance takes off up to a half: clients that were
-/// put off together do not come back together.
+/// twice as long each time, up to a bound, of which chance takes off up to a half: clients that
+/// were put off together do not come back together.
 fn wait(run: RunId, refusals: u32, asked: Duration) -> Duration {
     let step = doubled(asked, refusals.saturating_sub(1));
     let half = step / 2;

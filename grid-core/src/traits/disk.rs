@@ -81,14 +81,14 @@ pub trait Disk: MaybeSend + MaybeSync + fmt::Debug + 'static {
     /// another sync proves anything: systems take pages for written that they failed to write.
     async fn sync(&self, file: &str) -> Result<()>;
 
-    /// [`Disk::append`], then [`Disk::sync`], as one call, for a file that grows by many small parts
-    /// of which each is waited for.
+    /// [`Disk::append`], then [`Disk::sync`], as one call, for a file that grows by many small
+    /// parts of which each is waited for.
     ///
     /// The disk may take room for such a file ahead of what is appended, for a sync that does not
     /// have to note a new length takes less. It shows in no answer of this disk. But if the program
-    /// is killed, or the machine crashes, whoever opens the disk next may find zeros behind what was
-    /// appended, and they count: in the length, for a read, and for an append, which goes behind
-    /// them.
+    /// is killed, or the machine crashes, whoever opens the disk next may find zeros behind what
+    /// was appended, and they count: in the length, for a read, and for an append, which goes
+    /// behind them.
     ///
     /// # Errors
     /// Says which of the two failed, for what may be done about it differs.

@@ -68,7 +68,8 @@ pub struct StateRecord {
 }
 
 impl StateRecord {
-    /// Checks that a backend takes it whose [`PersistenceCapabilities::max_state_bytes`] are `most`.
+    /// Checks that a backend takes it whose [`PersistenceCapabilities::max_state_bytes`] are
+    /// `most`.
     ///
     /// # Errors
     /// `TooLarge` when it does not.
@@ -119,9 +120,9 @@ pub trait Persistence: MaybeSend + MaybeSync + fmt::Debug + 'static {
     /// What this backend can do.
     fn capabilities(&self) -> PersistenceCapabilities;
 
-    /// Up to `limit` (at least 1) records of `partition` after `after`, in order; fewer, with more to
-    /// come, once their keys and values reach [`RECORD_PAGE_BYTES`], so that a page of any limit fits
-    /// into memory.
+    /// Up to `limit` (at least 1) records of `partition` after `after`, in order; fewer, with more
+    /// to come, once their keys and values reach [`RECORD_PAGE_BYTES`], so that a page of any limit
+    /// fits into memory.
     ///
     /// [`RECORD_PAGE_BYTES`]: crate::limits::RECORD_PAGE_BYTES
     ///
@@ -145,15 +146,16 @@ pub trait Persistence: MaybeSend + MaybeSync + fmt::Debug + 'static {
     ///
     /// # Errors
     /// `Invalid` or `TooLarge`, and not retryable, when a record is refused (a constraint of the
-    /// user's, a bound): it will be again, and the others may land without it. `TooLarge`, and nothing
-    /// is stored, when the state record exceeds `max_state_bytes`. Everything else says
-    /// nothing about the records: `Unavailable`, `Timeout`, `Overloaded`, `Full`, `Locked`, `Conflict`
-    /// with another transaction, or the database's state. When it fails, any part of `records` may
-    /// have been stored, the state record only if all of them were; and so they may be until
-    /// [`LATE_STORE_MS`] later, if no answer came.
+    /// user's, a bound): it will be again, and the others may land without it. `TooLarge`, and
+    /// nothing is stored, when the state record exceeds `max_state_bytes`. Everything else says
+    /// nothing about the records: `Unavailable`, `Timeout`, `Overloaded`, `Full`, `Locked`,
+    /// `Conflict` with another transaction, or the database's state. When it fails, any part of
+    /// `records` may have been stored, the state record only if all of them were; and so they may
+    /// be until [`LATE_STORE_MS`] later, if no answer came.
     ///
     /// A backend bounds its calls so that this holds, with what makes the database itself give up a
-    /// statement whose client is gone: after that time the journal may be without what it would need.
+    /// statement whose client is gone: after that time the journal may be without what it would
+    /// need.
     ///
     /// [`LATE_STORE_MS`]: crate::limits::LATE_STORE_MS
     async fn store(

@@ -103,8 +103,8 @@ fn events_during_a_repair_are_neither_lost_nor_undone() {
     world.assert_level();
 }
 
-/// Seed 4384 of the scenario `deletions`: the verdict tells of an op in another map too, and names the
-/// sequence of that one; no answer names it.
+/// Seed 4384 of the scenario `deletions`: the verdict tells of an op in another map too, and names
+/// the sequence of that one; no answer names it.
 #[test]
 fn an_op_settles_after_the_repair_of_a_view_that_did_not_change() {
     let mut world = World::connected(1);

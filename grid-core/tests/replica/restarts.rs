@@ -58,8 +58,8 @@ fn a_restart_gives_back_what_was_seen_and_the_same_ops() {
     world.assert_level();
 }
 
-/// A clock may be set while no process is there to see it jump, so what was measured of it ends with
-/// the process that measured it.
+/// A clock may be set while no process is there to see it jump, so what was measured of it ends
+/// with the process that measured it.
 #[test]
 fn what_is_due_goes_by_the_servers_clock_once_it_was_heard_on_this_opening() {
     const SLOW_MS: u64 = 50_000;

@@ -69,8 +69,8 @@ fn compare(data: &[u8], length: Option<usize>) {
     }
 }
 
-/// Whether the tag 3 may stand there before sixteen bytes whose first bit is set. Both heads end in a
-/// byte that tells, however long they are.
+/// Whether the tag 3 may stand there before sixteen bytes whose first bit is set. Both heads end in
+/// a byte that tells, however long they are.
 fn is_very_negative(item: &[u8]) -> bool {
     /// The longest head.
     const HEAD_BYTES: usize = 9;

@@ -132,8 +132,8 @@ impl OpenFile {
         }
     }
 
-    /// Gives back the room that was taken ahead, and takes none until the file is shortened. There is
-    /// nothing to sync: zeros may stand there after a crash.
+    /// Gives back the room that was taken ahead, and takes none until the file is shortened. There
+    /// is nothing to sync: zeros may stand there after a crash.
     pub(super) fn give_back(&mut self) {
         if self.taken <= self.length {
             return;
@@ -170,8 +170,8 @@ fn take_room(file: &File, offset: u64, bytes: u64) -> io::Result<()> {
     }
 }
 
-/// Makes the file longer by `bytes` from `offset` on, which is its end. The room on the disk is taken
-/// as the file is written, so that a write there may still find none.
+/// Makes the file longer by `bytes` from `offset` on, which is its end. The room on the disk is
+/// taken as the file is written, so that a write there may still find none.
 #[cfg(not(target_os = "linux"))]
 fn take_room(file: &File, offset: u64, bytes: u64) -> io::Result<()> {
     file.set_len(offset + bytes)

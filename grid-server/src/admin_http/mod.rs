@@ -1,5 +1,5 @@
-//! The operator's HTTP routes: health, metrics, partitions, dead letters. Sockets are the program's:
-//! this is a router that it serves where it likes.
+//! The operator's HTTP routes: health, metrics, partitions, dead letters. Sockets are the
+//! program's: this is a router that it serves where it likes.
 
 mod answer;
 mod exposition;

@@ -29,7 +29,8 @@ pub struct Settings {
     pub admin: String,
     /// Hosts by which operators ask from elsewhere, separated by commas.
     pub admin_hosts: String,
-    /// The URL of the system of record, which may hold a password; empty: SQLite in the data folder.
+    /// The URL of the system of record, which may hold a password; empty: SQLite in the data
+    /// folder.
     pub persistence: Secret,
     /// The token that clients must present; empty: none is asked for.
     pub token: Secret,

@@ -1,4 +1,5 @@
-//! The heartbeat: both sides ask each other for a sign of life, and compare what was sent with what came.
+//! The heartbeat: both sides ask each other for a sign of life, and compare what was sent with what
+//! came.
 
 use std::time::Duration;
 

@@ -20,9 +20,9 @@
 //! medium: so the last group, and what shares its first block, is copied to a new segment, and the
 //! old one never grows again. The same step heals the journal after a sync that failed under it.
 //!
-//! The disk takes room ahead of the commits, so zeros may stand behind the last one when the program
-//! was killed. They are no commit. A disk that is let go of late may cut them off at any time, for
-//! no later program writes there.
+//! The disk takes room ahead of the commits, so zeros may stand behind the last one when the
+//! program was killed. They are no commit. A disk that is let go of late may cut them off at any
+//! time, for no later program writes there.
 
 mod committer;
 mod error;

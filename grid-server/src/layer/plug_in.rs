@@ -25,7 +25,8 @@ impl fmt::Debug for GatewayLayer {
 }
 
 impl GatewayLayer {
-    /// A tower layer, as a layer of the gateway. [`tower::layer::layer_fn`] makes one of a function.
+    /// A tower layer, as a layer of the gateway. [`tower::layer::layer_fn`] makes one of a
+    /// function.
     pub fn new<L>(layer: L) -> Self
     where
         L: Layer<GatewayService> + Send + Sync + 'static,

@@ -119,8 +119,8 @@ impl Start {
     }
 }
 
-/// What is left of a server that does not start. Whatever the end of its journal brings, what counts
-/// is why it does not: an order may help against that.
+/// What is left of a server that does not start. Whatever the end of its journal brings, what
+/// counts is why it does not: an order may help against that.
 async fn refused(refusal: Error, journal: &dyn Journal) -> Failed {
     if let Err(error) = journal.close().await {
         tracing::warn!(%error, "the journal of a server that did not start is not closed");

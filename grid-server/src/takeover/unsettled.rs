@@ -2,8 +2,8 @@
 //!
 //! A partition of which the journal has everything is made of it, and its writes are acknowledged
 //! from the journal. Nothing of it is stored until the database was asked what it has of it: it may
-//! be another's, or newer. Then the start is completed, or the server ends with what would have kept
-//! it from starting.
+//! be another's, or newer. Then the start is completed, or the server ends with what would have
+//! kept it from starting.
 
 use grid_core::traits::Epoch;
 use grid_core::{Error, ErrorKind, PartitionId, Result};
@@ -45,8 +45,8 @@ impl Unsettled {
 }
 
 impl Takeover {
-    /// Loads `partition` from the journal alone; none when that has not everything, or a later owner
-    /// has written already.
+    /// Loads `partition` from the journal alone; none when that has not everything, or a later
+    /// owner has written already.
     ///
     /// # Errors
     /// As those of the journal.

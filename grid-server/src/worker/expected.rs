@@ -1,5 +1,5 @@
-//! Who wants to follow partitions that are still to be loaded, as when the database is away or while
-//! they are taken over.
+//! Who wants to follow partitions that are still to be loaded, as when the database is away or
+//! while they are taken over.
 
 use std::collections::BTreeMap;
 

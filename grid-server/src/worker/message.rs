@@ -33,7 +33,8 @@ pub(crate) enum WorkerMessage {
     Leave(SessionId),
     /// A partition that this node has become the owner of, loaded.
     Begin(Box<Owned>),
-    /// What the database has of a partition that is run, at this epoch, as its journal alone has it.
+    /// What the database has of a partition that is run, at this epoch, as its journal alone has
+    /// it.
     Confirm(PartitionId, Epoch, Box<Backing>),
     /// A partition that this node owned at this epoch has another owner.
     Cease(PartitionId, Epoch),

@@ -1,5 +1,5 @@
-//! Beginning to run partitions that this node has become the owner of, and ceasing to run those that
-//! it has lost.
+//! Beginning to run partitions that this node has become the owner of, and ceasing to run those
+//! that it has lost.
 
 use grid_core::PartitionId;
 use grid_core::traits::Epoch;

@@ -213,7 +213,8 @@ impl Worker {
         stop
     }
 
-    /// Adds what is to be committed to the batch, begins what is to be run, and puts the rest aside.
+    /// Adds what is to be committed to the batch, begins what is to be run, and puts the rest
+    /// aside.
     fn gather(
         &mut self,
         message: WorkerMessage,

@@ -25,8 +25,8 @@ pub(crate) struct Backing {
     collected: Sequence,
     /// Tombstones are not collected until then, by the monotonic clock.
     pub(super) collect_not_before: Duration,
-    /// The journal batches after `position`, without those of which the pass under way has stored the
-    /// changes.
+    /// The journal batches after `position`, without those of which the pass under way has stored
+    /// the changes.
     waiting: Waiting,
     /// When the first of them was written, by the monotonic clock.
     waiting_since: Option<Duration>,
@@ -106,7 +106,8 @@ impl Backing {
         self.confirmed
     }
 
-    /// The database was asked, and has what `found` says, of a partition whose last batch is `tail`.
+    /// The database was asked, and has what `found` says, of a partition whose last batch is
+    /// `tail`.
     pub(crate) fn confirm(&mut self, found: Self, tail: Position) {
         let is_level = found.position == tail;
         *self = Self {
@@ -131,8 +132,9 @@ impl Backing {
         self.state.sequence
     }
 
-    /// Everything up to here is in the database, be it as a dead letter. Beyond [`Backing::sequence`]
-    /// the journal is needed all the same: what else the state record remembers is not stored yet.
+    /// Everything up to here is in the database, be it as a dead letter. Beyond
+    /// [`Backing::sequence`] the journal is needed all the same: what else the state record
+    /// remembers is not stored yet.
     pub(crate) fn through(&self) -> Sequence {
         let pass = self.pass.as_ref();
         pass.map_or(self.state.sequence, |pass| pass.through)
@@ -227,8 +229,8 @@ impl Backing {
 
     /// A piece of the pass was stored, which is not the last one: everything up to `through` is.
     ///
-    /// Who waits for room need not wait for the pass's end. Until then the journal may hold twice what
-    /// may wait, for it is trimmed at the end only.
+    /// Who waits for room need not wait for the pass's end. Until then the journal may hold twice
+    /// what may wait, for it is trimmed at the end only.
     pub(super) fn piece_stored(&mut self, through: Sequence) {
         if let Some(pass) = &mut self.pass {
             pass.through = through;

@@ -28,8 +28,8 @@ pub(super) struct Batch {
 
 impl Batch {
     /// The next batch of a partition at `now` (monotonic), of no more than `budget`: of the pass
-    /// under way, or the first of a new one. None if the database has everything, or it is not known
-    /// what it has.
+    /// under way, or the first of a new one. None if the database has everything, or it is not
+    /// known what it has.
     pub(super) fn of(owned: &mut Owned, budget: Budget, now: Duration) -> Option<Self> {
         if !owned.has_to_store(now) {
             return None;

@@ -1,6 +1,7 @@
 //! Write-behind: what was journalled is written to the database later, coalesced by key.
 //!
-//! What the database refuses for good is kept beside it, as a dead letter, so that the rest goes on.
+//! What the database refuses for good is kept beside it, as a dead letter, so that the rest goes
+//! on.
 
 mod backing;
 mod backlog;

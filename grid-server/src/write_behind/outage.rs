@@ -39,8 +39,8 @@ impl Outage {
         self.until.filter(|until| *until > now)
     }
 
-    /// A partition has failed at `now`, in what is news; returns how long the database is left alone
-    /// if that means that it is away.
+    /// A partition has failed at `now`, in what is news; returns how long the database is left
+    /// alone if that means that it is away.
     pub(super) fn failed(
         &mut self,
         partition: PartitionId,
@@ -57,8 +57,8 @@ impl Outage {
         Some(wait)
     }
 
-    /// Something was stored, in what is news: the database is there. Returns the partitions that have
-    /// failed meanwhile.
+    /// Something was stored, in what is news: the database is there. Returns the partitions that
+    /// have failed meanwhile.
     pub(super) fn ended(&mut self) -> BTreeSet<PartitionId> {
         self.backoff.succeeded();
         self.until = None;

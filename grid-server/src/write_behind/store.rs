@@ -152,8 +152,8 @@ impl Store {
         }
     }
 
-    /// Stores `records` with the batch's state, which is in doubt if that fails otherwise than because
-    /// of what was to be stored.
+    /// Stores `records` with the batch's state, which is in doubt if that fails otherwise than
+    /// because of what was to be stored.
     async fn store_with_state(
         &self,
         partition: PartitionId,
@@ -289,9 +289,9 @@ impl Store {
         Ok(())
     }
 
-    /// Lets go of letters of versions up to `horizon` that nobody here has written. A call of a former
-    /// owner, or one that gave no answer, was still on its way when a later version was stored. If
-    /// that is a tombstone, nothing but it shows a start that the letter is of the past.
+    /// Lets go of letters of versions up to `horizon` that nobody here has written. A call of a
+    /// former owner, or one that gave no answer, was still on its way when a later version was
+    /// stored. If that is a tombstone, nothing but it shows a start that the letter is of the past.
     async fn discard_late_letters(
         &self,
         partition: PartitionId,

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use grid_core::Sequence;
 
-/// Most steps that are kept apart. More are made coarser: then what is stored is counted down later.
+/// Most steps that are kept apart. More are made coarser: then what is stored is counted down
+/// later.
 const MAX_STEPS: usize = 256;
 /// Batches are put together up to this part of all bytes. Two steps that follow on each other hold
 /// more than that then, so there are half of [`MAX_STEPS`] at most.

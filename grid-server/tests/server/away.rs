@@ -13,7 +13,8 @@ use grid_server::{MemoryJournal, Server};
 use super::faulty::{FaultyPersistence, faulty_persistence};
 use super::support::{World, address, cbor, run};
 
-/// Long enough for everything to be written to the database, and for the longest wait between tries.
+/// Long enough for everything to be written to the database, and for the longest wait between
+/// tries.
 const FLUSHED: Duration = Duration::from_secs(40);
 
 /// A world whose database outlives the servers, and is away when it is told to.

@@ -1,5 +1,5 @@
-//! The MongoDB backend passes the suite on what speaks its protocol, and keeps what is special about
-//! it. With `GRID_TEST_MONGODB_URL` all of it runs on a server of your own.
+//! The MongoDB backend passes the suite on what speaks its protocol, and keeps what is special
+//! about it. With `GRID_TEST_MONGODB_URL` all of it runs on a server of your own.
 
 #![expect(
     clippy::unwrap_used,

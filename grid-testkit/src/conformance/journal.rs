@@ -55,7 +55,12 @@ pub fn run<F: JournalFixture, E: Debug>(case: impl AsyncFnOnce(&F) -> Result<(),
 /// use grid_core::Result;
 /// use grid_core::traits::Journal;
 /// use grid_testkit::conformance::journal::JournalFixture;
-/// # mod my { pub fn open(_: &str) -> grid_core::Result<std::sync::Arc<dyn grid_core::traits::Journal>> { unimplemented!() } }
+/// # mod my {
+/// #     use grid_core::{Result, traits::Journal};
+/// #     pub fn open(_: &str) -> Result<std::sync::Arc<dyn Journal>> {
+/// #         unimplemented!()
+/// #     }
+/// # }
 ///
 /// #[derive(Default)]
 /// struct Fixture;

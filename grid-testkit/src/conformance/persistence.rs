@@ -30,8 +30,8 @@ pub use storing::*;
 /// It is removed when the fixture is dropped.
 pub trait PersistenceFixture: Default {
     /// Whether the owner of a place has a way to let it refuse records beside those that are too
-    /// large: a constraint, a trigger, a validator, an index. It is said for each backend, because the
-    /// cases about such refusals show nothing where there is none.
+    /// large: a constraint, a trigger, a validator, an index. It is said for each backend, because
+    /// the cases about such refusals show nothing where there is none.
     const FORBIDS: bool;
 
     /// Opens the place: the first time empty, then as the last opening left it.
@@ -73,7 +73,12 @@ pub fn run<F: PersistenceFixture, E: Debug>(case: impl AsyncFnOnce(&F) -> Result
 /// use grid_core::Result;
 /// use grid_core::traits::Persistence;
 /// use grid_testkit::conformance::persistence::PersistenceFixture;
-/// # mod my { pub fn open(_: &str) -> grid_core::Result<std::sync::Arc<dyn grid_core::traits::Persistence>> { unimplemented!() } }
+/// # mod my {
+/// #     use grid_core::{Result, traits::Persistence};
+/// #     pub fn open(_: &str) -> Result<std::sync::Arc<dyn Persistence>> {
+/// #         unimplemented!()
+/// #     }
+/// # }
 ///
 /// #[derive(Default)]
 /// struct Fixture;

@@ -51,7 +51,12 @@ pub fn run<F: StorageFixture, E: Debug>(case: impl AsyncFnOnce(&F) -> Result<(),
 /// use grid_core::Result;
 /// use grid_core::traits::Storage;
 /// use grid_testkit::conformance::storage::StorageFixture;
-/// # mod my { pub fn open(_: &str) -> grid_core::Result<std::sync::Arc<dyn grid_core::traits::Storage>> { unimplemented!() } }
+/// # mod my {
+/// #     use grid_core::{Result, traits::Storage};
+/// #     pub fn open(_: &str) -> Result<std::sync::Arc<dyn Storage>> {
+/// #         unimplemented!()
+/// #     }
+/// # }
 ///
 /// #[derive(Default)]
 /// struct Fixture;

@@ -52,7 +52,11 @@ pub fn run<F: TransportFixture, E: Debug>(case: impl AsyncFnOnce(&F) -> Result<(
 ///
 /// use grid_core::traits::Transport;
 /// use grid_testkit::conformance::transport::TransportFixture;
-/// # mod my { pub fn transport() -> std::sync::Arc<dyn grid_core::traits::Transport> { unimplemented!() } }
+/// # mod my {
+/// #     pub fn transport() -> std::sync::Arc<dyn grid_core::traits::Transport> {
+/// #         unimplemented!()
+/// #     }
+/// # }
 ///
 /// #[derive(Default)]
 /// struct Fixture;

@@ -191,7 +191,8 @@ impl Recorder {
     /// let (map, key) = ("m".to_owned(), "k".to_owned());
     /// let (history, partition, sequence) = (0, 17, 4);
     /// let seen = Seen::value(2);
-    /// recorder.applied(20, "journal", Applied { id, history, partition, sequence, map, key, seen });
+    /// let applied = Applied { id, history, partition, sequence, map, key, seen };
+    /// recorder.applied(20, "journal", applied);
     /// ```
     pub fn applied(&self, at_ns: u64, party: &str, applied: Applied) {
         self.push(&mut self.lock(), at_ns, party, Happening::Applied(applied));

@@ -20,7 +20,8 @@ const TWICE: u64 = 3;
 ///
 /// `GRID_SIM_RUNS` sets how many seeds are run (100 unless set). `GRID_SIM_SEED` runs one of them,
 /// and with `GRID_SIM_PLAN` (a plan as JSON, or a file with one, from the folder of the package)
-/// what is left of it: that is what a failure prints. The file of a failing run names its seed itself.
+/// what is left of it: that is what a failure prints. The file of a failing run names its seed
+/// itself.
 ///
 /// ```
 /// use grid_testkit::scenario::Simulation;
@@ -70,8 +71,8 @@ fn number(name: &str) -> Result<Option<u64>, String> {
         .map_err(|_| format!("{name} is `{text}`; it must be a whole number"))
 }
 
-/// The seed and the plan of the one run that is asked for, if one is: `plan` is JSON, or a file with
-/// it, of a plan or of a [`KeptRun`].
+/// The seed and the plan of the one run that is asked for, if one is: `plan` is JSON, or a file
+/// with it, of a plan or of a [`KeptRun`].
 ///
 /// # Errors
 /// When the plan cannot be read, is of another simulation or seed, or has no seed.

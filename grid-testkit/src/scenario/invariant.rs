@@ -84,8 +84,8 @@ impl View<'_> {
         self.world.simulation.settings.allowed_drift_ms
     }
 
-    /// Whether servers stamp anew what fast clocks have stamped, and nothing else. They do not where
-    /// the drift that they allow is very small or very large.
+    /// Whether servers stamp anew what fast clocks have stamped, and nothing else. They do not
+    /// where the drift that they allow is very small or very large.
     #[must_use]
     pub fn restamps_tell(&self) -> bool {
         self.world.simulation.restamps_tell()

@@ -20,8 +20,9 @@ struct Trouble {
     slow: Duration,
 }
 
-/// The way of one party to its store, disk or database: every call on it is a step of the run, takes
-/// simulated time, may fail because a fault says so, and may be the one in which the power goes.
+/// The way of one party to its store, disk or database: every call on it is a step of the run,
+/// takes simulated time, may fail because a fault says so, and may be the one in which the power
+/// goes.
 #[derive(Clone)]
 pub struct Medium {
     executor: Executor,

@@ -1,5 +1,5 @@
-//! The end of a run under a merge rule of the user's own: what all agree on is the merge of all that
-//! servers took, in whatever order.
+//! The end of a run under a merge rule of the user's own: what all agree on is the merge of all
+//! that servers took, in whatever order.
 
 use std::collections::BTreeMap;
 

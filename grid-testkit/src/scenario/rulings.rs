@@ -108,8 +108,8 @@ impl Rulings {
         self.creations.contains(&op)
     }
 
-    /// Whether a server may not know any more how it ruled, because it was put back to a time before
-    /// that, or told it at `memory`: then what the device was told is not what counts.
+    /// Whether a server may not know any more how it ruled, because it was put back to a time
+    /// before that, or told it at `memory`: then what the device was told is not what counts.
     pub(super) fn may_be_forgotten(&self, op: OpId) -> bool {
         self.in_memory.contains(&op) || self.forgotten.contains(op)
     }

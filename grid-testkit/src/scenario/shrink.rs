@@ -33,8 +33,8 @@ pub struct Shrunk {
 impl Simulation {
     /// Makes a failing run small within `budget` runs: leaves out audits, then faults, then
     /// operations, then devices, again and again, as long as something still fails. Where many
-    /// operations are left, it tries few of them, chosen by chance, with the faults at their times or
-    /// at other ones. What is left of the faults is made simpler in the end.
+    /// operations are left, it tries few of them, chosen by chance, with the faults at their times
+    /// or at other ones. What is left of the faults is made simpler in the end.
     #[must_use]
     pub fn shrink(&self, failing: &Outcome, budget: usize) -> Shrunk {
         let mut shrinker = Shrinker {
@@ -131,8 +131,8 @@ struct Shrinker<'a> {
 }
 
 impl Shrinker<'_> {
-    /// Keeps an eighth of the operations, a quarter or half of them, by chance, as often as one such
-    /// choice fails.
+    /// Keeps an eighth of the operations, a quarter or half of them, by chance, as often as one
+    /// such choice fails.
     fn bite(&mut self) {
         for (divisor, tries) in BITES {
             let mut failed = 0;

@@ -1,9 +1,9 @@
 //! Real databases for tests: PostgreSQL, and what speaks MongoDB's protocol, each in a temporary
 //! folder on a port of its own.
 //!
-//! A suite takes the one that a variable names (`GRID_TEST_POSTGRES_URL`, `GRID_TEST_MONGODB_URL`), so that `cargo xtask
-//! test` starts each of them once; without the variable it starts one for itself. Nothing of them
-//! is left when the process that started them ends, however it ends.
+//! A suite takes the one that a variable names (`GRID_TEST_POSTGRES_URL`, `GRID_TEST_MONGODB_URL`),
+//! so that `cargo xtask test` starts each of them once; without the variable it starts one for
+//! itself. Nothing of them is left when the process that started them ends, however it ends.
 
 mod folder;
 mod mongodb;

@@ -136,8 +136,8 @@ impl PostgresServer {
         )
     }
 
-    /// Starts it again after [`PostgresServer::kill`] or [`PostgresServer::stop`], on the same port,
-    /// and waits until it takes connections.
+    /// Starts it again after [`PostgresServer::kill`] or [`PostgresServer::stop`], on the same
+    /// port, and waits until it takes connections.
     ///
     /// # Errors
     /// When it does not start.

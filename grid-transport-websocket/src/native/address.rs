@@ -9,8 +9,8 @@ use tokio_tungstenite::tungstenite::http::Uri;
 /// The port of `ws://` when none is named.
 const DEFAULT_PORT: u16 = 80;
 
-/// The host and the port in a `ws://` URL. What else the URL holds, a password for one, is not kept,
-/// so it is never shown.
+/// The host and the port in a `ws://` URL. What else the URL holds, a password for one, is not
+/// kept, so it is never shown.
 ///
 /// ```
 /// use grid_transport_websocket::Address;

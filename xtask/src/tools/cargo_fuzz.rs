@@ -1,5 +1,5 @@
-//! cargo-fuzz, and the compilers that it needs: a nightly one to search at random, with a sanitizer;
-//! this workspace's own for the search that is the same each time.
+//! cargo-fuzz, and the compilers that it needs: a nightly one to search at random, with a
+//! sanitizer; this workspace's own for the search that is the same each time.
 
 use std::fs;
 use std::io;
@@ -136,8 +136,8 @@ impl CargoFuzz {
         self.compile("build").run()
     }
 
-    /// cargo-fuzz cannot be told `--locked`, and would bring the file up to date without a word: one
-    /// commit would be tried with other dependencies from day to day.
+    /// cargo-fuzz cannot be told `--locked`, and would bring the file up to date without a word:
+    /// one commit would be tried with other dependencies from day to day.
     fn check_lock(&self) -> Result<()> {
         let checked = cargo()
             .directory(&self.root)

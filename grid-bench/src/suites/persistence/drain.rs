@@ -1,8 +1,8 @@
 //! How fast write-behind brings a backlog to the database.
 //!
-//! The database is held up while clients write, half of it entries that it has already; then it is let
-//! go, and the time counts until nothing is left. The bare side stores the same rows of the same
-//! partitions.
+//! The database is held up while clients write, half of it entries that it has already; then it is
+//! let go, and the time counts until nothing is left. The bare side stores the same rows of the
+//! same partitions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,9 +60,9 @@ fn entries(rate: f64) -> u32 {
     (rate * SECONDS).clamp(least, most) as u32
 }
 
-/// Rows a second that the bare side keeps up by itself with the rows of such a backlog, in batches of
-/// up to `rows`; it stores about `expected`. Now and then a batch waits for the database to tidy up:
-/// that counts.
+/// Rows a second that the bare side keeps up by itself with the rows of such a backlog, in batches
+/// of up to `rows`; it stores about `expected`. Now and then a batch waits for the database to tidy
+/// up: that counts.
 pub(super) async fn bare_rate(
     runtime: &Arc<dyn Runtime>,
     bare: &mut dyn Side,

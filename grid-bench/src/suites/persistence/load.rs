@@ -48,9 +48,9 @@ impl Loader {
         }
     }
 
-    /// Writes the entries `keys` in turn, again and again, with `under_way` of them not acknowledged,
-    /// for as long as `wants_more` of what is acknowledged; returns how many those are. None is left
-    /// under way.
+    /// Writes the entries `keys` in turn, again and again, with `under_way` of them not
+    /// acknowledged, for as long as `wants_more` of what is acknowledged; returns how many those
+    /// are. None is left under way.
     pub(super) async fn write(
         &mut self,
         keys: Range<u32>,

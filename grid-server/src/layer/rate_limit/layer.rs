@@ -22,7 +22,8 @@ pub(crate) struct RateLimitLayer {
 
 impl RateLimitLayer {
     /// None where nothing is limited. While a request waits nothing is read from its connection, so
-    /// that it waits no longer than two heartbeats: after three the client takes the server for lost.
+    /// that it waits no longer than two heartbeats: after three the client takes the server for
+    /// lost.
     pub(crate) fn new(
         rates: Rates,
         runtime: &Arc<dyn Runtime>,

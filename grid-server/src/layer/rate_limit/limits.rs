@@ -60,9 +60,9 @@ const QUESTIONS_BETWEEN_SWEEPS: u32 = 8192;
 
 /// What is left, by key.
 ///
-/// Whoever comes when there is room for one op is let in with all of its ops, and what those are more
-/// is a debt of the key: nobody is let in until it is paid. So one that sends much at once waits no
-/// longer for its turn than one that sends little.
+/// Whoever comes when there is room for one op is let in with all of its ops, and what those are
+/// more is a debt of the key: nobody is let in until it is paid. So one that sends much at once
+/// waits no longer for its turn than one that sends little.
 struct Limit<K: Hash + Ord + Clone> {
     limiter: RateLimiter<K, DashMapStateStore<K>, ServerClock, NoOpMiddleware<Duration>>,
     clock: ServerClock,

@@ -29,8 +29,8 @@ pub(crate) struct RateLimit<S> {
 }
 
 impl<S> RateLimit<S> {
-    /// Those who are told to wait for the same room do not come back at the same moment, of whom the
-    /// same one would be first each time.
+    /// Those who are told to wait for the same room do not come back at the same moment, of whom
+    /// the same one would be first each time.
     fn jitter(&self) -> Duration {
         Duration::from_micros(self.runtime.random() % LONGEST_JITTER_US)
     }

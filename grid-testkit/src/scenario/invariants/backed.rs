@@ -28,8 +28,8 @@ impl Backed {
         self.journalled
     }
 
-    /// So many changes up to `sequence` come after all that the database has without a gap. A change
-    /// that another one has followed makes no gap: it is the later one that is to be stored.
+    /// So many changes up to `sequence` come after all that the database has without a gap. A
+    /// change that another one has followed makes no gap: it is the later one that is to be stored.
     pub(super) fn waiting(&self, sequence: Sequence) -> u64 {
         let mut later = BTreeSet::new();
         let lacking = self.awaited.iter().rev().filter(|(sequence, cursor)| {

@@ -10,8 +10,9 @@ use crate::scenario::{Event, Fault, Invariant, Told, View};
 use crate::sim::FrameFate;
 
 /// A device whose ops a server stamped anew begins another run, which goes by the server's clock:
-/// until a clock jumps again, or the device is opened again, none of that run's ops is stamped anew,
-/// unless so little drift is allowed that the server's clock, as it was measured, is too fast.
+/// until a clock jumps again, or the device is opened again, none of that run's ops is stamped
+/// anew, unless so little drift is allowed that the server's clock, as it was measured, is too
+/// fast.
 #[derive(Debug, Default)]
 pub(super) struct FastClocksAreCorrected {
     devices: Vec<Device>,

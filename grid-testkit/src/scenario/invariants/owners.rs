@@ -9,9 +9,9 @@ use grid_core::{PartitionId, Sequence};
 use crate::scenario::{Event, Invariant, View, name_of};
 use crate::sim::{FrameFate, PartyId};
 
-/// Each partition is one line of batches, and the epochs in it never go back: whoever writes after a
-/// later owner has begun, or beside the line, acknowledges nothing of that partition any more. And
-/// nobody serves a partition before its journal shows that it has begun.
+/// Each partition is one line of batches, and the epochs in it never go back: whoever writes after
+/// a later owner has begun, or beside the line, acknowledges nothing of that partition any more.
+/// And nobody serves a partition before its journal shows that it has begun.
 ///
 /// Looks at runs with several servers, which share a journal.
 #[derive(Debug, Default)]

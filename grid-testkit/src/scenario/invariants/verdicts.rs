@@ -14,8 +14,8 @@ use crate::scenario::{Event, Invariant, View};
 pub(super) struct VerdictsAreTrue {
     issued: BTreeMap<OpId, Stamp>,
     refused: BTreeMap<OpId, PartitionId>,
-    /// Runs whose clock is ahead, or may seem so: the server stamps their ops anew, and does not tell
-    /// those that lost.
+    /// Runs whose clock is ahead, or may seem so: the server stamps their ops anew, and does not
+    /// tell those that lost.
     ahead: BTreeSet<RunId>,
 }
 

@@ -14,8 +14,8 @@ pub(super) struct WindowKept {
     granted: BTreeMap<u64, u32>,
     open: BTreeMap<u64, BTreeSet<OpId>>,
     /// Runs that a server has put off and that have not come back, with how many ops were sent of
-    /// them since: before the client hears of it that may be a window's worth, which is dropped, and
-    /// comes again.
+    /// them since: before the client hears of it that may be a window's worth, which is dropped,
+    /// and comes again.
     put_off: BTreeMap<(u64, RunId), usize>,
 }
 
