@@ -14,7 +14,8 @@ pub enum ErrorKind {
     Invalid,
     /// The named thing does not exist.
     NotFound,
-    /// The backend declares that it cannot do this; see its capability record.
+    /// The backend declares that it cannot do this; see its capability record. Or this version does
+    /// not know a part of what is asked.
     Unsupported,
     /// The other side cannot be reached now.
     Unavailable,

@@ -96,9 +96,10 @@ fn encode() -> Result<f64> {
 /// last of them, so that all of it is read.
 fn filter() -> Result<f64> {
     let (filter, value) = (three_comparisons().compile()?, document());
+    let key = Key::new("todo/1")?;
     Ok(nanos_per_item(BATCH, || {
         for _ in 0..BATCH {
-            black_box(filter.matches(black_box(&value)));
+            black_box(filter.matches(black_box(&key), black_box(&value)));
         }
     }))
 }
@@ -132,19 +133,20 @@ mod tests {
     #[test]
     fn what_is_filtered_has_200_bytes_and_passes() {
         let value = document();
+        let key = Key::new("todo/1").expect("a key");
         assert_eq!(value.len(), 200);
         assert!(
             three_comparisons()
                 .compile()
                 .expect("compiles")
-                .matches(&value)
+                .matches(&key, &value)
         );
         let shorter = &value[..value.len() - 1];
         assert!(
             !three_comparisons()
                 .compile()
                 .expect("compiles")
-                .matches(shorter)
+                .matches(&key, shorter)
         );
     }
 

@@ -4,12 +4,14 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use super::bits::Bits;
-use super::filter::{Comparison, Filter, Test};
+use super::filter::Filter;
 use super::literal::Literal;
 use super::needle::Needle;
 use super::path::Path;
 use super::path_tree::PathTree;
+use super::test::{Comparison, Test};
 use super::value::Value;
+use crate::address::Key;
 use crate::error::Result;
 
 impl Filter {
@@ -18,17 +20,17 @@ impl Filter {
     /// # Errors
     /// `TooLarge` when it exceeds a bound ([`crate::limits::MAX_FILTER_DEPTH`],
     /// [`crate::limits::MAX_FILTER_PARTS`], [`crate::limits::MAX_FILTER_SCANS`],
-    /// [`crate::limits::MAX_PATH_NAMES`]), `Invalid` when a
-    /// literal is an integer that CBOR does not have.
+    /// [`crate::limits::MAX_PATH_NAMES`], [`crate::limits::MAX_QUERY_BYTES`]), `Invalid` when a
+    /// literal is an integer that CBOR does not have, or a path leads into the key.
     pub fn compile(&self) -> Result<CompiledFilter> {
         self.check()?;
         let mut by_path = BTreeMap::new();
         let mut checks = 0;
-        let rule = collect(self, &mut by_path, &mut checks);
+        let logic = collect(self, &mut by_path, &mut checks);
         Ok(CompiledFilter {
-            tree: PathTree::new(by_path.keys().copied()),
+            tree: PathTree::new(by_path.keys().copied().enumerate()),
             slots: by_path.into_values().collect(),
-            rule,
+            logic,
         })
     }
 }
@@ -39,69 +41,84 @@ pub struct CompiledFilter {
     tree: PathTree,
     /// What is asked of the field in each slot of the tree, each with its place in the results.
     slots: Box<[Vec<(usize, Check)>]>,
-    rule: Rule,
+    logic: Logic,
 }
 
 impl CompiledFilter {
-    /// Whether `value`, a CBOR item, passes.
+    /// Whether an entry passes: its key, and its value, a CBOR item.
     ///
     /// Reads the bytes once, allocates nothing and never fails: [the module](super) tells what
     /// becomes of bytes that are no CBOR.
     ///
     /// ```
+    /// use grid_core::Key;
     /// use grid_core::query::field;
     ///
+    /// let key = Key::new("t1")?;
     /// let filter = field("tags").contains("red").compile()?;
-    /// assert!(filter.matches(b"\xa1\x64tags\x82\x64blue\x63red"));
-    /// assert!(!filter.matches(b"\xa1\x64tags\x81\x64blue"));
-    /// assert!(!filter.matches(b"garbage"));
+    /// assert!(filter.matches(&key, b"\xa1\x64tags\x82\x64blue\x63red"));
+    /// assert!(!filter.matches(&key, b"\xa1\x64tags\x81\x64blue"));
+    /// assert!(!filter.matches(&key, b"garbage"));
     /// # Ok::<(), grid_core::Error>(())
     /// ```
     #[must_use]
-    pub fn matches(&self, value: &[u8]) -> bool {
+    pub fn matches(&self, key: &Key, value: &[u8]) -> bool {
         let mut results = Bits::default();
-        self.tree.visit(value, |slot, field| {
-            for (place, check) in &self.slots[slot] {
-                if check.passes(&field) {
-                    results.set(*place);
-                }
-            }
+        self.tree.visit(key.as_bytes(), value, |slot, field| {
+            self.ask(slot, &field, &mut results);
         });
-        self.rule.holds(&results)
+        self.logic.holds(&results)
+    }
+
+    /// Whether an entry passes whose fields every reader finds to be the same.
+    pub(super) fn matches_unambiguous(&self, key: &Key, value: &[u8]) -> bool {
+        let mut results = Bits::default();
+        let ask = |slot, field| self.ask(slot, &field, &mut results);
+        let sound = self.tree.visit_unambiguous(key.as_bytes(), value, ask);
+        sound && self.logic.holds(&results)
+    }
+
+    #[inline]
+    fn ask(&self, slot: usize, field: &Value<'_>, results: &mut Bits) {
+        for (place, check) in &self.slots[slot] {
+            if check.passes(field) {
+                results.set(*place);
+            }
+        }
     }
 }
 
 /// How the results of checks decide; a check of a missing field fails.
 #[derive(Debug, Clone)]
-enum Rule {
+enum Logic {
     Check(usize),
-    All(Vec<Rule>),
-    Any(Vec<Rule>),
-    Not(Box<Rule>),
+    All(Vec<Logic>),
+    Any(Vec<Logic>),
+    Not(Box<Logic>),
 }
 
-impl Rule {
+impl Logic {
     fn holds(&self, results: &Bits) -> bool {
         match self {
             Self::Check(place) => results.get(*place),
-            Self::All(rules) => rules.iter().all(|rule| rule.holds(results)),
-            Self::Any(rules) => rules.iter().any(|rule| rule.holds(results)),
-            Self::Not(rule) => !rule.holds(results),
+            Self::All(parts) => parts.iter().all(|part| part.holds(results)),
+            Self::Any(parts) => parts.iter().any(|part| part.holds(results)),
+            Self::Not(part) => !part.holds(results),
         }
     }
 }
 
 type Checks<'p> = BTreeMap<&'p Path, Vec<(usize, Check)>>;
 
-fn collect<'p>(filter: &'p Filter, by_path: &mut Checks<'p>, checks: &mut usize) -> Rule {
-    let mut all = |filters: &'p [Filter]| -> Vec<Rule> {
-        let rules = filters.iter();
-        rules.map(|inner| collect(inner, by_path, checks)).collect()
+fn collect<'p>(filter: &'p Filter, by_path: &mut Checks<'p>, checks: &mut usize) -> Logic {
+    let mut all = |filters: &'p [Filter]| -> Vec<Logic> {
+        let parts = filters.iter();
+        parts.map(|inner| collect(inner, by_path, checks)).collect()
     };
     match filter {
-        Filter::And(filters) => Rule::All(all(filters)),
-        Filter::Or(filters) => Rule::Any(all(filters)),
-        Filter::Not(inner) => Rule::Not(Box::new(collect(inner, by_path, checks))),
+        Filter::And(filters) => Logic::All(all(filters)),
+        Filter::Or(filters) => Logic::Any(all(filters)),
+        Filter::Not(inner) => Logic::Not(Box::new(collect(inner, by_path, checks))),
         Filter::Field { path, test } => {
             let place = *checks;
             *checks += 1;
@@ -109,10 +126,12 @@ fn collect<'p>(filter: &'p Filter, by_path: &mut Checks<'p>, checks: &mut usize)
                 .entry(path)
                 .or_default()
                 .push((place, Check::new(test)));
-            let rule = Rule::Check(place);
-            match test {
-                Test::Compare(Comparison::Ne, _) => Rule::Not(Box::new(rule)),
-                _ => rule,
+            let logic = Logic::Check(place);
+            // Where no field is no check passes.
+            if test.holds_of_missing() {
+                Logic::Not(Box::new(logic))
+            } else {
+                logic
             }
         }
     }
@@ -132,6 +151,7 @@ enum Check {
     Prefix(Box<[u8]>),
     Contains(Literal, Option<Needle>),
     Exists,
+    NotNull,
 }
 
 const LESS: &[Ordering] = &[Ordering::Less];
@@ -145,7 +165,7 @@ impl Check {
         match test {
             Test::Compare(comparison, literal) => {
                 let orders = match comparison {
-                    // The rule turns the result round for `Ne`.
+                    // The result of `Ne` is turned round.
                     Comparison::Eq | Comparison::Ne => EQUAL,
                     Comparison::Lt => LESS,
                     Comparison::Le => LESS_OR_EQUAL,
@@ -180,6 +200,8 @@ impl Check {
                 Self::Contains(literal.clone(), needle)
             }
             Test::Exists => Self::Exists,
+            // Its result is turned round, too.
+            Test::NullOrMissing => Self::NotNull,
         }
     }
 
@@ -201,6 +223,7 @@ impl Check {
                 _ => false,
             },
             Self::Exists => true,
+            Self::NotNull => !matches!(field, Value::Null),
         }
     }
 }

@@ -2,10 +2,9 @@
 
 use std::cmp::Ordering;
 
-use super::cursor::Cursor;
 use super::order::{Direction, Order};
 use super::order_key::{OrderKey, put_field, put_missing};
-use super::path::Path;
+use super::page_cursor::PageCursor;
 use super::path_tree::PathTree;
 use super::value::Value;
 use crate::address::Key;
@@ -17,20 +16,15 @@ impl Order {
     ///
     /// # Errors
     /// `TooLarge` when it exceeds a bound ([`MAX_ORDER_FIELDS`],
-    /// [`crate::limits::MAX_PATH_NAMES`]).
+    /// [`crate::limits::MAX_PATH_NAMES`]), `Invalid` when a path leads into the key.
     pub fn compile(&self) -> Result<CompiledOrder> {
         self.check()?;
-        let mut fields: Vec<&(Path, Direction)> = Vec::new();
-        for field in self.fields() {
-            // Where a path stands twice, the first has decided.
-            if fields.iter().all(|(path, _)| *path != field.0) {
-                fields.push(field);
-            }
-        }
+        let fields = self.fields();
         Ok(CompiledOrder {
-            tree: PathTree::new(fields.iter().map(|(path, _)| path)),
+            tree: PathTree::new(fields.iter().map(|(path, _)| path).enumerate()),
             directions: fields.iter().map(|(_, direction)| *direction).collect(),
-            fingerprint: Cursor::fingerprint(self),
+            has_key: self.has_key(),
+            fingerprint: PageCursor::fingerprint(self),
         })
     }
 }
@@ -41,8 +35,13 @@ pub struct CompiledOrder {
     tree: PathTree,
     /// Of the field in each slot of the tree.
     directions: Box<[Direction]>,
+    /// Whether the key is one of the fields, the last; else it decides after them, ascending.
+    has_key: bool,
     fingerprint: u64,
 }
+
+/// What a number takes, and most texts that entries are ordered by.
+const USUAL_FIELD_BYTES: usize = 16;
 
 impl CompiledOrder {
     /// The order of two entries, each a key and a value; equal only for one key.
@@ -62,7 +61,7 @@ impl CompiledOrder {
     /// ```
     #[must_use]
     pub fn compare(&self, a: (&Key, &[u8]), b: (&Key, &[u8])) -> Ordering {
-        let (in_a, in_b) = (self.find(a.1), self.find(b.1));
+        let (in_a, in_b) = (self.find(a.0, a.1), self.find(b.0, b.1));
         for (direction, fields) in self.directions.iter().zip(in_a.iter().zip(&in_b)) {
             let order = match fields {
                 (Some(a), Some(b)) => a.order(b),
@@ -97,8 +96,8 @@ impl CompiledOrder {
     /// ```
     #[must_use]
     pub fn key(&self, key: &Key, value: &[u8]) -> OrderKey {
-        let found = self.find(value);
-        let mut bytes = Vec::new();
+        let found = self.find(key, value);
+        let mut bytes = Vec::with_capacity(USUAL_FIELD_BYTES * found.len() + key.as_bytes().len());
         for (direction, field) in self.directions.iter().zip(&found) {
             let start = bytes.len();
             match field {
@@ -109,28 +108,50 @@ impl CompiledOrder {
                 bytes[start..].iter_mut().for_each(|byte| *byte = !*byte);
             }
         }
-        bytes.extend_from_slice(key.as_bytes());
+        if !self.has_key {
+            bytes.extend_from_slice(key.as_bytes());
+        }
         OrderKey::new(bytes)
     }
 
     /// The cursor of a position in this order, for a page that starts after it.
     #[must_use]
-    pub fn cursor(&self, position: &OrderKey) -> Cursor {
-        Cursor::new(self.fingerprint, position)
+    pub fn cursor(&self, position: &OrderKey) -> PageCursor {
+        PageCursor::new(self.fingerprint, position)
     }
 
-    /// The position that a cursor of this order names.
+    /// The position that a cursor of this order names: the bytes of an [`OrderKey`], by which a
+    /// `BTreeMap` of them can be asked for what comes after.
+    ///
+    /// ```
+    /// use std::collections::BTreeMap;
+    /// use std::ops::Bound;
+    ///
+    /// use grid_core::Key;
+    /// use grid_core::query::{Order, OrderKey};
+    ///
+    /// let order = Order::by_key().compile()?;
+    /// let keys = ["a", "b", "c"].map(|key| order.key(&Key::new(key).expect("a key"), b"\xf6"));
+    /// let index: BTreeMap<OrderKey, &str> = keys.clone().into_iter().zip(["a", "b", "c"]).collect();
+    ///
+    /// let cursor = order.cursor(&keys[0]);
+    /// let after = (Bound::Excluded(order.position(&cursor)?), Bound::Unbounded);
+    /// let page: Vec<_> = index.range::<[u8], _>(after).take(20).map(|(_, name)| *name).collect();
+    /// assert_eq!(page, ["b", "c"]);
+    /// # Ok::<(), grid_core::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// `Invalid` when the cursor is of another order, or of another version of the format.
-    pub fn position(&self, cursor: &Cursor) -> Result<OrderKey> {
+    /// `Invalid` when the cursor is of another order, or of another version of the format: the
+    /// reader starts from the front.
+    pub fn position<'c>(&self, cursor: &'c PageCursor) -> Result<&'c [u8]> {
         cursor.position(self.fingerprint)
     }
 
-    fn find<'a>(&self, value: &'a [u8]) -> [Option<Value<'a>>; MAX_ORDER_FIELDS] {
+    fn find<'a>(&self, key: &'a Key, value: &'a [u8]) -> [Option<Value<'a>>; MAX_ORDER_FIELDS] {
         let mut found = [None; MAX_ORDER_FIELDS];
-        self.tree
-            .visit(value, |slot, field| found[slot] = Some(field));
+        let tell = |slot: usize, field| found[slot] = Some(field);
+        self.tree.visit(key.as_bytes(), value, tell);
         found
     }
 }

@@ -2,26 +2,29 @@
 
 use std::ops;
 
-use super::literal::Literal;
+use super::bounds::Bounds;
 use super::path::Path;
-use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{MAX_FILTER_DEPTH, MAX_FILTER_PARTS, MAX_FILTER_SCANS};
+use super::test::Test;
+use crate::error::Result;
 
-/// A condition on the value of an entry; [the module](super) says what each test means.
+/// A condition on an entry; [the module](super) says what each test means.
 ///
 /// Built with [`field`](super::field) and put together with [`and`](Filter::and),
 /// [`or`](Filter::or) and `!`.
 ///
 /// ```
+/// use grid_core::Key;
 /// use grid_core::query::field;
 ///
+/// let key = Key::new("t1")?;
 /// let open = field("done").eq(false).and(field("priority").ge(2));
 /// let filter = open.compile()?;
-/// assert!(filter.matches(b"\xa2\x64done\xf4\x68priority\x02"));
-/// assert!(!filter.matches(b"\xa1\x64done\xf4"));
+/// assert!(filter.matches(&key, b"\xa2\x64done\xf4\x68priority\x02"));
+/// assert!(!filter.matches(&key, b"\xa1\x64done\xf4"));
 /// # Ok::<(), grid_core::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Filter {
     /// A test of one field.
     Field {
@@ -38,54 +41,6 @@ pub enum Filter {
     Not(Box<Filter>),
 }
 
-/// What a field must be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Test {
-    /// In this relation to a literal.
-    Compare(Comparison, Literal),
-    /// Between two literals.
-    Range {
-        /// The lower end.
-        low: End,
-        /// The upper end.
-        high: End,
-    },
-    /// Equal to one of these.
-    In(Vec<Literal>),
-    /// A text that starts with this one.
-    Prefix(String),
-    /// A text that has this text in it, or an array that has this element.
-    Contains(Literal),
-    /// There, null or not.
-    Exists,
-}
-
-/// A relation of a field to a literal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Comparison {
-    /// Of one type and equal.
-    Eq,
-    /// Not [`Comparison::Eq`]: also of another type, or missing.
-    Ne,
-    /// Of one type and less.
-    Lt,
-    /// Of one type and less or equal.
-    Le,
-    /// Of one type and greater.
-    Gt,
-    /// Of one type and greater or equal.
-    Ge,
-}
-
-/// One end of a range.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct End {
-    /// Where the range ends.
-    pub literal: Literal,
-    /// Whether what equals the literal is in the range.
-    pub inclusive: bool,
-}
-
 impl Filter {
     /// The filter that takes every entry.
     #[must_use]
@@ -93,121 +48,78 @@ impl Filter {
         Self::And(Vec::new())
     }
 
+    /// The filter that takes no entry.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::Or(Vec::new())
+    }
+
     /// Holds when both do.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
-        let mut filters = match self {
+        joined(self, other, Self::And, |filter| match filter {
             Self::And(filters) => filters,
-            first => vec![first],
-        };
-        match other {
-            Self::And(others) => filters.extend(others),
-            last => filters.push(last),
-        }
-        Self::And(filters)
+            other => vec![other],
+        })
     }
 
     /// Holds when either does.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
-        let mut filters = match self {
+        joined(self, other, Self::Or, |filter| match filter {
             Self::Or(filters) => filters,
-            first => vec![first],
-        };
-        match other {
-            Self::Or(others) => filters.extend(others),
-            last => filters.push(last),
-        }
-        Self::Or(filters)
+            other => vec![other],
+        })
     }
 
-    /// Fields and what they equal in every entry that matches, so that an index over filters finds
-    /// those that an entry may match without asking each.
-    ///
-    /// Not every equality is found that holds, but each that is found holds.
+    /// The filter with everything left out that says nothing: lists within lists of their kind,
+    /// lists of one, `not` of `not`. It takes the same entries.
     ///
     /// ```
-    /// use grid_core::query::{Literal, Path, field};
+    /// use grid_core::query::{Filter, field};
     ///
-    /// let filter = field("owner").eq("ann").and(field("due").lt(20));
-    /// assert_eq!(filter.equalities(), [(&Path::from("owner"), &Literal::from("ann"))]);
-    /// assert!(field("a").eq(1).or(field("b").eq(1)).equalities().is_empty());
+    /// let a = || field("a").exists();
+    /// let wordy = Filter::And(vec![Filter::Or(vec![!!a()]), Filter::And(vec![])]);
+    /// assert_eq!(wordy.normalized(), a());
     /// ```
     #[must_use]
-    pub fn equalities(&self) -> Vec<(&Path, &Literal)> {
-        let mut found = Vec::new();
-        self.collect_equalities(false, &mut found);
-        found
-    }
-
-    /// What holds of every match of this filter, or of its opposite when `negated`.
-    fn collect_equalities<'a>(&'a self, negated: bool, found: &mut Vec<(&'a Path, &'a Literal)>) {
-        match (self, negated) {
-            (Self::Not(inner), _) => inner.collect_equalities(!negated, found),
-            // The opposite of "any of these" is "none of these".
-            (Self::And(parts), false) | (Self::Or(parts), true) => {
-                for part in parts {
-                    part.collect_equalities(negated, found);
-                }
-            }
-            (Self::Or(parts), false) | (Self::And(parts), true) => {
-                let Some((first, others)) = parts.split_first() else {
-                    return;
-                };
-                let mut common = Vec::new();
-                first.collect_equalities(negated, &mut common);
-                for part in others {
-                    let mut of_part = Vec::new();
-                    part.collect_equalities(negated, &mut of_part);
-                    common.retain(|pair| of_part.contains(pair));
-                }
-                found.append(&mut common);
-            }
-            (Self::Field { path, test }, _) => {
-                if let Some(literal) = test.equality(negated) {
-                    found.push((path, literal));
-                }
-            }
-        }
-    }
-
-    /// Checks the bounds of a filter; the depth first, so that counting cannot overflow the stack.
-    pub(super) fn check(&self) -> Result<()> {
-        let (mut parts, mut scans) = (0, 0);
-        self.count(0, &mut parts, &mut scans)?;
-        if scans > MAX_FILTER_SCANS {
-            return Err(too_many_scans("check query"));
-        }
-        Ok(())
-    }
-
-    fn count(&self, depth: usize, parts: &mut usize, scans: &mut usize) -> Result<()> {
-        if depth > MAX_FILTER_DEPTH {
-            return Err(too_deep("check query"));
-        }
-        *parts += 1;
+    pub fn normalized(&self) -> Self {
         match self {
-            Self::And(filters) | Self::Or(filters) => {
-                for filter in filters {
-                    filter.count(depth + 1, parts, scans)?;
-                }
+            Self::And(filters) => {
+                (filters.iter()).fold(Self::all(), |all, inner| all.and(inner.normalized()))
             }
-            Self::Not(filter) => filter.count(depth + 1, parts, scans)?,
-            Self::Field { path, test } => {
-                path.check()?;
-                *parts += path.names().len();
-                *scans += usize::from(matches!(test, Test::Contains(_)));
-                for literal in test.literals() {
-                    literal.check()?;
-                    *parts += 1;
-                }
-                *parts += usize::from(matches!(test, Test::Prefix(_)));
+            Self::Or(filters) => {
+                (filters.iter()).fold(Self::none(), |any, inner| any.or(inner.normalized()))
             }
+            Self::Not(inner) => match &**inner {
+                Self::Not(twice) => twice.normalized(),
+                _ => match inner.normalized() {
+                    Self::Not(twice) => *twice,
+                    other => !other,
+                },
+            },
+            Self::Field { .. } => self.clone(),
         }
-        if *parts > MAX_FILTER_PARTS {
-            return Err(too_many_parts("check query"));
-        }
-        Ok(())
+    }
+
+    /// Checks the bounds of a filter.
+    pub(super) fn check(&self) -> Result<()> {
+        Bounds::new("check query").filter(self, 0)
+    }
+}
+
+/// The lists of two filters put together, of which one of one is itself.
+fn joined(
+    first: Filter,
+    second: Filter,
+    list: fn(Vec<Filter>) -> Filter,
+    parts: fn(Filter) -> Vec<Filter>,
+) -> Filter {
+    let mut filters = parts(first);
+    filters.extend(parts(second));
+    match filters.len() {
+        1 => filters.swap_remove(0),
+        _ => list(filters),
     }
 }
 
@@ -219,118 +131,31 @@ impl ops::Not for Filter {
     }
 }
 
-impl Test {
-    /// What a field equals that passes, or that does not when `negated`.
-    fn equality(&self, negated: bool) -> Option<&Literal> {
-        match (self, negated) {
-            (Self::Compare(Comparison::Eq, literal), false)
-            | (Self::Compare(Comparison::Ne, literal), true) => Some(literal),
-            (Self::In(literals), false) => match &literals[..] {
-                [literal] => Some(literal),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
-    fn literals(&self) -> Box<dyn Iterator<Item = &Literal> + '_> {
-        match self {
-            Self::Compare(_, literal) | Self::Contains(literal) => {
-                Box::new(std::iter::once(literal))
-            }
-            Self::Range { low, high } => Box::new([&low.literal, &high.literal].into_iter()),
-            Self::In(literals) => Box::new(literals.iter()),
-            Self::Prefix(_) | Self::Exists => Box::new(std::iter::empty()),
-        }
-    }
-}
-
-pub(super) fn too_deep(operation: &'static str) -> Error {
-    let message = format!("a filter is nested deeper than {MAX_FILTER_DEPTH}");
-    Error::new(ErrorKind::TooLarge, operation, message)
-}
-
-pub(super) fn too_many_parts(operation: &'static str) -> Error {
-    let message = format!(
-        "a filter has more than {MAX_FILTER_PARTS} parts (operators, literals, names of fields)"
-    );
-    Error::new(ErrorKind::TooLarge, operation, message)
-}
-
-pub(super) fn too_many_scans(operation: &'static str) -> Error {
-    let message = format!("a filter has more than {MAX_FILTER_SCANS} `contains`");
-    Error::new(ErrorKind::TooLarge, operation, message)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::field;
     use super::*;
 
-    fn pairs(filter: &Filter) -> Vec<(Path, Literal)> {
-        let found = filter.equalities().into_iter();
-        found
-            .map(|(path, literal)| (path.clone(), literal.clone()))
-            .collect()
+    #[test]
+    fn lists_of_one_are_that_one() {
+        let a = || field("a").exists();
+        let b = || field("b").exists();
+        assert_eq!(Filter::all().and(a()), a());
+        assert_eq!(a().and(Filter::all()), a());
+        assert_eq!(Filter::none().or(a()), a());
+        assert_eq!(Filter::all().and(Filter::all()), Filter::all());
+        assert_eq!(a().and(b()), Filter::And(vec![a(), b()]));
+        assert_eq!(a().or(Filter::all()), Filter::Or(vec![a(), Filter::all()]));
+        let one = Filter::And(vec![Filter::And(vec![a()])]);
+        assert_eq!(one.and(b()).normalized(), a().and(b()));
     }
 
     #[test]
-    fn equalities_are_those_of_every_match() {
-        let (a, b) = (|| field("a").eq(1), || field("b").eq(2));
-        let pair = |name, number: i32| (Path::from(name), Literal::from(number));
-        assert_eq!(pairs(&a().and(b())), [pair("a", 1), pair("b", 2)]);
-        assert_eq!(pairs(&a().or(b())), []);
-        assert_eq!(pairs(&a().or(b().and(a()))), [pair("a", 1)]);
-        assert_eq!(pairs(&!a()), []);
-        assert_eq!(pairs(&!!a()), [pair("a", 1)]);
-        assert_eq!(pairs(&!field("a").ne(1)), [pair("a", 1)]);
-        assert_eq!(pairs(&field("a").ne(1)), []);
-        assert_eq!(pairs(&!(!a()).or(!b())), [pair("a", 1), pair("b", 2)]);
-        assert_eq!(pairs(&!(!a()).and(!b())), []);
-        assert_eq!(pairs(&field("a").one_of([1])), [pair("a", 1)]);
-        assert_eq!(pairs(&field("a").one_of([1, 2])), []);
-        assert_eq!(pairs(&!field("a").one_of([1])), []);
+    fn what_normalizing_uncovers_is_normalized_too() {
+        let a = || field("a").exists();
+        let wrapped = Filter::Not(Box::new(Filter::And(vec![Filter::Or(vec![!a()])])));
+        assert_eq!(wrapped.normalized(), a());
+        let mixed = Filter::And(vec![Filter::Or(vec![Filter::And(vec![a(), !a()])]), a()]);
+        assert_eq!(mixed.normalized(), Filter::And(vec![a(), !a(), a()]));
     }
-
-    #[test]
-    fn filters_beyond_a_bound_are_refused_by_its_name() {
-        let nested = |depth| (0..depth).fold(field("a").exists(), |filter, _| !filter);
-        assert!(nested(MAX_FILTER_DEPTH).check().is_ok());
-        let error = nested(MAX_FILTER_DEPTH + 1).check().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::TooLarge);
-        assert!(error.message().contains("deeper than 32"), "{error}");
-
-        let most = i32::try_from(MAX_FILTER_PARTS - 2).unwrap();
-        assert!(field("a").one_of(0..most).check().is_ok());
-        let error = field("a").one_of(0..=most).check().unwrap_err();
-        assert!(error.message().contains("more than 1024 parts"), "{error}");
-
-        // What a prefix is compared with counts as a literal does.
-        let prefixes = |count| {
-            let tests = std::iter::repeat_n(field(Path::value()).starts_with("x"), count);
-            Filter::Or(tests.collect())
-        };
-        assert!(prefixes((MAX_FILTER_PARTS - 1) / 2).check().is_ok());
-        let error = prefixes(MAX_FILTER_PARTS / 2).check().unwrap_err();
-        assert!(error.message().contains("more than 1024 parts"), "{error}");
-
-        let scans =
-            |count| (0..count).fold(Filter::all(), |all, _| all.and(field("a").contains(1)));
-        assert!(scans(MAX_FILTER_SCANS).check().is_ok());
-        let error = scans(MAX_FILTER_SCANS + 1).check().unwrap_err();
-        assert!(
-            error.message().contains("more than 32 `contains`"),
-            "{error}"
-        );
-
-        let path: Path = ["x"; MAX_PATH_NAMES_PLUS_ONE].into_iter().collect();
-        let error = field(path).exists().check().unwrap_err();
-        assert!(error.message().contains("17 names"), "{error}");
-
-        let beyond = Literal::Integer(1 << 64);
-        let error = field("a").eq(beyond).check().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Invalid);
-    }
-
-    const MAX_PATH_NAMES_PLUS_ONE: usize = crate::limits::MAX_PATH_NAMES + 1;
 }

@@ -5,18 +5,19 @@
 pub(super) struct Needle {
     text: Box<[u8]>,
     /// For each prefix, the length of the longest shorter one that it ends with.
-    borders: Box<[usize]>,
+    borders: Box<[u32]>,
 }
 
 impl Needle {
+    /// The needle of `text`, which the bound on a query's bytes keeps far below 4 GiB.
     pub(super) fn new(text: &[u8]) -> Self {
         let mut borders = vec![0; text.len()];
-        let mut length = 0;
+        let mut length: u32 = 0;
         for end in 1..text.len() {
-            while length > 0 && text[end] != text[length] {
-                length = borders[length - 1];
+            while length > 0 && text[end] != text[length as usize] {
+                length = borders[length as usize - 1];
             }
-            length += usize::from(text[end] == text[length]);
+            length += u32::from(text[end] == text[length as usize]);
             borders[end] = length;
         }
         Self {
@@ -30,11 +31,11 @@ impl Needle {
         if self.text.is_empty() {
             return true;
         }
-        let mut length = 0;
+        let mut length: usize = 0;
         for part in parts {
             for byte in part {
                 while length > 0 && *byte != self.text[length] {
-                    length = self.borders[length - 1];
+                    length = self.borders[length - 1] as usize;
                 }
                 length += usize::from(*byte == self.text[length]);
                 if length == self.text.len() {

@@ -5,7 +5,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::MAX_ORDER_FIELDS;
 
 /// Fields by which entries are ordered, the most significant first; keys decide among entries that
-/// are equal in all of them, always ascending.
+/// are equal in all of them.
+///
+/// Keys ascend unless [`Path::key`] stands among the fields as descending. What could not decide
+/// any more is left out: a path that stands already, and whatever comes after the key.
 ///
 /// Values of different types have an order too. Ascending it is: missing, null, false, true, NaN,
 /// numbers, texts, byte strings, arrays, maps, CBOR's simple values. Within a type it is that of a
@@ -15,13 +18,17 @@ use crate::limits::MAX_ORDER_FIELDS;
 ///
 /// ```
 /// use grid_core::Key;
-/// use grid_core::query::Order;
+/// use grid_core::query::{Order, Path};
 ///
 /// // The latest first; of one day by name.
 /// let order = Order::by_key().descending("due").ascending("name").compile()?;
 /// let (early, late) = (b"\xa1\x63due\x01", b"\xa1\x63due\x02");
 /// assert!(order.key(&Key::new("b")?, late) < order.key(&Key::new("a")?, early));
 /// assert!(order.key(&Key::new("a")?, late) < order.key(&Key::new("b")?, late));
+///
+/// // Keys that are dates, the latest first.
+/// let order = Order::by_key().descending(Path::key()).compile()?;
+/// assert!(order.key(&Key::new("2026")?, early) < order.key(&Key::new("2025")?, early));
 /// # Ok::<(), grid_core::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -29,6 +36,7 @@ pub struct Order(Vec<(Path, Direction)>);
 
 /// Which way a field orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Direction {
     /// The least first.
     Ascending,
@@ -58,8 +66,21 @@ impl Order {
     /// Where this order leaves entries equal, `path` decides.
     #[must_use]
     pub fn then(mut self, path: impl Into<Path>, direction: Direction) -> Self {
-        self.0.push((path.into(), direction));
+        let path = path.into();
+        if !self.has_decided(&path) {
+            self.0.push((path, direction));
+        }
         self
+    }
+
+    /// Whether entries that differ in `path` alone are ordered already, or none are left equal.
+    pub(super) fn has_decided(&self, path: &Path) -> bool {
+        self.has_key() || self.0.iter().any(|(before, _)| before == path)
+    }
+
+    /// Whether the key is one of the fields; then it is the last.
+    pub(super) fn has_key(&self) -> bool {
+        self.0.last().is_some_and(|(path, _)| path.is_key())
     }
 
     /// The fields, the most significant first.

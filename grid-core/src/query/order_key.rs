@@ -1,7 +1,9 @@
 //! Where an entry stands in an order, as bytes.
 
+use std::borrow::Borrow;
 use std::fmt;
 
+use super::hex::write_hex;
 use super::value::{Str, Type, Value, integer_order};
 
 /// The place of an entry in an order: bytes that compare as the entries do.
@@ -17,7 +19,8 @@ impl OrderKey {
         Self(bytes.into())
     }
 
-    /// The bytes, for a sorted index that compares bytes.
+    /// The bytes, for a sorted index that compares bytes. A `BTreeMap` of order keys can be asked by
+    /// bytes, too.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -26,22 +29,30 @@ impl OrderKey {
 
 impl fmt::Debug for OrderKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "OrderKey(")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
-        write!(f, ")")
+        f.write_str("OrderKey(")?;
+        write_hex(f, &self.0)?;
+        f.write_str(")")
+    }
+}
+
+impl Borrow<[u8]> for OrderKey {
+    fn borrow(&self) -> &[u8] {
+        &self.0
     }
 }
 
 // The first byte of a field. No field's bytes are the start of another's, so that those that
 // follow never count against them.
 const MISSING: u8 = 0;
+/// The types before numbers have no more than two values.
+pub(super) const NUMBER: u8 = 4;
 
 fn first_byte(kind: Type) -> u8 {
     match kind {
         Type::Null => 1,
         Type::Bool => 2,
         Type::NotANumber => 3,
-        Type::Number => 4,
+        Type::Number => NUMBER,
         Type::Text => 5,
         Type::Bytes => 6,
         Type::Array => 7,

@@ -19,30 +19,72 @@ use crate::limits::MAX_PATH_NAMES;
 /// assert_ne!(Path::from("a.b"), Path::from(["a", "b"]));
 /// assert_eq!(Path::value().names().count(), 0);
 /// ```
+///
+/// [`Path::key`] is no place in a value: it names the entry's key, which counts as a text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Path(Vec<Arc<str>>);
+pub struct Path {
+    root: Root,
+    names: Vec<Arc<str>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Root {
+    Key,
+    Value,
+}
 
 impl Path {
     /// The path of the value itself: for maps whose values are plain numbers or texts.
     #[must_use]
     pub fn value() -> Self {
-        Self(Vec::new())
+        Self::of(Root::Value)
+    }
+
+    /// What names the key of the entry, a text that is always there. It has no fields.
+    ///
+    /// ```
+    /// use grid_core::Key;
+    /// use grid_core::query::{Path, field};
+    ///
+    /// let filter = field(Path::key()).starts_with("2026/").compile()?;
+    /// assert!(filter.matches(&Key::new("2026/01")?, b"\xa0"));
+    /// assert!(!filter.matches(&Key::new("2025/12")?, b"\xa0"));
+    /// # Ok::<(), grid_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn key() -> Self {
+        Self::of(Root::Key)
+    }
+
+    /// Whether this names the key of the entry.
+    #[must_use]
+    pub fn is_key(&self) -> bool {
+        self.root == Root::Key
+    }
+
+    fn of(root: Root) -> Self {
+        let names = Vec::new();
+        Self { root, names }
     }
 
     /// The path that goes on with `name`.
     #[must_use]
     pub fn then(mut self, name: &str) -> Self {
-        self.0.push(name.into());
+        self.names.push(name.into());
         self
     }
 
     /// The names, outermost first.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.0.iter().map(|name| &**name)
+        self.names.iter().map(|name| &**name)
     }
 
     pub(super) fn check(&self) -> Result<()> {
-        Self::check_length("check query", self.0.len())
+        if self.is_key() && !self.names.is_empty() {
+            let message = "the key of an entry is a text, which has no fields";
+            return Err(Error::new(ErrorKind::Invalid, "check query", message));
+        }
+        Self::check_length("check query", self.names.len())
     }
 
     pub(super) fn check_length(operation: &'static str, names: usize) -> Result<()> {
@@ -57,13 +99,40 @@ impl Path {
 
 impl fmt::Debug for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(&self.0).finish()
+        if self.is_key() {
+            f.write_str("key ")?;
+        }
+        f.debug_list().entries(&self.names).finish()
     }
 }
 
 impl From<&str> for Path {
     fn from(name: &str) -> Self {
         Self::value().then(name)
+    }
+}
+
+impl From<&String> for Path {
+    fn from(name: &String) -> Self {
+        name.as_str().into()
+    }
+}
+
+impl From<String> for Path {
+    fn from(name: String) -> Self {
+        name.as_str().into()
+    }
+}
+
+impl From<&Path> for Path {
+    fn from(path: &Path) -> Self {
+        path.clone()
+    }
+}
+
+impl From<&[&str]> for Path {
+    fn from(names: &[&str]) -> Self {
+        names.iter().copied().collect()
     }
 }
 
@@ -75,6 +144,10 @@ impl<const N: usize> From<[&str; N]> for Path {
 
 impl<'a> FromIterator<&'a str> for Path {
     fn from_iter<I: IntoIterator<Item = &'a str>>(names: I) -> Self {
-        Self(names.into_iter().map(Arc::from).collect())
+        let names = names.into_iter().map(Arc::from).collect();
+        Self {
+            root: Root::Value,
+            names,
+        }
     }
 }

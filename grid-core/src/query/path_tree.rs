@@ -16,6 +16,8 @@ const ROOT: usize = 0;
 /// Paths as a tree of names; each path has a slot, its place in what the tree was made of.
 #[derive(Debug, Clone)]
 pub(super) struct PathTree {
+    /// The slot of the path that names the entry's key.
+    key: Option<usize>,
     /// Each node but the root has one name in one parent.
     nodes: Vec<Node>,
 }
@@ -29,11 +31,16 @@ struct Node {
 
 impl PathTree {
     /// The tree of `paths`, which are different, and of which there are so few that their names
-    /// fit into [`Bits`].
-    pub(super) fn new<'p>(paths: impl IntoIterator<Item = &'p Path>) -> Self {
+    /// fit into [`Bits`]. Each has the slot that stands beside it.
+    pub(super) fn new<'p>(paths: impl IntoIterator<Item = (usize, &'p Path)>) -> Self {
+        let mut key = None;
         let mut nodes = vec![Node::default()];
         let mut known: BTreeMap<(usize, &str), usize> = BTreeMap::new();
-        for (slot, path) in paths.into_iter().enumerate() {
+        for (slot, path) in paths {
+            if path.is_key() {
+                key = Some(slot);
+                continue;
+            }
             let mut node = ROOT;
             for name in path.names() {
                 node = *known.entry((node, name)).or_insert_with(|| {
@@ -49,21 +56,32 @@ impl PathTree {
             node.children
                 .sort_unstable_by(|(a, _), (b, _)| a.order_of(b));
         }
-        Self { nodes }
+        Self { key, nodes }
     }
 
-    /// Calls `found` with the slot of every path that leads to a field of `value`, and the field.
+    /// Calls `found` with the slot of every path that leads to a field of an entry, and the field.
     #[inline]
-    pub(super) fn visit<'a>(&self, value: &'a [u8], found: impl FnMut(usize, Value<'a>)) {
-        let mut visit = Visit {
-            tree: self,
-            seen: Bits::default(),
-            found,
-        };
-        let mut rest = value;
-        let visited = visit.node(&mut rest, ROOT, 0, true);
+    pub(super) fn visit<'a>(
+        &self,
+        key: &'a [u8],
+        value: &'a [u8],
+        found: impl FnMut(usize, Value<'a>),
+    ) {
+        let mut visit = Visit::new(self, found);
         // Damage is where fields end: those before it were found.
-        visited.unwrap_or_default();
+        visit.entry(key, value, true).unwrap_or_default();
+    }
+
+    /// As [`PathTree::visit`], and whether every reader finds the same fields: those that take the
+    /// last of several entries of one name as well, and those that refuse damage.
+    pub(super) fn visit_unambiguous<'a>(
+        &self,
+        key: &'a [u8],
+        value: &'a [u8],
+        found: impl FnMut(usize, Value<'a>),
+    ) -> bool {
+        let mut visit = Visit::new(self, found);
+        visit.entry(key, value, false).is_ok() && !visit.again
     }
 }
 
@@ -71,25 +89,49 @@ struct Visit<'t, F> {
     tree: &'t PathTree,
     /// The nodes whose name came: the first of a map's entries of one name counts.
     seen: Bits,
+    /// Whether a name came again.
+    again: bool,
     found: F,
 }
 
-impl<'a, F: FnMut(usize, Value<'a>)> Visit<'_, F> {
-    /// Takes the item at the front of `rest`, to which the names of `node` lead. Nothing that is
-    /// wanted comes after it when it is the `last`, and then `rest` may stay within it.
-    fn node(
-        &mut self,
-        rest: &mut &'a [u8],
-        node: usize,
-        depth: usize,
-        last: bool,
-    ) -> Result<(), Fault> {
-        let Node { slot, children } = &self.tree.nodes[node];
+/// Where a visit is.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    node: usize,
+    /// Containers and tags that are open around the item.
+    depth: usize,
+    /// Whether nothing that is wanted comes after the item: then the visit may end within it.
+    last: bool,
+}
+
+impl<'t, 'a, F: FnMut(usize, Value<'a>)> Visit<'t, F> {
+    #[inline]
+    fn new(tree: &'t PathTree, found: F) -> Self {
+        Self {
+            tree,
+            seen: Bits::default(),
+            again: false,
+            found,
+        }
+    }
+
+    #[inline]
+    fn entry(&mut self, key: &'a [u8], value: &'a [u8], last: bool) -> Result<(), Fault> {
+        if let Some(slot) = self.tree.key {
+            (self.found)(slot, Value::Text(Str::whole(key)));
+        }
+        let (mut rest, node, depth) = (value, ROOT, 0);
+        self.node(&mut rest, Place { node, depth, last })
+    }
+
+    /// Takes the item at the front of `rest`, to which the names of the node lead.
+    fn node(&mut self, rest: &mut &'a [u8], place: Place) -> Result<(), Fault> {
+        let Node { slot, children } = &self.tree.nodes[place.node];
         let Some(slot) = slot else {
-            return self.children(rest, node, depth, last);
+            return self.children(rest, place);
         };
         let mut item = *rest;
-        let value = Value::read(&mut item, depth);
+        let value = Value::read(&mut item, place.depth);
         let inner_too = !children.is_empty();
         match value {
             Ok(value) => (self.found)(*slot, value),
@@ -98,20 +140,15 @@ impl<'a, F: FnMut(usize, Value<'a>)> Visit<'_, F> {
             Err(fault) => return Err(fault),
         }
         if inner_too {
-            return self.children(rest, node, depth, last);
+            return self.children(rest, place);
         }
         *rest = item;
         Ok(())
     }
 
-    /// Looks in the map at the front of `rest` for the names after `node`.
-    fn children(
-        &mut self,
-        rest: &mut &'a [u8],
-        node: usize,
-        depth: usize,
-        last: bool,
-    ) -> Result<(), Fault> {
+    /// Looks in the map at the front of `rest` for the names after the node.
+    fn children(&mut self, rest: &mut &'a [u8], place: Place) -> Result<(), Fault> {
+        let Place { node, depth, last } = place;
         let depth = skip_tags(rest, depth)?;
         if rest.first().is_none_or(|first| first >> 5 != MAP) {
             return skip(rest, depth);
@@ -121,16 +158,18 @@ impl<'a, F: FnMut(usize, Value<'a>)> Visit<'_, F> {
         }
         let mut entries = open(rest)?;
         let mut wanted = self.tree.nodes[node].children.len();
+        let depth = depth + 1;
         while more(rest, &mut entries)? {
             if last && wanted == 0 {
                 return Ok(());
             }
-            match self.child(rest, node, depth + 1)? {
-                Some(child) => {
+            match self.child(rest, Place { node, depth, last })? {
+                Some(node) => {
                     wanted -= 1;
-                    self.node(rest, child, depth + 1, last && wanted == 0)?;
+                    let last = last && wanted == 0;
+                    self.node(rest, Place { node, depth, last })?;
                 }
-                None => skip(rest, depth + 1)?,
+                None => skip(rest, depth)?,
             }
         }
         Ok(())
@@ -138,24 +177,20 @@ impl<'a, F: FnMut(usize, Value<'a>)> Visit<'_, F> {
 
     /// Takes a map's key: the node that it leads to, the first time that it does.
     #[inline]
-    fn child(
-        &mut self,
-        rest: &mut &'a [u8],
-        node: usize,
-        depth: usize,
-    ) -> Result<Option<usize>, Fault> {
+    fn child(&mut self, rest: &mut &'a [u8], place: Place) -> Result<Option<usize>, Fault> {
         if rest.first().is_none_or(|first| first >> 5 != TEXT) {
-            skip(rest, depth)?;
+            skip(rest, place.depth)?;
             return Ok(None);
         }
-        let key = Str::read(rest, depth)?;
-        let children = &self.tree.nodes[node].children;
-        let Some(place) = Name::find(children, key) else {
+        let key = Str::read(rest, place.depth)?;
+        let children = &self.tree.nodes[place.node].children;
+        let Some(found) = Name::find(children, key) else {
             return Ok(None);
         };
-        let (_, child) = children[place];
+        let (_, child) = children[found];
         let again = self.seen.get(child - 1);
         self.seen.set(child - 1);
+        self.again |= again;
         Ok((!again).then_some(child))
     }
 }

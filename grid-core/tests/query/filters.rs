@@ -6,9 +6,13 @@ use proptest::prelude::*;
 
 use crate::document::{NAMES, TEXTS, floats, integers};
 
-pub(crate) fn paths() -> impl Strategy<Value = Path> {
+pub(crate) fn value_paths() -> impl Strategy<Value = Path> {
     vec(prop::sample::select(&NAMES[..]), 0..4)
         .prop_map(|names| names.into_iter().collect::<Path>())
+}
+
+pub(crate) fn paths() -> impl Strategy<Value = Path> {
+    prop_oneof![9 => value_paths(), 1 => Just(Path::key())]
 }
 
 pub(crate) fn literals() -> impl Strategy<Value = Literal> {
@@ -41,6 +45,7 @@ pub(crate) fn tests() -> impl Strategy<Value = Test> {
         1 => prop::sample::select(&TEXTS[..]).prop_map(|text| Test::Prefix(text.to_owned())),
         1 => literals().prop_map(Test::Contains),
         1 => Just(Test::Exists),
+        1 => Just(Test::NullOrMissing),
     ]
 }
 

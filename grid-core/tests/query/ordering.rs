@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use bytes::Bytes;
 use grid_core::limits::ORDER_PREFIX_BYTES;
-use grid_core::query::{Cursor, Direction, Order, OrderKey, Path};
+use grid_core::query::{Direction, Order, OrderKey, PageCursor, Path};
 use grid_core::{ErrorKind, Key};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -30,7 +30,7 @@ fn rank(field: Option<&Plain>) -> usize {
 
 fn wanted(order: &Order, a: (&Key, &Document), b: (&Key, &Document)) -> Ordering {
     for (path, direction) in order.fields() {
-        let [x, y] = [a.1, b.1].map(|document| reference::field(document, path));
+        let [x, y] = [a, b].map(|(key, document)| reference::field(key.as_str(), document, path));
         let within = match (&x, &y) {
             (Some(x), Some(y)) => reference::compare(x, y),
             _ => None,
@@ -40,6 +40,7 @@ fn wanted(order: &Order, a: (&Key, &Document), b: (&Key, &Document)) -> Ordering
         let found = match direction {
             Direction::Ascending => found,
             Direction::Descending => found.reverse(),
+            other => panic!("the generator has no {other:?}"),
         };
         if found.is_ne() {
             return found;
@@ -130,10 +131,10 @@ proptest! {
             entries.iter().map(|(key, value)| compiled.key(key, value)).collect();
         index.sort();
         let mut read = Vec::new();
-        let mut after: Option<OrderKey> = None;
+        let mut after: Option<Vec<u8>> = None;
         let mut left = index.clone();
         loop {
-            let next = left.iter().filter(|key| after.as_ref().is_none_or(|after| *key > after));
+            let next = left.iter().filter(|key| after.as_ref().is_none_or(|after| key.as_bytes() > &after[..]));
             let next: Vec<OrderKey> = next.take(page).cloned().collect();
             let Some(last) = next.last() else { break };
             let cursor = compiled.cursor(last).as_bytes().clone();
@@ -141,7 +142,8 @@ proptest! {
             if gone % 2 == 0 {
                 left.retain(|key| key != last);
             }
-            after = Some(compiled.position(&Cursor::from_bytes(cursor).unwrap()).unwrap());
+            let cursor = PageCursor::from_bytes(cursor).unwrap();
+            after = Some(compiled.position(&cursor).unwrap().to_vec());
             read.extend(next);
         }
         prop_assert_eq!(read, index);
@@ -186,6 +188,66 @@ fn the_order_of_types_is_that_of_the_docs() {
     }
 }
 
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A cursor outlives the program that made it, so its bytes are fixed.
+#[test]
+fn positions_and_cursors_are_written_as_ever() {
+    let key = Key::new("t1").unwrap();
+    let value = b"\xa4\x61n\x01\x61t\x62a\x00\x61b\xf5\x61i\x1b\x00\x20\x00\x00\x00\x00\x00\x01";
+    let (number, text) = ("04bff00000000000000000", "056100ff0000");
+    let inverted = "fb400fffffffffffffffff";
+    for (order, fingerprint, position) in [
+        (Order::by_key(), "2d06800538d394c2", "7431".to_owned()),
+        (
+            Order::by_key().ascending("n"),
+            "8f899bac29f36ef4",
+            format!("{number}7431"),
+        ),
+        (
+            Order::by_key().descending("n"),
+            "8703b4d9f11de718",
+            format!("{inverted}7431"),
+        ),
+        (
+            Order::by_key().ascending("t").ascending("b").ascending("x"),
+            "3f1cb031cb9b8289",
+            format!("{text}0201007431"),
+        ),
+        (
+            Order::by_key().ascending("i"),
+            "bfac76c7b94f6147",
+            "04c34000000000000000017431".to_owned(),
+        ),
+        (
+            Order::by_key().descending(Path::key()),
+            "53cc2d1a78923a41",
+            "fa8bceffff".to_owned(),
+        ),
+    ] {
+        let order = order.compile().unwrap();
+        let place = order.key(&key, value);
+        assert_eq!(hex(place.as_bytes()), position);
+        let cursor = order.cursor(&place);
+        assert_eq!(hex(cursor.as_bytes()), format!("01{fingerprint}{position}"));
+        let shown = format!("PageCursor(order {fingerprint}, after {position})");
+        assert_eq!(format!("{cursor:?}"), shown);
+    }
+}
+
+#[test]
+fn what_cannot_decide_any_more_is_left_out_of_an_order() {
+    let order = Order::by_key()
+        .ascending("a")
+        .descending("a")
+        .ascending("b");
+    assert_eq!(order, Order::by_key().ascending("a").ascending("b"));
+    let by_key = Order::by_key().descending(Path::key());
+    assert_eq!(by_key.clone().ascending("a"), by_key);
+}
+
 #[test]
 fn of_long_texts_the_front_counts() {
     let order = Order::by_key().ascending(Path::value()).compile().unwrap();
@@ -211,13 +273,13 @@ fn of_long_texts_the_front_counts() {
 fn cursors_that_are_none_are_refused() {
     let order = Order::by_key().compile().unwrap();
     let read = |bytes: &'static [u8]| {
-        let cursor = Cursor::from_bytes(Bytes::from_static(bytes)).unwrap();
+        let cursor = PageCursor::from_bytes(Bytes::from_static(bytes)).unwrap();
         order.position(&cursor).unwrap_err()
     };
     assert!(read(b"").message().contains("empty"));
     assert!(read(b"\x02abcdefgh").message().contains("version"));
     assert!(read(b"\x01abc").message().contains("another order"));
-    let long = Cursor::from_bytes(vec![1; 100_000].into()).unwrap_err();
+    let long = PageCursor::from_bytes(vec![1; 100_000].into()).unwrap_err();
     assert_eq!(long.kind(), ErrorKind::TooLarge);
 }
 
@@ -232,8 +294,8 @@ fn the_longest_position_fits_a_cursor_and_one_more_field_is_refused() {
         .fold(Order::by_key(), |order, name| order.descending(*name));
     let compiled = order.compile().unwrap();
     let position = compiled.key(&Key::new(&"k".repeat(512)).unwrap(), &value);
-    let cursor = Cursor::from_bytes(compiled.cursor(&position).as_bytes().clone()).unwrap();
-    assert_eq!(compiled.position(&cursor).unwrap(), position);
+    let cursor = PageCursor::from_bytes(compiled.cursor(&position).as_bytes().clone()).unwrap();
+    assert_eq!(compiled.position(&cursor).unwrap(), position.as_bytes());
     let error = order.ascending("i").compile().unwrap_err();
     assert!(error.message().contains("9 fields"), "{error}");
 }

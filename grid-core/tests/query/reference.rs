@@ -62,6 +62,9 @@ pub(crate) fn plain(document: &Document) -> Plain {
     }
 }
 
+/// The key of every entry that is filtered: one of the texts.
+pub(crate) const KEY: &str = "aab";
+
 fn of_literal(literal: &Literal) -> Plain {
     match literal {
         Literal::Null => Plain::Null,
@@ -70,6 +73,7 @@ fn of_literal(literal: &Literal) -> Plain {
         Literal::Float(number) => doubled(*number),
         Literal::Text(text) => Plain::Text(text.clone()),
         Literal::Bytes(bytes) => Plain::Bytes(bytes.to_vec()),
+        other => panic!("the generator has no {other:?}"),
     }
 }
 
@@ -88,7 +92,10 @@ pub(crate) fn find<'d>(document: &'d Document, names: &[&str]) -> Option<&'d Doc
     }
 }
 
-pub(crate) fn field(document: &Document, path: &Path) -> Option<Plain> {
+pub(crate) fn field(key: &str, document: &Document, path: &Path) -> Option<Plain> {
+    if path.is_key() {
+        return Some(Plain::Text(key.to_owned()));
+    }
     find(document, &path.names().collect::<Vec<_>>()).map(plain)
 }
 
@@ -122,6 +129,7 @@ fn passes(field: &Plain, test: &Test) -> bool {
                 Comparison::Le => order.is_some_and(Ordering::is_le),
                 Comparison::Gt => order == Some(Ordering::Greater),
                 Comparison::Ge => order.is_some_and(Ordering::is_ge),
+                other => panic!("the generator has no {other:?}"),
             }
         }
         Test::Range { low, high } => within(low, Ordering::Greater) && within(high, Ordering::Less),
@@ -135,6 +143,8 @@ fn passes(field: &Plain, test: &Test) -> bool {
             _ => false,
         },
         Test::Exists => true,
+        Test::NullOrMissing => *field == Plain::Null,
+        other => panic!("the generator has no {other:?}"),
     }
 }
 
@@ -144,9 +154,10 @@ pub(crate) fn matches(filter: &Filter, document: &Document) -> bool {
         Filter::And(filters) => filters.iter().all(|inner| matches(inner, document)),
         Filter::Or(filters) => filters.iter().any(|inner| matches(inner, document)),
         Filter::Not(inner) => !matches(inner, document),
-        Filter::Field { path, test } => match field(document, path) {
+        Filter::Field { path, test } => match field(KEY, document, path) {
             Some(field) => passes(&field, test),
-            None => matches!(test, Test::Compare(Comparison::Ne, _)),
+            None => matches!(test, Test::Compare(Comparison::Ne, _) | Test::NullOrMissing),
         },
+        other => panic!("the generator has no {other:?}"),
     }
 }
