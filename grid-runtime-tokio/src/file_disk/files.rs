@@ -47,16 +47,25 @@ impl Files {
     }
 
     pub(super) fn append(&mut self, file: &str, data: &[u8]) -> Result<u64> {
+        self.append_by(file, data, OpenFile::append)
+    }
+
+    fn append_by(
+        &mut self,
+        file: &str,
+        data: &[u8],
+        write: impl Fn(&mut OpenFile, &[u8]) -> io::Result<()>,
+    ) -> Result<u64> {
         let path = self.path(file);
         let fail = |cause| error::at("append to file", &path, cause);
         let open = self.file(file, true).map_err(fail)?;
         let before = open.length();
-        match open.append(data) {
+        match write(open, data) {
             // The room that other files have taken ahead, and this one, may be what is missing.
             Err(cause) if is_full(&cause) && self.give_back() => {
                 let open = self.file(file, true).map_err(fail)?;
                 let written = usize::try_from(open.length() - before).unwrap_or(data.len());
-                open.append(&data[written..]).map_err(fail)?;
+                write(open, &data[written..]).map_err(fail)?;
             }
             appended => appended.map_err(fail)?,
         }
@@ -284,6 +293,42 @@ mod tests {
         assert_eq!(files.append(&names[0], b"7").unwrap(), 1);
         drop(files);
         assert_eq!(on_disk(&place, "renamed"), 16);
+    }
+
+    /// Writes what fits into `quota` bytes of all files together.
+    fn write_within(
+        place: &TempDir,
+        quota: u64,
+        open: &mut OpenFile,
+        data: &[u8],
+    ) -> io::Result<()> {
+        let files = fs::read_dir(place.path())?;
+        let used: u64 = files
+            .map(|file| file.unwrap().metadata().unwrap().len())
+            .sum();
+        let left = usize::try_from(quota.saturating_sub(used)).unwrap();
+        let (fits, rest) = data.split_at(left.min(data.len()));
+        open.append(fits)?;
+        match rest {
+            [] => Ok(()),
+            _ => Err(io::ErrorKind::QuotaExceeded.into()),
+        }
+    }
+
+    #[test]
+    fn a_quota_takes_back_the_room_that_was_taken_ahead_before_an_append_fails() {
+        let place = TempDir::new().unwrap();
+        let mut files = Files::open(place.path()).unwrap();
+        files.append_and_sync("log", b"12345").unwrap();
+        let quota = on_disk(&place, "log") + 3;
+        assert!(quota > 100, "there is room ahead");
+        let write = |open: &mut OpenFile, data: &[u8]| write_within(&place, quota, open, data);
+        assert_eq!(files.append_by("other", b"abcdefgh", write).unwrap(), 8);
+        assert_eq!(on_disk(&place, "log"), 5);
+        assert_eq!(fs::read(place.path().join("other")).unwrap(), b"abcdefgh");
+        let large = vec![7; usize::try_from(quota).unwrap()];
+        let error = files.append_by("other", &large, write).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Full);
     }
 
     #[test]

@@ -114,13 +114,17 @@ impl OpenFile {
     /// Takes room for `bytes` more and what may follow, if there is some: without it the file grows
     /// with what is appended, and that says if there is none at all.
     pub(super) fn take_ahead(&mut self, bytes: u64) {
+        self.take_ahead_by(bytes, take_room);
+    }
+
+    fn take_ahead_by(&mut self, bytes: u64, take: impl FnOnce(&File, u64, u64) -> io::Result<()>) {
         let needed = self.length + bytes;
         if needed <= self.taken || self.grows_alone {
             return;
         }
         self.dirty = true;
         let wanted = needed + AHEAD_BYTES - self.taken;
-        match take_room(&self.handle, self.taken, wanted) {
+        match take(&self.handle, self.taken, wanted) {
             Ok(()) => self.taken += wanted,
             Err(error) => {
                 tracing::debug!(%error, "a file grows without room taken ahead");
@@ -243,6 +247,40 @@ mod tests {
         drop(first);
         assert_eq!(on_disk(&place).last(), Some(&b'2'));
         assert_eq!(second.read(second.length() - 1, 9).unwrap(), b"2");
+    }
+
+    #[test]
+    fn a_file_for_which_no_room_can_be_taken_ahead_keeps_none_and_grows_alone() {
+        let place = TempDir::new().unwrap();
+        let mut file = open(&place);
+        file.append(b"123").unwrap();
+        // As where the disk has a part of what is wanted.
+        let full = |file: &File, offset: u64, bytes: u64| {
+            assert_eq!(offset, 3);
+            file.set_len(offset + bytes / 2)?;
+            Err(io::ErrorKind::StorageFull.into())
+        };
+        file.take_ahead_by(2 * AHEAD_BYTES, full);
+        assert_eq!(on_disk(&place), b"123", "a part of the room is kept");
+        let again = |_: &File, _, _| panic!("it is tried for each append");
+        file.take_ahead_by(1, again);
+        append(&mut file, b"4");
+        assert_eq!(on_disk(&place), b"1234");
+        assert_eq!(file.read(0, 9).unwrap(), b"1234");
+        file.truncate(2).unwrap();
+        append(&mut file, b"5");
+        assert!(on_disk(&place).len() > 3, "there may be room again");
+    }
+
+    #[test]
+    fn no_file_system_has_room_for_more_than_a_file_can_be() {
+        let place = TempDir::new().unwrap();
+        let mut file = open(&place);
+        file.append(b"123").unwrap();
+        file.take_ahead(u64::MAX / 2 - 2 * AHEAD_BYTES);
+        assert_eq!(on_disk(&place), b"123");
+        append(&mut file, b"4");
+        assert_eq!(on_disk(&place), b"1234");
     }
 
     #[test]
