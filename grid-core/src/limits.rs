@@ -45,7 +45,8 @@ pub const MAX_QUERY_BYTES: usize = 64 * 1024;
 pub const RECORD_PAGE_BYTES: usize = 8 * 1024 * 1024;
 /// How long a store of which a system of record has told a failure may take effect after that, in
 /// milliseconds: longer than a network holds up what was sent, and than a database goes on with a
-/// statement whose client is gone, for which its backend bounds that.
+/// statement whose client is gone, for which its backend bounds that. A version that came after the
+/// tombstone that it had lost to was collected would bring its entry back.
 pub const LATE_STORE_MS: u64 = 15 * 60 * 1000;
 /// Partitions of a data set unless configured otherwise.
 pub const DEFAULT_PARTITION_COUNT: u16 = 271;

@@ -1,5 +1,7 @@
 //! Bringing a partition back: what the database has, and the journal's tail after it.
 
+mod latest;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +11,7 @@ use grid_core::partition::{Effects, Partition, PartitionConfig};
 use grid_core::traits::{AddressedRecord, Epoch, Journal, Persistence, Position, RecordCursor};
 use grid_core::{Error, ErrorKind, PartitionId, Result, Sequence};
 
+use self::latest::Latest;
 use crate::data_set::WHAT_TO_DO;
 use crate::partition_service::Owned;
 use crate::write_behind::{Backing, DeadLetters};
@@ -122,16 +125,20 @@ async fn try_recover(
     let letters = DeadLetters::new(&**persistence, partition.history());
     letters.remove(id, &loaded.settled).await?;
     let extent = journal.extent(id).await?;
-    let latest = start.map_or(extent.tail, |start| start.tail);
+    let last = start.map_or(extent.tail, |start| start.tail);
     let is_later = start.is_some_and(|start| partition.newest() > start.sequence);
-    let fits = position >= extent.truncated && position <= latest && !is_later;
+    let fits = position >= extent.truncated && position <= last && !is_later;
     if !fits && !planted(Mutation::ServeOldDatabase) {
         let misfit = misfit(id, position, extent.truncated, extent.tail);
         return Ok((position, Err(misfit)));
     }
     let mut tail = if fits { position } else { extent.tail };
+    let mut latest = Latest::of(&stored, position);
     let mut backing = Backing::new(stored, position, loaded.buried);
-    let waits = |through, bytes| backing.journalled(through, bytes, now);
+    let waits = |through, bytes| {
+        latest.batch(through);
+        backing.journalled(through, bytes, now);
+    };
     match replay_journal(&mut partition, &mut tail, &**journal, waits).await {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok((position, Err(error))),
         replayed => replayed?,
@@ -143,6 +150,10 @@ async fn try_recover(
             .with("database holds sequence", partition.newest())
             .with("journal leads to", partition.sequence());
         return Ok((position, Err(misfit)));
+    }
+    if fits && persistence.capabilities().survives_power_loss {
+        let late = latest.doubt(id, extent.truncated, &**journal, &mut backing);
+        late.await?;
     }
     let owned = Owned {
         partition,

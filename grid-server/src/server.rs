@@ -353,10 +353,13 @@ async fn open_as_it_is(
     })
 }
 
-/// Lets the journal forget what the database has: a flush tells it only of partitions that change.
+/// Lets the journal forget what the database has for certain: a flush tells it only of partitions
+/// that change.
 async fn forget_stored(journal: &Arc<dyn Journal>, shards: &[Partitions]) -> Result<()> {
     for (id, owned) in shards.iter().flatten() {
-        journal.truncate(*id, owned.backing.position()).await?;
+        if let Some(through) = owned.backing.forgettable() {
+            journal.truncate(*id, through).await?;
+        }
     }
     Ok(())
 }

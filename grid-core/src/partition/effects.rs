@@ -28,8 +28,8 @@ pub struct Effects {
     pub(super) forgotten: Vec<RunId>,
     /// Tombstones up to this sequence are forgotten, the latest of which has this time.
     pub(super) collect: Option<(Sequence, Hlc)>,
-    /// Whether an owner begins with them. They hold nothing else, and take up a sequence: whatever
-    /// this owner stores is then later than all that a former one can still be storing.
+    /// Whether they are an epoch record. They hold nothing else, and take up a sequence: whatever
+    /// its owner stores after it is later than all that was on its way to the database before.
     pub(super) begins_epoch: bool,
 }
 
@@ -77,7 +77,8 @@ impl Effects {
 impl Partition {
     /// The epoch record: what a new owner journals before it serves, after the last batch that it
     /// has read. A former owner cannot append any more then, for the tail that it expects is no
-    /// longer the last.
+    /// longer the last. An owner that goes on journals one where a late state of the same sequence
+    /// might replace what it has stored.
     #[must_use]
     pub fn begin_epoch(&self) -> Effects {
         Effects {

@@ -154,8 +154,8 @@ pub trait Persistence: MaybeSend + MaybeSync + fmt::Debug + 'static {
     /// be until [`LATE_STORE_MS`] later, if no answer came.
     ///
     /// A backend bounds its calls so that this holds, with what makes the database itself give up a
-    /// statement whose client is gone: after that time the journal may be without what it would
-    /// need.
+    /// statement whose client is gone: what the guard would compare it with may be gone after that
+    /// time, a tombstone that was collected, or the history to which it belongs.
     ///
     /// [`LATE_STORE_MS`]: crate::limits::LATE_STORE_MS
     async fn store(

@@ -162,11 +162,14 @@ impl PartitionService {
         }
         let Work::Decide { mut batch, .. } = part.work else {
             let stored = owned.backing.sequence();
-            let decided = Decided {
-                effects: owned.partition.housekeeping(now_ms, &self.rules, stored),
-                outcomes: Vec::new(),
+            let effects = if owned.wants_epoch() {
+                // It holds nothing else; what is due has its turn the next time.
+                owned.partition.begin_epoch()
+            } else {
+                owned.partition.housekeeping(now_ms, &self.rules, stored)
             };
-            return Ok((decided, None));
+            let outcomes = Vec::new();
+            return Ok((Decided { effects, outcomes }, None));
         };
         let is_new = |one: &Proposal| !owned.partition.has_decided(one.op.id);
         let refused = self.backlog.check(owned).err();

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
-use std::time::Duration;
 
 use bytes::Bytes;
 use grid_core::PartitionId;
@@ -37,9 +36,11 @@ impl Owned {
         self.backing.is_confirmed() && self.tail != self.backing.position()
     }
 
-    /// Whether there is something to store at `now`, be it once more.
-    pub(crate) fn has_to_store(&self, now: Duration) -> bool {
-        self.has_unstored() || self.backing.is_out_of_doubt(now)
+    /// Whether the partition needs an epoch record, though its owner goes on: the state that is
+    /// stored after it is of a higher sequence than all that may still come, and the journal may go
+    /// then.
+    pub(crate) fn wants_epoch(&self) -> bool {
+        self.backing.is_held_up(self.partition.sequence())
     }
 }
 

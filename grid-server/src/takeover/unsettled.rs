@@ -124,8 +124,10 @@ impl Takeover {
         let config = self.config(partition);
         let found = recover_within(config, journal, persistence, now, Some(start)).await?;
         let backing = found.backing;
-        if persistence.capabilities().survives_power_loss {
-            journal.truncate(partition, backing.position()).await?;
+        if persistence.capabilities().survives_power_loss
+            && let Some(through) = backing.forgettable()
+        {
+            journal.truncate(partition, through).await?;
         }
         let worker = mailboxes.worker_of(partition);
         let confirm = WorkerMessage::Confirm(partition, epoch, Box::new(backing));

@@ -3,14 +3,10 @@
 use std::time::Duration;
 
 use grid_core::Sequence;
-use grid_core::limits::LATE_STORE_MS;
 use grid_core::traits::{Position, StateRecord};
 
 use super::dead_letters::Buried;
 use super::waiting::Waiting;
-
-/// How long a state in doubt may still be stored.
-const LATE_STORE: Duration = Duration::from_millis(LATE_STORE_MS);
 
 /// What the database has of one partition, and what waits for it.
 #[derive(Debug)]
@@ -39,15 +35,14 @@ pub(crate) struct Backing {
     confirmed: bool,
 }
 
-/// A state record that was on its way when the database gave no answer: it may still be stored, in
-/// place of a later one of the same sequence. Reading what the database has does not settle it, for
-/// what is not there yet may still come. A record of a higher sequence does, and time.
+/// A state record that was on its way when the database gave no answer, or may have been when the
+/// partition was loaded, from a former process: it may still be stored, in place of a later one of
+/// the same sequence. Reading what the database has does not settle it, for what is not there yet
+/// may still come. A record of a higher sequence does.
 #[derive(Debug, Clone, Copy)]
 struct Doubt {
     sequence: Sequence,
     position: Position,
-    /// From then on it cannot be stored any more, by the monotonic clock.
-    until: Duration,
 }
 
 /// How far a pass is.
@@ -171,13 +166,21 @@ impl Backing {
         self.urgent > self.state.sequence
     }
 
-    /// At `now` no answer came to a state of this sequence and position.
-    pub(super) fn doubt(&mut self, sequence: Sequence, position: Position, now: Duration) {
-        let doubt = Doubt {
-            sequence,
-            position,
-            until: now + LATE_STORE,
-        };
+    /// What the journal may forget of a partition that was just loaded, if anything: a state that
+    /// was on its way from a former process may still take the place of the one that was found.
+    /// Where there is something to store, the end of the pass tells.
+    pub(crate) fn forgettable(&self) -> Option<Position> {
+        match self.in_doubt {
+            Some(doubt) if doubt.sequence > self.state.sequence => None,
+            Some(doubt) => Some(doubt.position.min(self.position)),
+            None => Some(self.position),
+        }
+    }
+
+    /// It is not known whether a state of this sequence, and of this position or a later one, is
+    /// still on its way: no answer came to it, or a former process has sent it.
+    pub(crate) fn doubt(&mut self, sequence: Sequence, position: Position) {
+        let doubt = Doubt { sequence, position };
         self.in_doubt = Some(match self.in_doubt {
             Some(before) if before.sequence > sequence => before,
             Some(before) if before.sequence == sequence => Doubt {
@@ -188,11 +191,12 @@ impl Backing {
         });
     }
 
-    /// Whether the journal is kept for the sake of a state that cannot be stored any more at `now`.
-    /// It may have been, so the last one is stored again before the journal is trimmed.
-    pub(crate) fn is_out_of_doubt(&self, now: Duration) -> bool {
-        let doubt = self.in_doubt.filter(|doubt| doubt.until <= now);
-        doubt.is_some_and(|doubt| doubt.position < self.position)
+    /// Whether the journal of a partition that is at `sequence` is kept for a state that may still
+    /// take the place of the last one, and nothing waits that would settle it.
+    pub(crate) fn is_held_up(&self, sequence: Sequence) -> bool {
+        let doubt = self.in_doubt.filter(|doubt| doubt.sequence >= sequence);
+        let is_replaceable = doubt.is_some_and(|doubt| doubt.position < self.position);
+        is_replaceable && self.state.sequence == sequence
     }
 
     /// Tombstones were collected up to `horizon`.
@@ -242,8 +246,7 @@ impl Backing {
     pub(super) fn reached(&mut self, goal: Goal) -> bool {
         let counted_down = self.pass.take().map_or(0, |pass| pass.counted_down);
         // A late one of a lower sequence is refused; a late one of this position is the same.
-        let may_come =
-            |doubt: &Doubt| doubt.sequence >= goal.state.sequence && doubt.until > goal.at;
+        let may_come = |doubt: &Doubt| doubt.sequence >= goal.state.sequence;
         self.in_doubt = self.in_doubt.filter(may_come);
         let doubt = self.in_doubt;
         let is_certain = doubt.is_none_or(|doubt| doubt.position >= goal.position);

@@ -31,7 +31,7 @@ impl Batch {
     /// under way, or the first of a new one. None if the database has everything, or it is not
     /// known what it has.
     pub(super) fn of(owned: &mut Owned, budget: Budget, now: Duration) -> Option<Self> {
-        if !owned.has_to_store(now) {
+        if !owned.has_unstored() {
             return None;
         }
         let Owned {

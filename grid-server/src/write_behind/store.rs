@@ -48,11 +48,10 @@ impl Store {
     /// The partitions that have much to store, or that somebody waits for; with `all`, those that
     /// have anything.
     pub(super) fn wanted(&self, all: bool) -> Vec<PartitionId> {
-        let now = self.runtime.monotonic();
         let partitions = self.shard.lock();
         let wanted = partitions
             .iter()
-            .filter(|(_, owned)| all && owned.has_to_store(now) || self.is_urgent(owned));
+            .filter(|(_, owned)| all && owned.has_unstored() || self.is_urgent(owned));
         wanted.map(|(id, _)| *id).collect()
     }
 
@@ -333,11 +332,13 @@ impl Store {
         false
     }
 
-    /// Takes note of a state record that may still be stored.
+    /// Takes note of a state record that may still be stored, if the journal is ever to be trimmed.
     fn in_doubt(&self, partition: PartitionId, sequence: Sequence, position: Position) {
-        let now = self.runtime.monotonic();
+        if !self.stores_for_good() {
+            return;
+        }
         if let Some(owned) = self.shard.lock().get_mut(&partition) {
-            owned.backing.doubt(sequence, position, now);
+            owned.backing.doubt(sequence, position);
         }
     }
 

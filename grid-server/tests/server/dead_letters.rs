@@ -189,7 +189,7 @@ fn a_letter_that_is_refused_again_leaves_no_state_in_doubt_for_which_the_journal
         loser.hlc = grid_core::Hlc::new(1, 0);
         client.push(vec![loser]).await;
         client.acks(1).await;
-        client.answer_pings(Duration::from_secs(3)).await;
+        client.answer_pings(Duration::from_secs(5)).await;
         let extent = world.journal.extent(partition).await.unwrap();
         assert_eq!((extent.truncated, extent.tail.0), (extent.tail, 2));
     });

@@ -29,6 +29,8 @@ mod lagging;
 #[cfg(test)]
 mod late_letters;
 #[cfg(test)]
+mod late_states;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod logging;

@@ -119,7 +119,7 @@ pub enum Event {
         after: Sequence,
         /// The partition's sequence after it.
         through: Sequence,
-        /// Whether it is the record with which an owner begins.
+        /// Whether it is an epoch record.
         begins_epoch: bool,
     },
     /// A batch is known to be in a server's journal: it was written there, or read from it.
