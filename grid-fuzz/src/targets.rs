@@ -6,6 +6,7 @@ mod gateway;
 mod journal;
 mod partition;
 mod plan;
+mod query;
 mod replica;
 mod row;
 mod settings;
@@ -27,4 +28,5 @@ pub const TARGETS: &[Target] = &[
     replica::TARGET,
     gateway::TARGET,
     plan::TARGET,
+    query::TARGET,
 ];

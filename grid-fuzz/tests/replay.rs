@@ -110,7 +110,7 @@ macro_rules! targets {
 }
 
 targets!(
-    frame, row, value, url, descent, journal, settings, partition, replica, gateway, plan,
+    frame, row, value, url, descent, journal, settings, partition, replica, gateway, plan, query,
 );
 
 #[test]
