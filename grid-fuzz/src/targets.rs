@@ -7,6 +7,7 @@ mod journal;
 mod partition;
 mod plan;
 mod query;
+mod query_text;
 mod replica;
 mod row;
 mod settings;
@@ -29,4 +30,5 @@ pub const TARGETS: &[Target] = &[
     gateway::TARGET,
     plan::TARGET,
     query::TARGET,
+    query_text::TARGET,
 ];

@@ -111,6 +111,7 @@ macro_rules! targets {
 
 targets!(
     frame, row, value, url, descent, journal, settings, partition, replica, gateway, plan, query,
+    query_text,
 );
 
 #[test]

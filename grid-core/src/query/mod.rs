@@ -70,6 +70,8 @@ mod query;
 mod query_id;
 mod rule;
 mod test;
+#[cfg(feature = "query-text")]
+mod text;
 mod value;
 mod wire;
 

@@ -10,4 +10,6 @@ mod evaluation;
 mod filters;
 mod ordering;
 mod reference;
+#[cfg(feature = "query-text")]
+mod text;
 mod wire;
