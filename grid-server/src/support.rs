@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use futures::FutureExt;
-use grid_core::op::{Action, Op, OpId};
+use grid_core::op::{Action, Op};
 use grid_core::partition::{
     Partition, PartitionConfig, Proposal, ProposalBatch, Rules, TableSeed, Timing,
 };
 use grid_core::traits::{Epoch, Owner};
-use grid_core::{DigestKey, History, Hlc, Key, MapAddress, MapName, Namespace, PartitionId, RunId};
+use grid_core::{DigestKey, History, MapAddress, MapName, Namespace, PartitionId, RunId};
 
 use crate::partition_service::Committed;
 
@@ -37,17 +37,7 @@ pub(crate) fn address() -> MapAddress {
 /// Op `number` of [`RUN`], which puts a byte to `k` of the map `m`; a test changes what it is
 /// about.
 pub(crate) fn op(number: u64) -> Op {
-    Op {
-        id: OpId { run: RUN, number },
-        hlc: Hlc::new(number, 0),
-        map: address().map,
-        key: Key::new("k").unwrap(),
-        action: put(Bytes::from_static(b"\x01")),
-        base: Hlc::ZERO,
-        if_version: None,
-        schema: 0,
-        ack: None,
-    }
+    grid_testkit::op(RUN, number)
 }
 
 pub(crate) fn put(value: Bytes) -> Action {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use grid_core::codec::CborCodec;
-use grid_core::op::{Action, Op, OpId};
+use grid_core::op::Op;
 use grid_core::protocol::{Hello, Message, Push, read_frame, write_frame};
 use grid_core::traits::{CodecLimits, Connection, Runtime, Transport};
-use grid_core::{Hlc, Key, MapName, Namespace, RunId};
+use grid_core::{Key, Namespace, RunId};
 use grid_runtime_tokio::TokioRuntime;
+use grid_testkit::op;
 use grid_transport_websocket::WebSocketTransport;
 
 pub(crate) const OPS_PER_PUSH: u64 = 20;
@@ -64,27 +65,14 @@ pub(crate) fn key(run: u64, number: u64) -> Key {
 }
 
 pub(crate) fn push(run: u64, first: u64) -> Message {
-    let op = |number| Op {
-        id: OpId {
-            run: RunId(run),
-            number,
-        },
-        hlc: Hlc::new(1_000 + number, 0),
-        map: MapName::new("m").unwrap(),
+    let put = |number| Op {
         key: key(run, number),
-        action: Action::Put {
-            value: Bytes::from_static(b"\x01"),
-            ttl_ms: None,
-        },
-        base: Hlc::ZERO,
-        if_version: None,
-        schema: 0,
-        ack: None,
+        ..op(RunId(run), number)
     };
     Message::Push(Push {
         run: RunId(run),
         resume: false,
         previous: first - 1,
-        ops: (first..first + OPS_PER_PUSH).map(op).collect(),
+        ops: (first..first + OPS_PER_PUSH).map(put).collect(),
     })
 }

@@ -5,14 +5,16 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use grid_core::op::Op;
 use grid_core::protocol::{Ack, Message};
 use grid_core::traits::{AddressedRecord, Persistence, Runtime, StateRecord};
 use grid_core::{PartitionId, Result};
+use grid_server::Server;
 use grid_storage_memory::MemoryPersistence;
 use grid_testkit::hooks::{HookedPersistence, PersistenceHooks};
 
 use super::dead_letters::settled;
-use super::faulty::faulty_persistence;
+use super::faulty::{FaultyPersistence, PersistenceFaults, faulty_persistence};
 use super::support::{Client, World, run};
 
 /// How long each store takes.
@@ -161,37 +163,73 @@ fn what_is_confirmed_while_ops_are_put_off_is_taken() {
     });
 }
 
+/// What holds up a database, and what waits for it.
+struct Held {
+    server: Server,
+    client: Client,
+    faults: Arc<FaultyPersistence>,
+    /// The one that there is.
+    partition: PartitionId,
+    /// What waits, in bytes.
+    bytes: u64,
+}
+
+/// Changes that wait for the database.
+const WAITING: u64 = 20;
+
+/// Change `number`, of a key of its own.
+fn change(world: &World, number: u64) -> Op {
+    world.put(9, number, "m", &format!("k{number}"), b"v")
+}
+
+/// A server of one partition, which waits with [`WAITING`] changes for a database that takes
+/// nothing, and stores four of them at once.
+async fn held(world: &mut World) -> Held {
+    world.settings.workers = 1;
+    world.settings.partition_count = 1;
+    world.settings.flush_records = 4;
+    let faults = faulty_persistence();
+    world.persistence = faults.clone();
+    let server = world.start().await;
+    faults.hooks().fails.store(true, Ordering::SeqCst);
+    let mut client = world.client().await;
+    let mut partition = PartitionId(0);
+    for number in 1..=WAITING {
+        client.push(vec![change(world, number)]).await;
+        partition = client.acks(1).await[0].partition;
+    }
+    Held {
+        bytes: server.admin().lag().bytes,
+        server,
+        client,
+        faults,
+        partition,
+    }
+}
+
+/// The database takes some pieces, which leave eight changes and less than half of the bytes.
+async fn take_some(world: &World, server: &Server, faults: &PersistenceFaults, bytes: u64) {
+    faults.succeeds.store(4, Ordering::SeqCst);
+    faults.fails.store(false, Ordering::SeqCst);
+    let is_part_stored = || server.admin().lag().changes == 8;
+    world.wait_until("nothing makes room", is_part_stored).await;
+    let left = server.admin().lag().bytes;
+    assert!(left < bytes / 2, "{left} of {bytes}");
+}
+
 #[test]
 fn what_a_long_pass_has_stored_makes_room_before_its_end() {
     run(|mut world| async move {
-        world.settings.workers = 1;
-        world.settings.partition_count = 1;
-        world.settings.backlog_records = 20;
-        world.settings.flush_records = 4;
-        let persistence = faulty_persistence();
-        world.persistence = persistence.clone();
-        let server = world.start().await;
-        let faults = persistence.hooks();
-        faults.fails.store(true, Ordering::SeqCst);
-        let mut client = world.client().await;
-        let put = |n| world.put(9, n, "m", &format!("k{n}"), b"v");
-        let mut partition = PartitionId(0);
-        for number in 1..=20 {
-            client.push(vec![put(number)]).await;
-            partition = client.acks(1).await[0].partition;
-        }
-        let bytes = server.admin().lag().bytes;
-        client.push(vec![put(21)]).await;
-        client.deferred().await;
+        world.settings.backlog_records = usize::try_from(WAITING).unwrap();
+        let mut held = held(&mut world).await;
+        let next = change(&world, WAITING + 1);
+        held.client.push(vec![next.clone()]).await;
+        held.client.deferred().await;
+        let (server, faults) = (&held.server, held.faults.hooks());
         // A pass that began after four changes, and two of the four pieces of the next one.
-        faults.succeeds.store(4, Ordering::SeqCst);
-        faults.fails.store(false, Ordering::SeqCst);
-        let is_part_stored = || server.admin().lag().changes == 8;
-        world.wait_until("nothing makes room", is_part_stored).await;
-        let left = server.admin().lag().bytes;
-        assert!(left < bytes / 2, "{left} of {bytes}");
-        client.resume(vec![put(21)]).await;
-        client
+        take_some(&world, server, faults, held.bytes).await;
+        held.client.resume(vec![next]).await;
+        held.client
             .wait_for(|message| match message {
                 Message::Ack(ack) => (verdicts(ack) == 1).then_some(()),
                 _ => None,
@@ -199,10 +237,10 @@ fn what_a_long_pass_has_stored_makes_room_before_its_end() {
             .await;
         assert_eq!(server.admin().lag().changes, 9);
         // The state record lags: the journal is needed from the end of the first pass.
-        let extent = world.journal.extent(partition).await.unwrap();
+        let extent = world.journal.extent(held.partition).await.unwrap();
         assert_eq!(extent.truncated.0, 4);
         faults.fails.store(false, Ordering::SeqCst);
-        settled(&world, &server).await;
+        settled(&world, server).await;
         assert_eq!(server.admin().lag().bytes, 0);
     });
 }
@@ -212,34 +250,16 @@ fn what_the_first_pass_after_a_restart_has_stored_makes_room_before_its_end() {
     // The partition is loaded with the database, or made of the journal alone while that is away.
     for away in [false, true] {
         run(move |mut world| async move {
-            world.settings.workers = 1;
-            world.settings.partition_count = 1;
-            world.settings.flush_records = 4;
-            let persistence = faulty_persistence();
-            world.persistence = persistence.clone();
-            let server = world.start().await;
-            let faults = persistence.hooks();
-            faults.fails.store(true, Ordering::SeqCst);
-            let mut client = world.client().await;
-            for number in 1..=20 {
-                let put = world.put(9, number, "m", &format!("k{number}"), b"v");
-                client.push(vec![put]).await;
-                client.acks(1).await;
-            }
-            let bytes = server.admin().lag().bytes;
-            drop(client);
-            world.kill(server);
+            let held = held(&mut world).await;
+            drop(held.client);
+            world.kill(held.server);
+            let faults = held.faults.hooks();
             faults.away.store(away, Ordering::SeqCst);
             let server = world.start().await;
-            assert_eq!(server.admin().lag().bytes, bytes);
+            assert_eq!(server.admin().lag().bytes, held.bytes);
             faults.away.store(false, Ordering::SeqCst);
             // Three of the pass's five pieces; the fourth fails.
-            faults.succeeds.store(4, Ordering::SeqCst);
-            faults.fails.store(false, Ordering::SeqCst);
-            let is_part_stored = || server.admin().lag().changes == 8;
-            world.wait_until("nothing is stored", is_part_stored).await;
-            let left = server.admin().lag().bytes;
-            assert!(left < bytes / 2, "{left} of {bytes}");
+            take_some(&world, &server, faults, held.bytes).await;
             faults.fails.store(false, Ordering::SeqCst);
             settled(&world, &server).await;
             assert_eq!(server.admin().lag().bytes, 0);

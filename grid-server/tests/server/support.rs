@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures::future::{Either, select};
 use grid_core::codec::CborCodec;
-use grid_core::op::{Action, Op, OpId};
+use grid_core::op::{Action, Op};
 use grid_core::protocol::{
     Ack, Deferred, Hello, MAGIC, Message, Push, Selector, Subscribe, ViewId, Welcome, read_frame,
     seal_frame, write_frame,
@@ -141,10 +141,6 @@ impl World {
 
     pub(crate) fn put(&self, run: u64, number: u64, map: &str, key: &str, value: &[u8]) -> Op {
         Op {
-            id: OpId {
-                run: RunId(run),
-                number,
-            },
             hlc: Hlc::new(self.now_ms(), u16::try_from(number % 60_000).unwrap()),
             map: MapName::new(map).unwrap(),
             key: Key::new(key).unwrap(),
@@ -152,10 +148,7 @@ impl World {
                 value: cbor(value),
                 ttl_ms: None,
             },
-            base: Hlc::ZERO,
-            if_version: None,
-            schema: 0,
-            ack: None,
+            ..grid_testkit::op(RunId(run), number)
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use bytes::{Bytes, BytesMut};
 use grid_core::limits::{MAX_FRAME_BYTES, MAX_ITEMS_PER_MESSAGE};
-use grid_core::op::{Action, Op, OpId, RunId};
+use grid_core::op::{Action, Op, RunId};
 use grid_core::protocol::{Ack, Message, NumberRange, Push, Repair, RepairStep, Stored, ViewId};
 use grid_core::traits::{Codec, CodecLimits};
-use grid_core::{ErrorKind, Hlc, Key, MapName, PartitionId, Result, Sequence};
+use grid_core::{ErrorKind, PartitionId, Result, Sequence};
 use proptest::prop_assert_eq;
 
 use super::arbitrary::any_message;
@@ -13,21 +13,14 @@ use super::{decode, encode, refusal, try_many, unexpected};
 
 const RUN: RunId = RunId(7);
 
-fn op(run: RunId, number: u64, value: Bytes) -> Result<Op> {
-    Ok(Op {
-        id: OpId { run, number },
-        hlc: Hlc::new(number, 0),
-        map: MapName::new("m")?,
-        key: Key::new("k")?,
+fn op(run: RunId, number: u64, value: Bytes) -> Op {
+    Op {
         action: Action::Put {
             value,
             ttl_ms: None,
         },
-        base: Hlc::ZERO,
-        if_version: None,
-        schema: 0,
-        ack: None,
-    })
+        ..crate::op(run, number)
+    }
 }
 
 fn push(ops: Vec<Op>) -> Message {
@@ -79,8 +72,7 @@ pub fn refused_messages_leave_the_buffer(codec: &dyn Codec) -> Result<()> {
         ("a number of 0", [one(RUN, 0), one(RUN, 1)]),
     ];
     for (what, ops) in pushes {
-        let ops = ops.into_iter().collect::<Result<_>>()?;
-        assert_refused(codec, &push(ops), ErrorKind::Invalid, what)?;
+        assert_refused(codec, &push(ops.into()), ErrorKind::Invalid, what)?;
     }
     let ack = |first, count| {
         Message::Ack(Ack {
@@ -118,7 +110,7 @@ pub fn most_items_come_back_and_one_more_is_refused(codec: &dyn Codec) -> Result
 /// When the codec does otherwise.
 pub fn oversize_messages_are_refused(codec: &dyn Codec) -> Result<()> {
     let huge = Bytes::from(vec![0; MAX_FRAME_BYTES]);
-    let message = push(vec![op(RUN, 1, huge)?]);
+    let message = push(vec![op(RUN, 1, huge)]);
     assert_refused(codec, &message, ErrorKind::TooLarge, "a huge value")
 }
 

@@ -1,10 +1,10 @@
 //! What goes in comes out.
 
 use bytes::{Bytes, BytesMut};
-use grid_core::op::{Action, Op, OpId, RunId};
+use grid_core::op::{Action, Op, RunId};
 use grid_core::protocol::{Message, Push, ReadTarget};
 use grid_core::traits::Codec;
-use grid_core::{Hlc, Key, MapName, Record, Result};
+use grid_core::{Key, MapName, Record, Result};
 use proptest::{prop_assert, prop_assert_eq};
 
 use super::arbitrary::{any_message, kinds};
@@ -105,15 +105,9 @@ pub fn ops_of_many_maps_come_back(codec: &dyn Codec) -> Result<()> {
     let run = RunId(7);
     let op = |number: u64| {
         Ok(Op {
-            id: OpId { run, number },
-            hlc: Hlc::new(number, 0),
             map: MapName::new(format!("map {}", number * 7919 % 3001))?,
-            key: Key::new("k")?,
             action: Action::Remove,
-            base: Hlc::ZERO,
-            if_version: None,
-            schema: 0,
-            ack: None,
+            ..crate::op(run, number)
         })
     };
     let message = Message::Push(Push {

@@ -81,37 +81,21 @@ impl Invariant for WindowKept {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-    use grid_core::op::{Action, Op};
     use grid_core::protocol::Deferred;
-    use grid_core::{Hlc, Key, MapName};
 
     use super::*;
+    use crate::op;
 
     const RUN: RunId = RunId(7);
     const LINK: u64 = 1;
     const WINDOW: u32 = 4;
 
     fn push(resume: bool, numbers: std::ops::RangeInclusive<u64>) -> Message {
-        let op = |number| Op {
-            id: OpId { run: RUN, number },
-            hlc: Hlc::ZERO,
-            map: MapName::new("m").unwrap(),
-            key: Key::new("k").unwrap(),
-            action: Action::Put {
-                value: Bytes::new(),
-                ttl_ms: None,
-            },
-            base: Hlc::ZERO,
-            if_version: None,
-            schema: 0,
-            ack: None,
-        };
         Message::Push(Push {
             run: RUN,
             resume,
             previous: numbers.start() - 1,
-            ops: numbers.map(op).collect(),
+            ops: numbers.map(|number| op(RUN, number)).collect(),
         })
     }
 
