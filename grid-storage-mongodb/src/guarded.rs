@@ -36,14 +36,14 @@ const TRIES: usize = 2;
 /// The code of a document that a unique index refuses.
 const DUPLICATE: i32 = 11_000;
 
-const OPERATION: &str = "store records";
-
 /// Writes into one collection.
 #[derive(Debug)]
 pub(crate) struct Writer<'a> {
     pub(crate) database: &'a Database,
     pub(crate) collection: &'static str,
     pub(crate) place: &'a MongoOptions,
+    /// What the caller does, for errors.
+    pub(crate) operation: &'static str,
 }
 
 impl Writer<'_> {
@@ -118,14 +118,14 @@ impl Writer<'_> {
     /// Something else than the id refuses a document: an index of the user's.
     fn refused(&self) -> Error {
         Meaning::of_code(DUPLICATE, Asked::ToChangeRecords)
-            .error(OPERATION, self.place)
+            .error(self.operation, self.place)
             .with("collection", self.collection)
     }
 
     /// Which of the documents stand, for the server that just refused others in their place: one
     /// that no majority has yet is there, and not to see it would blame an index of the user's.
     async fn present(&self, documents: &[&Guarded]) -> Result<BTreeSet<String>> {
-        let failed = |error| from_mongo(OPERATION, self.place, Asked::ToServe, &error);
+        let failed = |error| from_mongo(self.operation, self.place, Asked::ToServe, &error);
         let ids: Vec<&str> = documents.iter().map(|document| &*document.id).collect();
         let found: Vec<Document> = self
             .database
@@ -145,19 +145,26 @@ impl Writer<'_> {
 
     /// Runs the updates; returns the indexes of those that a unique index refused.
     async fn update(&self, updates: Vec<Document>) -> Result<BTreeSet<usize>> {
-        let command = doc! {
-            "update": self.collection,
-            "updates": updates,
-            "ordered": false,
-            "writeConcern": { "w": "majority", "j": true },
-            // The call fails no later. MongoDB may go on with a command whose client is gone, and
-            // nothing may be stored later than `LATE_STORE_MS` after that.
-            "maxTimeMS": MAX_TIME_MS,
-        };
-        let answer =
-            self.database.run_command(command).await.map_err(|error| {
-                from_mongo(OPERATION, self.place, Asked::ToChangeRecords, &error)
-            })?;
+        let command = doc! { "update": self.collection, "updates": updates, "ordered": false };
+        self.run(command).await
+    }
+
+    /// Removes all documents that match.
+    pub(crate) async fn remove(&self, filter: Document) -> Result<()> {
+        let all = doc! { "q": filter, "limit": 0 };
+        let command = doc! { "delete": self.collection, "deletes": [all] };
+        self.run(command).await.map(|_| ())
+    }
+
+    /// Runs a command that writes; returns the indexes of what a unique index refused.
+    async fn run(&self, mut command: Document) -> Result<BTreeSet<usize>> {
+        command.insert("writeConcern", doc! { "w": "majority", "j": true });
+        // The call fails no later. MongoDB may go on with a command whose client is gone, and
+        // nothing may be stored later than `LATE_STORE_MS` after that.
+        command.insert("maxTimeMS", MAX_TIME_MS);
+        let answer = self.database.run_command(command).await.map_err(|error| {
+            from_mongo(self.operation, self.place, Asked::ToChangeRecords, &error)
+        })?;
         self.read(&answer)
     }
 
@@ -173,13 +180,13 @@ impl Writer<'_> {
             let meaning = Meaning::of_code(code, Asked::ToChangeRecords);
             let precedence = meaning.precedence();
             if first.as_ref().is_none_or(|(best, _)| precedence < *best) {
-                let made = meaning.error(OPERATION, self.place).with("code", code);
+                let made = meaning.error(self.operation, self.place).with("code", code);
                 first = Some((precedence, made.with("collection", self.collection)));
             }
         }
         if let Ok(error) = answer.get_document("writeConcernError") {
             let code = error.get_i32("code").unwrap_or_default();
-            let made = Meaning::of_write_concern(code).error(OPERATION, self.place);
+            let made = Meaning::of_write_concern(code).error(self.operation, self.place);
             return Err(made.with("code", code));
         }
         match first {

@@ -135,11 +135,12 @@ impl MongoPersistence {
         self.database.collection(name)
     }
 
-    fn writer(&self, collection: &'static str) -> Writer<'_> {
+    fn writer(&self, collection: &'static str, operation: &'static str) -> Writer<'_> {
         Writer {
             database: &self.database,
             collection,
             place: &self.options,
+            operation,
         }
     }
 
@@ -225,16 +226,18 @@ impl Persistence for MongoPersistence {
             .map(|record| Guarded::of_record(partition, state.history, record))
             .collect::<Result<Vec<_>>>()?;
         let state = [Guarded::of_state(partition, state)?];
-        self.bounded("store records", async {
-            self.writer(RECORDS).write(&documents).await?;
+        let operation = "store records";
+        self.bounded(operation, async {
+            self.writer(RECORDS, operation).write(&documents).await?;
             // After all of them: it may lag, and never leads.
-            self.writer(STATES).write(&state).await
+            self.writer(STATES, operation).write(&state).await
         })
         .await
     }
 
     async fn collect(&self, partition: PartitionId, horizon: Sequence) -> Result<()> {
-        self.bounded("collect tombstones", async {
+        let operation = "collect tombstones";
+        self.bounded(operation, async {
             // A horizon above every sequence that can be stored means all tombstones.
             let horizon = i64::try_from(horizon.0).unwrap_or(i64::MAX);
             let due = doc! {
@@ -242,14 +245,7 @@ impl Persistence for MongoPersistence {
                 "kind": TOMBSTONE,
                 "sequence": { "$lte": horizon },
             };
-            self.collection(RECORDS)
-                .delete_many(due)
-                .await
-                .map(|_| ())
-                .map_err(|error| {
-                    let asked = Asked::ToChangeRecords;
-                    from_mongo("collect tombstones", &self.options, asked, &error)
-                })
+            self.writer(RECORDS, operation).remove(due).await
         })
         .await
     }

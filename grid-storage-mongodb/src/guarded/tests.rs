@@ -61,6 +61,7 @@ impl Watched {
             database: &self.database,
             collection: COLLECTION,
             place: &self.options,
+            operation: "store records",
         }
     }
 
@@ -125,7 +126,18 @@ fn the_server_gives_up_every_write_whose_client_may_be_gone() {
         writer.write(&[other]).await.unwrap();
         let updates = watched.sent("update");
         assert!(updates.len() > 3, "{updates:?}");
-        for command in updates {
+        for id in ["l", "m", "n"] {
+            writer.write(&[document(id, 6, 1)]).await.unwrap();
+        }
+        writer
+            .remove(doc! { "sequence": { "$gte": 6 }, "_id": { "$ne": "m" } })
+            .await
+            .unwrap();
+        let collection = watched.database.collection::<Document>(COLLECTION);
+        assert_eq!(collection.count_documents(doc! {}).await.unwrap(), 2);
+        let removals = watched.sent("delete");
+        assert_eq!(removals.len(), 1);
+        for command in updates.iter().chain(&removals) {
             let bound = command.get_i64("maxTimeMS").unwrap();
             assert!(bound > 0 && bound.cast_unsigned() <= LATE_STORE_MS / 3);
         }
