@@ -14,6 +14,16 @@ pub(super) fn not_owned(partition: PartitionId) -> Error {
     .with("partition", partition)
 }
 
+/// Another node owns the partition, or none does, and this one others that are asked for with it.
+pub(super) fn partly_owned(partition: PartitionId) -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "route",
+        "several nodes own what is asked for; a read of it is answered once one of them has it all",
+    )
+    .with("partition", partition)
+}
+
 /// This node owns the partition, and what it holds is not there yet.
 pub(super) fn not_loaded(partition: PartitionId, observations: &Observations) -> Error {
     let message = if observations.has_trouble(Source::Start) {

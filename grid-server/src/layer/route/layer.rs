@@ -7,7 +7,7 @@ use grid_core::address::Placement;
 use grid_core::{Error, ErrorKind, Key, MapAddress, PartitionId, Result};
 use tower::Layer;
 
-use super::error::{not_loaded, not_owned};
+use super::error::{not_loaded, not_owned, partly_owned};
 use super::service::Route;
 use crate::config::Settings;
 use crate::observations::Observations;
@@ -84,6 +84,28 @@ impl Router {
             // Asked last: what was lost or loaded meanwhile is only put off once too often.
             Err(error) if self.table.is_owned(partition) => Ok(Some(error)),
             served => served.map(|()| None),
+        }
+    }
+
+    /// Why a read of all of `partitions` is refused; none when this node serves them. Where several
+    /// nodes own them no other one can answer either, so the client is not sent away.
+    ///
+    /// # Errors
+    /// `Unavailable` when this node owns none of them.
+    pub(super) fn lacks(&self, partitions: &[PartitionId]) -> Result<Option<Error>> {
+        let mut waits = None;
+        let mut elsewhere = Vec::new();
+        for partition in partitions {
+            match self.waits(*partition) {
+                Ok(why) => waits = waits.or(why),
+                Err(error) => elsewhere.push((*partition, error)),
+            }
+        }
+        let owned = partitions.len() - elsewhere.len();
+        match elsewhere.pop() {
+            Some((_, error)) if owned == 0 => Err(error),
+            Some((partition, _)) => Ok(Some(partly_owned(partition))),
+            None => Ok(waits),
         }
     }
 

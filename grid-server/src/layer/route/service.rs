@@ -66,13 +66,7 @@ impl<S> Route<S> {
             Message::Read(read) => {
                 let address = address(&session, &read.map);
                 let partitions = self.concerned(&address, &read.target);
-                let mut waits = None;
-                for partition in &partitions {
-                    // One that another node owns is waited for in vain, whichever waits here.
-                    let why = self.router.waits(*partition)?;
-                    waits = waits.or(why);
-                }
-                if let Some(error) = waits {
+                if let Some(error) = self.router.lacks(&partitions)? {
                     session.refuse_read(read.request, &error);
                     return Ok(None);
                 }
