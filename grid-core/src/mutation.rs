@@ -62,6 +62,8 @@ mutations! {
         UnboundedBacklog,
         /// The server starts on a database that does not fit the journal.
         ServeOldDatabase,
+        /// A client may send as many ops again as are on their way.
+        IgnoreInFlight,
         /// An op that is to be told once it is stored is told once it is journalled.
         AckBeforeStored,
     }

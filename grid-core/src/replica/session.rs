@@ -9,6 +9,7 @@ use super::replica::Replica;
 use super::view::View;
 use crate::address::{MapName, PartitionId};
 use crate::error::{Error, ErrorKind, Result};
+use crate::mutation::{Mutation, planted};
 use crate::op::{Op, OpId, RunId};
 use crate::protocol::{
     Hello, Message, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, Push, Stored, ViewId,
@@ -147,6 +148,9 @@ impl Session {
     fn room(&self, in_flight: usize) -> usize {
         if in_flight == 0 && self.probes {
             return 1;
+        }
+        if planted(Mutation::IgnoreInFlight) {
+            return self.window();
         }
         self.window().saturating_sub(in_flight)
     }

@@ -1,4 +1,5 @@
-//! Users who act in the same instant, so that stamps are equal but for who made them.
+//! Users who act in the same instant, so that stamps are equal but for who made them, and whose
+//! devices may have few ops on their way.
 
 use std::time::Duration;
 
@@ -18,4 +19,6 @@ pub(super) fn simulation() -> Simulation {
             keys: 4,
             removals: 25,
         })
+        // Less than what waits on a device that comes back.
+        .settings(|settings| settings.push_window = 4)
 }
