@@ -21,20 +21,19 @@ impl Name {
         }
     }
 
-    /// The place among `names`, ascending as [`Name::order`] has them, of the one that `key` is.
+    /// The place among `names`, ascending as [`Name::order`] has them, of the one that `text` is.
     #[inline]
-    pub(super) fn find<T>(names: &[(Self, T)], key: Str<'_>) -> Option<usize> {
-        let Some(text) = key.as_whole() else {
-            return Self::find_chunked(names, key);
-        };
+    pub(super) fn find<T>(names: &[(Self, T)], text: &[u8]) -> Option<usize> {
         let tail = tail(text);
-        let order = |name: &Self| name.order(text.len(), tail, || (*name.text).cmp(text));
-        names.binary_search_by(|(name, _)| order(name)).ok()
+        names
+            .binary_search_by(|(name, _)| name.order(text.len(), tail, text))
+            .ok()
     }
 
-    /// Goes through the chunks once for the numbers, and then only where a name has the same ones.
+    /// As [`Name::find`]. Goes through the chunks once for the numbers, and then only where a name
+    /// has the same ones.
     #[cold]
-    fn find_chunked<T>(names: &[(Self, T)], key: Str<'_>) -> Option<usize> {
+    pub(super) fn find_chunked<T>(names: &[(Self, T)], key: Str<'_>) -> Option<usize> {
         let (mut length, mut last) = (0, [0; TAIL_BYTES]);
         for chunk in key.chunks() {
             length += chunk.len();
@@ -43,23 +42,25 @@ impl Name {
             last[TAIL_BYTES - taken..].copy_from_slice(&chunk[chunk.len() - taken..]);
         }
         let tail = tail(&last[TAIL_BYTES - length.min(TAIL_BYTES)..]);
-        let order = |name: &Self| name.order(length, tail, || Str::whole(&name.text).compare(key));
+        let order = |name: &Self| {
+            let numbers = (name.length, name.tail).cmp(&(length, tail));
+            numbers.then_with(|| Str::whole(&name.text).compare(key))
+        };
         names.binary_search_by(|(name, _)| order(name)).ok()
     }
 
     pub(super) fn order_of(&self, other: &Self) -> Ordering {
-        self.order(other.length, other.tail, || self.text.cmp(&other.text))
+        self.order(other.length, other.tail, &other.text)
     }
 
-    /// The order to a name of this length and tail; `texts` is asked where they do not decide.
     #[inline]
-    fn order(&self, length: usize, tail: u64, texts: impl FnOnce() -> Ordering) -> Ordering {
+    fn order(&self, length: usize, tail: u64, text: &[u8]) -> Ordering {
         (self.length, self.tail)
             .cmp(&(length, tail))
             .then_with(|| match length {
                 // All of it is in the number.
                 0..=TAIL_BYTES => Ordering::Equal,
-                _ => texts(),
+                _ => (*self.text).cmp(text),
             })
     }
 }
@@ -109,13 +110,14 @@ mod tests {
                 rest.map(|(_, text)| (Name::new(text), &**text)).collect();
             names.sort_unstable_by(|(a, _), (b, _)| a.order_of(b));
             for text in &texts {
-                let found = Name::find(&names, Str::whole(text.as_bytes()));
+                let found = Name::find(&names, text.as_bytes());
                 let found = found.map(|place| names[place].1);
                 let there = names.iter().any(|(_, name)| name == text);
                 assert_eq!(found, there.then_some(&**text));
                 for cut in 0..=text.len() {
                     let chunked = chunks(text.as_bytes(), cut);
-                    let found = Name::find(&names, Str::read(&mut &chunked[..], 0).unwrap());
+                    let key = Str::read(&mut &chunked[..], 0).unwrap();
+                    let found = Name::find_chunked(&names, key);
                     let found = found.map(|place| names[place].1);
                     assert_eq!(found, there.then_some(&**text), "cut at {cut}");
                 }

@@ -6,7 +6,7 @@ use super::bits::Bits;
 use super::name::Name;
 use super::path::Path;
 use super::value::{Str, Value, open, skip, skip_tags};
-use crate::codec::head::{MAP, TEXT};
+use crate::codec::head::{INDEFINITE, MAP, TEXT, head, take_slice};
 use crate::codec::{Fault, more};
 use crate::limits::MAX_CBOR_DEPTH;
 
@@ -178,13 +178,19 @@ impl<'t, 'a, F: FnMut(usize, Value<'a>)> Visit<'t, F> {
     /// Takes a map's key: the node that it leads to, the first time that it does.
     #[inline]
     fn child(&mut self, rest: &mut &'a [u8], place: Place) -> Result<Option<usize>, Fault> {
-        if rest.first().is_none_or(|first| first >> 5 != TEXT) {
+        let first = *rest.first().ok_or(Fault::Truncated)?;
+        if first >> 5 != TEXT {
             skip(rest, place.depth)?;
             return Ok(None);
         }
-        let key = Str::read(rest, place.depth)?;
         let children = &self.tree.nodes[place.node].children;
-        let Some(found) = Name::find(children, key) else {
+        let found = if first & 0x1f == INDEFINITE {
+            Name::find_chunked(children, Str::read(rest, place.depth)?)
+        } else {
+            let (_, length, _) = head(rest)?;
+            Name::find(children, take_slice(rest, length)?)
+        };
+        let Some(found) = found else {
             return Ok(None);
         };
         let (_, child) = children[found];

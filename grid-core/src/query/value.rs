@@ -3,15 +3,13 @@
 use std::cmp::Ordering;
 
 use crate::codec::head::{
-    ARRAY, BYTES, FALSE, FLOAT64, INDEFINITE, MAP, NEGATIVE, NULL, SIMPLE, TAG, TEXT, TRUE, UINT,
-    head, take, take_slice,
+    ARRAY, BYTES, FALSE, FLOAT16, FLOAT32, FLOAT64, INDEFINITE, MAP, NEGATIVE, NULL, SIMPLE, TAG,
+    TEXT, TRUE, UINT, head, take, take_slice,
 };
 use crate::codec::{Fault, Walk, half, more};
 use crate::limits::{MAX_CBOR_DEPTH, ORDER_PREFIX_BYTES};
 
 const UNDEFINED: u8 = 0xf7;
-const FLOAT16: u8 = 0xf9;
-const FLOAT32: u8 = 0xfa;
 
 /// A value; what is in a map is not looked at.
 #[derive(Debug, Clone, Copy)]
@@ -188,12 +186,6 @@ impl<'a> Str<'a> {
         }
         let (_, length, _) = head(rest)?;
         take_slice(rest, length).map(Self::whole)
-    }
-
-    /// The string, when it is in one part.
-    #[inline]
-    pub(super) fn as_whole(self) -> Option<&'a [u8]> {
-        (!self.chunked).then_some(self.bytes)
     }
 
     /// The parts of the string, one after the other.
