@@ -61,7 +61,7 @@ impl Fault {
     }
 
     /// The sentence that tells it.
-    pub(super) fn message(self) -> &'static str {
+    pub(crate) fn message(self) -> &'static str {
         match self {
             Self::Truncated => "the bytes end within an item",
             Self::Trailing => "bytes follow the end of the item",

@@ -6,8 +6,8 @@
 //! they agree.
 //!
 //! An [`Order`] compares entries; [`CompiledOrder::key`] turns an entry's place in it into bytes,
-//! for a sorted index and for the [`PageCursor`] after which a page starts. A [`Query`] is a filter,
-//! an order and a limit, and goes over the wire.
+//! for a sorted index and for the [`PageCursor`] after which a page starts. A [`Query`] is a
+//! filter, an order and a limit, and goes over the wire.
 //!
 //! Many filters are kept in a hash map by their [`Cover`]s; [`Fields`] reads from an entry what to
 //! look up there. A filter that decides what somebody may see is a [`CompiledRule`], which a
@@ -15,13 +15,15 @@
 //!
 //! # What a field is
 //!
-//! A path is a list of names, or that of the entry's key. Each name leads from a map to the entry with that text as its key; keys
-//! that are no text are never meant, and arrays have no names. If a map has several entries of one
-//! name, the first counts. Tags are looked through: a tagged item is what it is without its tag.
+//! A path is a list of names, or that of the entry's key. Each name leads from a map to the entry
+//! with that text as its key; keys that are no text are never meant, and arrays have no names. If a
+//! map has several entries of one name, the first counts. Tags are looked through: a tagged item is
+//! what it is without its tag.
 //!
-//! Bytes that are no well-formed CBOR are read as far as they are: a field is there when
-//! everything up to its end is well-formed, and nested in no more than
-//! [`MAX_CBOR_DEPTH`](crate::limits::MAX_CBOR_DEPTH) containers. What follows the value is not looked at.
+//! Bytes that are no well-formed CBOR are read as far as they are: a field is there when everything
+//! up to its end is well-formed, and nested in no more than
+//! [`MAX_CBOR_DEPTH`](crate::limits::MAX_CBOR_DEPTH) containers. What follows the value is not
+//! looked at.
 //!
 //! # What a test says
 //!
@@ -56,6 +58,7 @@ mod hex;
 mod index_key;
 mod literal;
 mod name;
+mod names;
 mod needle;
 mod order;
 mod order_key;
@@ -84,6 +87,7 @@ pub use filter::Filter;
 pub use guarded_filter::GuardedFilter;
 pub use index_key::IndexKey;
 pub use literal::Literal;
+pub use names::check_names;
 pub use order::{Direction, Order};
 pub use order_key::OrderKey;
 pub use page_cursor::PageCursor;
