@@ -40,11 +40,11 @@ pub const MAX_ORDER_FIELDS: usize = 8;
 pub const ORDER_PREFIX_BYTES: usize = 1024;
 /// Largest query, in bytes of its encoding.
 pub const MAX_QUERY_BYTES: usize = 64 * 1024;
-/// Longest text that is parsed as a query, in bytes: room for whatever [`MAX_QUERY_BYTES`] has room for,
-/// were every character of it written as its number.
+/// Longest text that is parsed as a query, in bytes: room for whatever [`MAX_QUERY_BYTES`] has
+/// room for, were every character of it written as its number.
 pub const MAX_QUERY_TEXT_BYTES: usize = 512 * 1024;
-/// Deepest nesting of parentheses and `not` in such a text: some more than [`MAX_FILTER_DEPTH`], for
-/// parentheses that say nothing.
+/// Deepest nesting of parentheses and `not` in such a text: some more than
+/// [`MAX_FILTER_DEPTH`], for parentheses that say nothing.
 pub const MAX_QUERY_TEXT_NESTING: usize = 2 * MAX_FILTER_DEPTH;
 /// The size at which a page of a system of record ends before its limit, in bytes of keys and
 /// values.

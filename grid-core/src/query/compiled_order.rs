@@ -132,7 +132,8 @@ impl CompiledOrder {
     ///
     /// let order = Order::by_key().compile()?;
     /// let keys = ["a", "b", "c"].map(|key| order.key(&Key::new(key).expect("a key"), b"\xf6"));
-    /// let index: BTreeMap<OrderKey, &str> = keys.clone().into_iter().zip(["a", "b", "c"]).collect();
+    /// let names = keys.clone().into_iter().zip(["a", "b", "c"]);
+    /// let index: BTreeMap<OrderKey, &str> = names.collect();
     ///
     /// let cursor = order.cursor(&keys[0]);
     /// let after = (Bound::Excluded(order.position(&cursor)?), Bound::Unbounded);

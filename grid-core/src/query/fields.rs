@@ -82,8 +82,8 @@ impl Fields {
         &self.paths
     }
 
-    /// Calls `found` once for each path, with its place in [`Fields::paths`] and the key of the field
-    /// there, or that of a missing one.
+    /// Calls `found` once for each path, with its place in [`Fields::paths`] and the key of the
+    /// field there, or that of a missing one.
     ///
     /// The paths come in no order that is promised. The value is read once for every 64 of them.
     pub fn visit(&self, key: &Key, value: &[u8], mut found: impl FnMut(usize, &IndexKey)) {

@@ -19,8 +19,8 @@ impl OrderKey {
         Self(bytes.into())
     }
 
-    /// The bytes, for a sorted index that compares bytes. A `BTreeMap` of order keys can be asked by
-    /// bytes, too.
+    /// The bytes, for a sorted index that compares bytes. A `BTreeMap` of order keys can be asked
+    /// by bytes, too.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

@@ -91,8 +91,8 @@ impl Query {
     /// Checks everything that [`Query::encode`] does, but for the length of the encoding.
     ///
     /// # Errors
-    /// `TooLarge` when it exceeds a bound; `Invalid` when a literal is an integer that CBOR does not
-    /// have, a path leads into the key, or the limit is 0.
+    /// `TooLarge` when it exceeds a bound; `Invalid` when a literal is an integer that CBOR does
+    /// not have, a path leads into the key, or the limit is 0.
     pub fn check(&self) -> Result<()> {
         self.filter.check()?;
         self.order.check()?;
@@ -143,8 +143,8 @@ impl Query {
     /// to answer another one.
     ///
     /// # Errors
-    /// `Unsupported` when it has a part of a later version, which the message names; `TooLarge` when
-    /// it exceeds a bound, which the message names; `Protocol` when it is no query.
+    /// `Unsupported` when it has a part of a later version, which the message names; `TooLarge`
+    /// when it exceeds a bound, which the message names; `Protocol` when it is no query.
     pub fn decode(encoded: &Bytes) -> Result<Self> {
         if encoded.len() > MAX_QUERY_BYTES {
             return Err(too_long("decode query", encoded.len()));

@@ -10,9 +10,10 @@ use crate::error::Result;
 
 /// XXH3-128 of a query's encoding, of the [normalized](super::Filter::normalized) filter.
 ///
-/// The same on every device and in every version. Queries that ask alike in other words (with
-/// the parts of an `and` the other way round) may have others. It is no cryptographic hash: somebody
-/// may make two queries of one id on purpose, so compare the queries where one stands for another's.
+/// The same on every device and in every version. Queries that ask alike in other words (with the
+/// parts of an `and` the other way round) may have others. It is no cryptographic hash: somebody
+/// may make two queries of one id on purpose, so compare the queries where one stands for
+/// another's.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueryId(u128);
 

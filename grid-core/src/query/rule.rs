@@ -41,8 +41,8 @@ impl Filter {
         Ok(CompiledRule(compiled))
     }
 
-    /// Checks this filter, or its opposite when `negated`, where the fields of `there` must be there
-    /// for anything to pass.
+    /// Checks this filter, or its opposite when `negated`, where the fields of `there` must be
+    /// there for anything to pass.
     fn check_positive<'f>(&'f self, negated: bool, there: &mut Vec<&'f Path>) -> Result<()> {
         match (self, negated) {
             (Self::Not(inner), _) => inner.check_positive(!negated, there),

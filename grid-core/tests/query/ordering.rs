@@ -134,8 +134,10 @@ proptest! {
         let mut after: Option<Vec<u8>> = None;
         let mut left = index.clone();
         loop {
-            let next = left.iter().filter(|key| after.as_ref().is_none_or(|after| key.as_bytes() > &after[..]));
-            let next: Vec<OrderKey> = next.take(page).cloned().collect();
+            let is_next = |key: &&OrderKey| {
+                after.as_ref().is_none_or(|after| key.as_bytes() > &after[..])
+            };
+            let next: Vec<OrderKey> = left.iter().filter(is_next).take(page).cloned().collect();
             let Some(last) = next.last() else { break };
             let cursor = compiled.cursor(last).as_bytes().clone();
             // The entry of the cursor itself may be gone when the next page is read.

@@ -35,7 +35,8 @@ impl FromStr for Filter {
     /// ```
     /// use grid_core::query::{Filter, field};
     ///
-    /// let filter: Filter = r#"done = false && (priority in 1..=3 or tags contains "red")"#.parse()?;
+    /// let text = r#"done = false && (priority in 1..=3 or tags contains "red")"#;
+    /// let filter: Filter = text.parse()?;
     /// let urgent = field("priority").between(1..=3).or(field("tags").contains("red"));
     /// assert_eq!(filter, field("done").eq(false).and(urgent));
     ///

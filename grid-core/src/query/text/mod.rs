@@ -15,8 +15,8 @@
 //! | path | names with dots between: `owner.name`; others than letters, digits and `_` in backticks: `` `due date`.from ``; `key()` for the entry's key, `value()` for the value itself |
 //! | literal | `null`, `true`, `false`, `-7`, `1.5`, `inf`, `nan`, `"text"`, `h'00ff'` (bytes) |
 //!
-//! Keywords are the same in capitals. In texts and backticks stand `\"`, `` \` ``, `\\`, `\n`, `\r`,
-//! `\t` and `\u{e9}`. In an order `-due` is `due desc`.
+//! Keywords are the same in capitals. In texts and backticks stand `\"`, `` \` ``, `\\`, `\n`,
+//! `\r`, `\t` and `\u{e9}`. In an order `-due` is `due desc`.
 
 mod fault;
 mod filter;
