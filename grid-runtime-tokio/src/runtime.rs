@@ -53,6 +53,11 @@ impl TokioRuntime {
         };
         Self { handle, origin }
     }
+
+    #[cfg(unix)]
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
 }
 
 impl Runtime for TokioRuntime {

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use grid_core::traits::Disk;
 use grid_core::{ErrorKind, Result};
-use grid_runtime_tokio::FileDisk;
+use grid_runtime_tokio::{FileDisk, TokioRuntime};
 use grid_testkit::block_on;
 use grid_testkit::conformance::disk::DiskFixture;
 use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
 
 struct Directory(TempDir);
 
@@ -28,6 +29,95 @@ impl DiskFixture for Directory {
 }
 
 grid_testkit::disk_conformance!(conformance, Directory);
+
+/// A directory whose disk wakes the tasks of a runtime.
+struct OnRuntime {
+    directory: Directory,
+    runtime: Runtime,
+}
+
+impl Default for OnRuntime {
+    fn default() -> Self {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build();
+        Self {
+            directory: Directory::default(),
+            runtime: runtime.expect("a runtime"),
+        }
+    }
+}
+
+impl OnRuntime {
+    fn open_disk(&self) -> Result<FileDisk> {
+        let tokio = TokioRuntime::new(self.runtime.handle().clone());
+        FileDisk::open_on(self.directory.0.path(), &tokio)
+    }
+}
+
+impl DiskFixture for OnRuntime {
+    async fn open(&self) -> Result<Arc<dyn Disk>> {
+        Ok(Arc::new(self.open_disk()?))
+    }
+}
+
+grid_testkit::disk_conformance!(conformance_on_a_runtime, OnRuntime);
+
+#[test]
+fn every_caller_on_the_runtime_gets_its_own_answer() {
+    let place = OnRuntime::default();
+    let disk = place.open_disk().expect("a directory");
+    let callers: Vec<_> = (0..64_u64)
+        .map(|caller| {
+            let disk = disk.clone();
+            place.runtime.spawn(async move {
+                let file = caller.to_string();
+                for number in 1..=50 {
+                    let end = disk.append(&file, "8 bytes.".into()).await;
+                    assert_eq!(end.expect("there is room"), 8 * number);
+                }
+            })
+        })
+        .collect();
+    for caller in callers {
+        place.runtime.block_on(caller).expect("its own answers");
+    }
+}
+
+#[test]
+fn calls_are_answered_while_the_runtime_ends_and_after() {
+    let callers = OnRuntime::default().runtime;
+    for round in 0..20 {
+        let place = OnRuntime::default();
+        let disk = place.open_disk().expect("a directory");
+        let calls = callers.spawn(async move {
+            for number in 1..=200 {
+                let end = disk.append("log", "1".into()).await;
+                assert_eq!(end.expect("there is room"), number);
+            }
+        });
+        let OnRuntime { directory, runtime } = place;
+        if round % 2 == 0 {
+            runtime.block_on(tokio::task::yield_now());
+        }
+        drop(runtime);
+        callers.block_on(calls).expect("every call is answered");
+        drop(directory);
+    }
+}
+
+#[test]
+fn the_task_ends_with_the_last_clone() {
+    let place = OnRuntime::default();
+    let disk = place.open_disk().expect("a directory");
+    let tasks = || place.runtime.metrics().num_alive_tasks();
+    assert_eq!(tasks(), 1);
+    drop(disk);
+    while tasks() > 0 {
+        std::thread::yield_now();
+    }
+}
 
 #[test]
 fn missing_directories_are_made() {

@@ -49,7 +49,8 @@ fn settings(mut words: impl Iterator<Item = String>) -> Result<Settings> {
 
 async fn run(settings: Settings) -> Result<()> {
     let mut end = signal(SignalKind::terminate()).map_err(|error| io(&error))?;
-    let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::current()?);
+    let tokio = TokioRuntime::current()?;
+    let runtime: Arc<dyn Runtime> = Arc::new(tokio.clone());
     let registry = hybrid_grid::registry();
     let data_dir = Path::new(&settings.data_dir);
     std::fs::create_dir_all(data_dir).map_err(|error| io(&error))?;
@@ -61,7 +62,7 @@ async fn run(settings: Settings) -> Result<()> {
     let persistence = registry
         .open_persistence(&settings.persistence.0, runtime.clone())
         .await?;
-    let disk = Arc::new(FileDisk::open(data_dir.join("journal"))?);
+    let disk = Arc::new(FileDisk::open_on(data_dir.join("journal"), &tokio)?);
     let options = JournalOptions {
         segment_bytes: settings.journal_segment_bytes,
         ..JournalOptions::default()

@@ -118,7 +118,7 @@ struct Many {
 impl Sides {
     async fn open(directory: &Path) -> Result<Self> {
         let runtime = TokioRuntime::current()?;
-        let files = Arc::new(FileDisk::open(directory.join("journal"))?);
+        let files = Arc::new(FileDisk::open_on(directory.join("journal"), &runtime)?);
         let options = JournalOptions::default();
         let journal = LocalJournal::open(files, Arc::new(runtime.clone()), options).await?;
         let bare = OpenOptions::new()
@@ -127,9 +127,9 @@ impl Sides {
             .open(directory.join("bare"))
             .map_err(failed)?;
         Ok(Self {
+            disk: FileDisk::open_on(directory.join("disk"), &runtime)?,
             runtime,
             journal: Arc::new(journal),
-            disk: FileDisk::open(directory.join("disk"))?,
             bare,
         })
     }

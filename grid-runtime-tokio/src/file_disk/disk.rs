@@ -9,26 +9,28 @@ use grid_core::Result;
 use grid_core::traits::{AppendFailure, Disk, check_file_name};
 use tokio::sync::{mpsc, oneshot};
 
+use super::answers::Answers;
 use super::error;
 use super::files::Files;
+use crate::TokioRuntime;
 
 /// Calls that may wait for the disk's thread; more wait in their callers.
 const QUEUE_CALLS: usize = 64;
 
-type Job = Box<dyn FnOnce(&mut Files) + Send>;
+type Job = Box<dyn FnOnce(&mut Files, &mut Answers) + Send>;
 
 /// The files of one directory, as a `Disk`.
 ///
 /// One thread makes all calls, in the order in which they were made, so that a call whose future
 /// was dropped is over before the next one on that file starts. It ends when the last clone is
-/// dropped. Works under any runtime.
+/// dropped.
 ///
 /// ```no_run
 /// use grid_core::traits::Disk;
-/// use grid_runtime_tokio::FileDisk;
+/// use grid_runtime_tokio::{FileDisk, TokioRuntime};
 ///
 /// # async fn example() -> grid_core::Result<()> {
-/// let disk = FileDisk::open("grid-data/journal")?;
+/// let disk = FileDisk::open_on("grid-data/journal", &TokioRuntime::current()?)?;
 /// disk.append("notes", "one line\n".into()).await?;
 /// disk.sync("notes").await?; // from here on it survives a power cut
 /// # Ok(())
@@ -41,19 +43,40 @@ pub struct FileDisk {
 }
 
 impl FileDisk {
-    /// Opens `directory`, creating it and its parents if absent. It blocks for that long.
+    /// Opens `directory`, creating it and its parents if absent. It blocks for that long. Works
+    /// under any runtime, or none.
     ///
     /// # Errors
     /// `Full` or `Io`, naming the path.
     pub fn open(directory: impl AsRef<Path>) -> Result<Self> {
-        let directory = directory.as_ref().to_owned();
+        Self::answering(directory.as_ref(), Answers::Direct)
+    }
+
+    /// [`open`](Self::open) for callers that run on `runtime`, whose I/O driver must be enabled:
+    /// they are woken through it, which costs a runtime of many threads much less. Others may call
+    /// as well, also when that runtime has ended.
+    ///
+    /// # Errors
+    /// `Full` or `Io`, naming the path.
+    ///
+    /// # Panics
+    /// If the I/O driver of `runtime` is not enabled.
+    pub fn open_on(directory: impl AsRef<Path>, runtime: &TokioRuntime) -> Result<Self> {
+        let directory = directory.as_ref();
+        let answers = Answers::by_task(runtime.handle())
+            .map_err(|cause| error::at("make a pipe for the disk at", directory, cause))?;
+        Self::answering(directory, answers)
+    }
+
+    fn answering(directory: &Path, mut answers: Answers) -> Result<Self> {
+        let directory = directory.to_owned();
         let mut files = Files::open(&directory)?;
         let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE_CALLS);
         std::thread::Builder::new()
             .name("grid-disk".to_owned())
             .spawn(move || {
                 while let Some(job) = queue.blocking_recv() {
-                    job(&mut files);
+                    job(&mut files, &mut answers);
                 }
             })
             .map_err(|cause| error::at("start the disk's thread", &directory, cause))?;
@@ -85,9 +108,12 @@ impl FileDisk {
         check_file_name(operation, file)?;
         let file = file.to_owned();
         let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |files| {
-            // A caller that has gone away does not want the answer.
-            let _ = reply.send(job(files, &file));
+        let job: Job = Box::new(move |files, answers| {
+            let outcome = job(files, &file);
+            answers.give(Box::new(move || {
+                // A caller that has gone away does not want the answer.
+                let _ = reply.send(outcome);
+            }));
         });
         self.jobs
             .send(job)

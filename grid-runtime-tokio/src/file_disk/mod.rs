@@ -1,5 +1,6 @@
 //! A `Disk` over the files of one directory, served by one thread.
 
+mod answers;
 mod disk;
 mod error;
 mod files;

@@ -6,7 +6,8 @@
 )]
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// Room that is taken at once for a file that is synced with each append, in bytes.
@@ -61,9 +62,8 @@ impl OpenFile {
     /// Writes behind the end. After a failure the length is what was written.
     pub(super) fn append(&mut self, mut data: &[u8]) -> io::Result<()> {
         self.dirty = true;
-        self.handle.seek(SeekFrom::Start(self.length))?;
         while !data.is_empty() {
-            match self.handle.write(data) {
+            match self.handle.write_at(data, self.length) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => {
                     data = &data[written..];
@@ -93,7 +93,6 @@ impl OpenFile {
         let left = usize::try_from(self.length.saturating_sub(offset)).unwrap_or(usize::MAX);
         let length = length.min(left);
         let mut buffer = Vec::with_capacity(length);
-        // Whoever writes moves it again.
         self.handle.seek(SeekFrom::Start(offset))?;
         Read::by_ref(&mut self.handle)
             .take(length as u64)

@@ -7,7 +7,7 @@ use crate::journal::{JournalOptions, LocalJournal};
 use crate::{GatewayLayer, Server, SharedToken};
 use grid_core::traits::{Journal, Listener, Persistence, Runtime};
 use grid_core::{Error, ErrorKind, Result};
-use grid_runtime_tokio::FileDisk;
+use grid_runtime_tokio::{FileDisk, TokioRuntime};
 
 use super::data_dir::DataDir;
 
@@ -90,8 +90,10 @@ impl Start {
             segment_bytes: self.settings.journal_segment_bytes,
             ..JournalOptions::default()
         };
-        let disk = Arc::new(FileDisk::open(data_dir.journal()).map_err(Failed::Journal)?);
-        let journal = LocalJournal::open(disk, self.runtime.clone(), options).await;
+        let disk = TokioRuntime::current()
+            .and_then(|tokio| FileDisk::open_on(data_dir.journal(), &tokio))
+            .map_err(Failed::Journal)?;
+        let journal = LocalJournal::open(Arc::new(disk), self.runtime.clone(), options).await;
         let unusable = |error: Error| match error.kind() {
             // Others come from the disk, and name the path.
             ErrorKind::Corrupt | ErrorKind::Version => {

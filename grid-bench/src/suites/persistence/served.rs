@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use grid_core::Result;
 use grid_core::traits::{Persistence, Runtime, Transport};
-use grid_runtime_tokio::FileDisk;
+use grid_runtime_tokio::{FileDisk, TokioRuntime};
 use grid_server::journal::{JournalOptions, LocalJournal};
 use grid_server::{Server, Settings};
 use grid_transport_websocket::WebSocketTransport;
@@ -28,7 +28,8 @@ impl Served {
         settings: Settings,
     ) -> Result<Self> {
         let folder = tempfile::tempdir_in(".").map_err(failed)?;
-        let disk = Arc::new(FileDisk::open(folder.path().join("journal"))?);
+        let tokio = TokioRuntime::current()?;
+        let disk = Arc::new(FileDisk::open_on(folder.path().join("journal"), &tokio)?);
         let journal = LocalJournal::open(disk, runtime.clone(), JournalOptions::default()).await?;
         let listener = WebSocketTransport::new(runtime.clone())
             .listen("ws://127.0.0.1:0")
