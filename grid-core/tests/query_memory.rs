@@ -4,7 +4,7 @@ mod counting;
 
 use counting::asked;
 use grid_core::Key;
-use grid_core::query::{Order, Path, field};
+use grid_core::query::{Fields, GuardedFilter, Order, Path, field};
 
 #[test]
 fn a_compiled_filter_allocates_nothing() {
@@ -45,6 +45,28 @@ fn a_compiled_filter_allocates_nothing() {
         matched >= compiled.len(),
         "each matches something: {matched}"
     );
+}
+
+#[test]
+fn a_rule_allocates_nothing_and_fields_no_more_than_their_longest_key() {
+    let rule = field("owner").eq("ann").and(field(Path::key()).ne("x"));
+    let question = field("done").is_null_or_missing();
+    let guarded = GuardedFilter::new(
+        question.compile().unwrap(),
+        Some(rule.compile_rule().unwrap().into()),
+    );
+    let paths = ["owner", "done", "due"].map(Path::from);
+    let fields = Fields::new(&paths).unwrap();
+    let key = Key::new("k").unwrap();
+    let value = b"\xa3\x65owner\x7f\x61a\x62nn\xff\x63due\x01\x64name\x61x";
+    let mut matched = false;
+    let calls = asked(|| matched = guarded.matches(&key, value));
+    assert_eq!(calls.calls, 0);
+    assert!(matched);
+    let mut told = 0;
+    let calls = asked(|| fields.visit(&key, value, |_, _| told += 1));
+    assert!(calls.calls <= 2, "{} allocations", calls.calls);
+    assert_eq!(told, paths.len());
 }
 
 #[test]

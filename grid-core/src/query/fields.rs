@@ -56,6 +56,7 @@ struct Tree {
 
 /// How many paths one tree has: so many that all their names fit, however long they are.
 const PATHS_PER_TREE: usize = MAX_FILTER_PARTS / MAX_PATH_NAMES;
+const _: () = assert!(PATHS_PER_TREE <= 64, "a bit for each path");
 
 impl Fields {
     /// Reads the fields at `paths`, however many; a path that comes twice is read once.
