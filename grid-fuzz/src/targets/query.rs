@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use grid_core::query::{
     CompiledFilter, CompiledOrder, Fields, Filter, GuardedFilter, OrderKey, PageCursor, Path,
-    Query, field,
+    Query, check_names, field,
 };
 use grid_core::{ErrorKind, Key};
 
@@ -12,7 +12,8 @@ use crate::target::{Seed, Target};
 pub(super) const TARGET: Target = Target {
     name: "query",
     promise: "a query is refused or is one that comes back the same; asked of any bytes it and its \
-              opposite disagree, its cover finds what it takes, and order keys compare as entries do",
+              opposite disagree, its cover finds what it takes, and order keys compare as entries \
+              do",
     run,
     seeds,
 };
@@ -103,6 +104,9 @@ fn check_filter(filter: &Filter, key: &Key, value: &[u8]) {
             matches || !granted,
             "a rule grants what its filter does not take"
         );
+        if check_names(value).is_ok() {
+            assert_eq!(granted, matches, "every reader finds the same fields");
+        }
         let guarded = GuardedFilter::new(asked, Some(rule.into()));
         assert_eq!(guarded.matches(key, value), granted);
     }
