@@ -30,7 +30,8 @@ const TEST: &str = "a comparison (`=`, `!=`, `<`, `<=`, `>`, `>=`), `in`, `conta
 impl FromStr for Filter {
     type Err = Error;
 
-    /// Parses a filter, such as `done = false and owner.name starts_with "An"`.
+    /// Parses a filter, such as `done = false and owner.name starts_with "An"`, as
+    /// [`Query`](crate::query::Query) has it behind `where`.
     ///
     /// ```
     /// use grid_core::query::{Filter, field};
