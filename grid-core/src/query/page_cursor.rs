@@ -19,7 +19,8 @@ const HEAD_BYTES: usize = 9;
 const MAX_CURSOR_BYTES: usize =
     HEAD_BYTES + MAX_ORDER_FIELDS * (2 * ORDER_PREFIX_BYTES + 3) + MAX_KEY_BYTES;
 
-/// A place in an order after which the next page starts, as bytes that mean nothing to others.
+/// A place in an order after which the next page starts, as bytes that mean nothing to others:
+/// keyset paging.
 ///
 /// A page that starts after a cursor has what comes after that place when the page is read,
 /// whatever entries came and went in the meantime: also that of the cursor itself. An entry that

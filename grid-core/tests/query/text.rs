@@ -223,6 +223,9 @@ fn texts_beyond_a_bound_are_refused() {
             "{error}"
         );
     }
+    // Those beside each other are not within each other.
+    let beside = vec!["(not a exists)"; MAX_QUERY_TEXT_NESTING + 1].join(" or ");
+    assert!(beside.parse::<Filter>().is_ok());
     let negated = |levels: usize| format!("{}a exists", "!".repeat(levels));
     assert!(negated(MAX_FILTER_DEPTH).parse::<Filter>().is_ok());
     let error = negated(MAX_FILTER_DEPTH + 1).parse::<Filter>().unwrap_err();
