@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use grid_core::codec::validate;
 use grid_core::limits::MAX_CBOR_DEPTH;
+use grid_core::query::check_names;
 use grid_core::{Error, ErrorKind, Key, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -29,7 +30,8 @@ pub(crate) fn check(key: &Key, value: &[u8]) -> Result<()> {
         Error::new(error.kind(), "encode value", message)
             .with("key", key)
             .with_source(error)
-    })
+    })?;
+    check_names(value).map_err(|error| error.with("key", key))
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(key: &Key, value: &Bytes) -> Result<T> {

@@ -127,6 +127,27 @@ async fn a_value_of_another_type_is_an_error_that_names_the_key() {
 }
 
 #[tokio::test]
+async fn a_value_with_one_name_twice_is_refused_with_its_key() {
+    let grid = open("memory:").await;
+    let twice = Bytes::from_static(b"\xa2\x61a\x01\x61a\x02");
+    let map = grid.map::<ciborium::Value>("m").unwrap();
+    let as_bytes = map.put_bytes("k", twice.clone()).await.unwrap_err();
+    let one = || ("a".into(), 1.into());
+    let value = ciborium::Value::Map(vec![one(), one()]);
+    let typed = map.put("k", &value).await.unwrap_err();
+    for error in [as_bytes, typed, map.check("k", &value).unwrap_err()] {
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        let said = error.to_string();
+        assert!(
+            said.contains("one name") && said.contains("key: k"),
+            "{said}"
+        );
+    }
+    assert_eq!(grid.status().pending, 0);
+    assert!(map.is_empty());
+}
+
+#[tokio::test]
 async fn a_value_that_every_server_refuses_is_refused_here() {
     let grid = open("memory:").await;
     let map = grid.map::<serde_json::Value>("m").unwrap();

@@ -228,7 +228,7 @@ impl Admin {
         let written = self
             .0
             .handle
-            .write(&letter.address, key, action, Some(version));
+            .write_as_stored(&letter.address, key, action, Some(version));
         written.await.map(|_| ())
     }
 

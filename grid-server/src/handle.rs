@@ -8,6 +8,7 @@ use grid_core::limits::MAX_CBOR_DEPTH;
 use grid_core::op::{Action, Op, OpId, RunId};
 use grid_core::partition::KeyPage;
 use grid_core::protocol::{ReadTarget, Selector, Verdict};
+use grid_core::query::check_names;
 use grid_core::traits::Principal;
 use grid_core::{
     Error, ErrorKind, Hlc, Key, MapAddress, PartitionId, Record, Result, Sequence, Stamp,
@@ -72,21 +73,10 @@ impl Handle {
     /// Sets an entry to `value`, which is CBOR.
     ///
     /// # Errors
-    /// `Invalid` when the value is not well-formed, `TooLarge` beyond the bound, `Unavailable` or
-    /// `Full` when it could not be made durable now, `Closed` after a shutdown.
+    /// `Invalid` when the value is not well-formed or a map in it has two entries of one name,
+    /// `TooLarge` beyond the bound, `Unavailable` or `Full` when it could not be made durable now,
+    /// `Closed` after a shutdown.
     pub async fn put(&self, address: &MapAddress, key: &Key, value: Bytes) -> Result<Written> {
-        if value.len() > self.0.max_value_bytes {
-            return Err(Error::new(
-                ErrorKind::TooLarge,
-                "put",
-                format!(
-                    "the value has {} bytes; at most {} are allowed",
-                    value.len(),
-                    self.0.max_value_bytes
-                ),
-            ));
-        }
-        validate(&value, MAX_CBOR_DEPTH, value.len())?;
         let put = Action::Put {
             value,
             ttl_ms: None,
@@ -108,6 +98,34 @@ impl Handle {
     /// # Errors
     /// As [`Handle::put`], and `Conflict` when it is at another version.
     pub async fn write(
+        &self,
+        address: &MapAddress,
+        key: &Key,
+        action: Action,
+        if_version: Option<Stamp>,
+    ) -> Result<Written> {
+        if let Action::Put { value, .. } = &action {
+            self.check(value)?;
+        }
+        self.write_as_stored(address, key, action, if_version).await
+    }
+
+    fn check(&self, value: &[u8]) -> Result<()> {
+        let bound = self.0.max_value_bytes;
+        if value.len() > bound {
+            let message = format!(
+                "the value has {} bytes; at most {bound} are allowed",
+                value.len()
+            );
+            return Err(Error::new(ErrorKind::TooLarge, "put", message));
+        }
+        validate(value, MAX_CBOR_DEPTH, value.len())?;
+        check_names(value)
+    }
+
+    /// As [`Handle::write`], of a value that the database has: what it holds since before a bound
+    /// must not stand in its operator's way.
+    pub(crate) async fn write_as_stored(
         &self,
         address: &MapAddress,
         key: &Key,

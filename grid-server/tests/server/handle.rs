@@ -72,6 +72,16 @@ fn what_cannot_be_is_refused_by_name() {
         assert_eq!(broken.unwrap_err().kind(), ErrorKind::Invalid);
         let large = handle.put(&map, &key, cbor(&vec![0; 300 * 1024])).await;
         assert_eq!(large.unwrap_err().kind(), ErrorKind::TooLarge);
+        let twice = b"\xa2\x61a\x01\x61a\x02".as_slice();
+        let doubled = handle.put(&map, &key, twice.into()).await.unwrap_err();
+        assert_eq!(doubled.kind(), ErrorKind::Invalid);
+        assert!(doubled.message().contains("one name"), "{doubled}");
+        let put = Action::Put {
+            value: twice.into(),
+            ttl_ms: None,
+        };
+        let doubled = handle.write(&map, &key, put, None).await.unwrap_err();
+        assert_eq!(doubled.kind(), ErrorKind::Invalid);
         let put = |byte| Action::Put {
             value: cbor(&[byte]),
             ttl_ms: None,

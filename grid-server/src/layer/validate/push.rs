@@ -6,6 +6,7 @@ use grid_core::limits::MAX_CBOR_DEPTH;
 use grid_core::op::{Action, Op};
 use grid_core::partition::Veto;
 use grid_core::protocol::{Push, RejectReason};
+use grid_core::query::check_names;
 
 use super::error::{beyond_window, broken, too_many_runs};
 use super::limits::Limits;
@@ -93,7 +94,9 @@ fn check_op(limits: &Limits, op: &Op) -> Option<Veto> {
         });
     }
     // Its bytes bound its items: each takes one at least.
-    let error = validate(value, MAX_CBOR_DEPTH, value.len()).err()?;
+    let error = validate(value, MAX_CBOR_DEPTH, value.len())
+        .and_then(|()| check_names(value))
+        .err()?;
     Some(Veto {
         reason: RejectReason::Malformed,
         message: error.to_string(),

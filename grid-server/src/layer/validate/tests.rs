@@ -108,6 +108,21 @@ fn the_bytes_of_a_value_bound_its_items() {
 }
 
 #[test]
+fn a_value_with_one_name_twice_is_malformed() {
+    let settings = Settings {
+        max_value_bytes: 100,
+        ..settings()
+    };
+    let once = op(1, b"\xa2\x61a\x01\x61b\x01");
+    let twice = op(2, b"\x81\xa2\x61a\x01\x61a\x02");
+    let request = validate_by(&settings, &Session::for_tests(), push(0, vec![once, twice]));
+    let vetoes = request.unwrap().vetoes;
+    assert_eq!(vetoes.keys().copied().collect::<Vec<_>>(), [1]);
+    assert_eq!(vetoes[&1].reason, RejectReason::Malformed);
+    assert!(vetoes[&1].message.contains("one name"), "{vetoes:?}");
+}
+
+#[test]
 fn what_a_layer_before_refused_stays_refused_for_its_reason() {
     let veto = |message: &str| Veto {
         reason: RejectReason::Forbidden,
