@@ -67,12 +67,7 @@ impl Partition {
 
     /// Runs that are released for the first time.
     fn finished(&self, batch: &ProposalBatch) -> Vec<RunId> {
-        let is_new = |said: &&Farewell| {
-            self.runs
-                .get(said.run)
-                .filter(|run| run.principal == said.principal)
-                .is_some_and(|run| run.released_at_ms.is_none())
-        };
+        let is_new = |said: &&Farewell| self.may_release(said.run, &said.principal);
         let released = batch.released.iter().filter(is_new);
         released.map(|said| said.run).collect()
     }

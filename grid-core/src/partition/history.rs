@@ -2,7 +2,7 @@
 
 use super::machine::Partition;
 use crate::hlc::Hlc;
-use crate::op::OpId;
+use crate::op::{OpId, RunId};
 use crate::record::{History, Sequence};
 
 impl Partition {
@@ -34,5 +34,16 @@ impl Partition {
         self.runs
             .get(op.run)
             .is_some_and(|run| op.number <= run.watermark)
+    }
+
+    /// Whether a release of `run` by `principal` would be news: the partition remembers the run as
+    /// that principal's, and as one that goes on.
+    #[must_use]
+    pub fn may_release(&self, run: RunId, principal: &str) -> bool {
+        let known = self
+            .runs
+            .get(run)
+            .filter(|run| *run.principal == *principal);
+        known.is_some_and(|run| run.released_at_ms.is_none())
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use grid_core::PartitionId;
 use grid_core::op::{AckLevel, RunId};
-use grid_core::partition::{Confirmation, Farewell, Proposal, ProposalBatch, Timing};
+use grid_core::partition::{Confirmation, Farewell, Partition, Proposal, ProposalBatch, Timing};
 use grid_core::protocol::Stored;
 use grid_core::traits::{Epoch, Principal};
 
@@ -97,18 +97,21 @@ impl Batch {
         }
     }
 
-    pub(super) fn release(
+    /// Takes the end of a run, for those `partitions` to which it is news: a device that is opened
+    /// for moments tells of all its runs each time.
+    pub(super) fn release<'a>(
         &mut self,
         session: &Session,
         run: RunId,
-        partitions: impl Iterator<Item = PartitionId>,
+        partitions: impl Iterator<Item = &'a Partition>,
     ) {
-        for partition in partitions {
+        let principal = session.principal_name();
+        for partition in partitions.filter(|each| each.may_release(run, &principal)) {
             self.items += 1;
-            let part = self.parts.entry(partition).or_default();
+            let part = self.parts.entry(partition.id()).or_default();
             part.batch.released.push(Farewell {
                 run,
-                principal: session.principal_name(),
+                principal: principal.clone(),
             });
         }
     }
@@ -161,6 +164,7 @@ fn client_timing(session: &Session) -> Timing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::support;
 
     #[test]
     fn confirmations_and_farewells_fill_a_batch_as_ops_do() {
@@ -173,7 +177,11 @@ mod tests {
         };
         batch.stored(&session, vec![stored(1), stored(2)]);
         assert_eq!(batch.items, 2);
-        batch.release(&session, RunId(1), (0..135).map(PartitionId));
+        let mut partitions: Vec<Partition> = (0..135).map(support::partition).collect();
+        for partition in &mut partitions {
+            support::commit(partition, [support::op(1)]);
+        }
+        batch.release(&session, support::RUN, partitions.iter());
         assert_eq!(batch.items, 137);
     }
 }

@@ -231,9 +231,9 @@ impl Worker {
             WorkerMessage::Stored(session, stored) => batch.stored(&session, stored),
             WorkerMessage::Release(session, run) => {
                 self.subscribers.lock().forget_run(session.id(), run);
-                let partitions: Vec<PartitionId> =
-                    self.context.shard.lock().keys().copied().collect();
-                batch.release(&session, run, partitions.into_iter());
+                let partitions = self.context.shard.lock();
+                let all = partitions.values().map(|owned| &owned.partition);
+                batch.release(&session, run, all);
             }
             // At once: the requests that it lets in come after it, be it in the same turn.
             WorkerMessage::Begin(owned) => self.begin(*owned),

@@ -4,11 +4,12 @@ use std::sync::{Arc, OnceLock};
 use bytes::{Bytes, BytesMut};
 use grid_core::codec::CborCodec;
 use grid_core::op::{Action, Op};
-use grid_core::partition::{Partition, Rules, View};
+use grid_core::partition::{Farewell, Partition, ProposalBatch, Rules, View};
 use grid_core::protocol::{Message, Selector, ViewId};
 use grid_core::traits::{Codec, CodecLimits};
 use grid_core::{History, Key, PartitionId, Result, Sequence};
 
+use super::batch::Batch;
 use super::jobs::{PIECES_PER_TURN, Scene};
 use super::subscribers::Subscriber;
 use crate::sessions::{Codecs, Level, Session};
@@ -250,4 +251,30 @@ fn what_changes_while_a_stream_is_under_way_is_in_it_once() {
             "{all} records: two of them twice, one tombstone each"
         );
     }
+}
+
+#[test]
+fn the_end_of_a_run_is_work_for_partitions_that_know_the_run_and_only_once() {
+    let mut partitions: Vec<Partition> = (0..100).map(support::partition).collect();
+    commit(&mut partitions[7], [op(1, "k", Some(1))]);
+    let name = support::proposal(support::op(1)).principal;
+    let session = Session::of(&name, &Session::for_tests().namespace().clone());
+    let stranger = Session::of("nobody", session.namespace());
+    let work = |session: &Session, partitions: &[Partition]| {
+        let mut batch = Batch::default();
+        batch.release(session, support::RUN, partitions.iter());
+        batch.items
+    };
+    assert_eq!(work(&stranger, &partitions), 0);
+    assert_eq!(work(&session, &partitions), 1);
+    let batch = ProposalBatch {
+        released: vec![Farewell {
+            run: support::RUN,
+            principal: name,
+        }],
+        ..ProposalBatch::default()
+    };
+    let decided = partitions[7].decide(&batch, 1, &Rules::default());
+    partitions[7].apply(&decided.effects).unwrap();
+    assert_eq!(work(&session, &partitions), 0);
 }
