@@ -38,10 +38,11 @@ mod native;
 
 pub use drivers::{DRIVERS, registry};
 pub use grid_client::{
-    Backoff, BatchFate, BatchHandle, ConnectionState, ConnectionWatch, Event, Fate, FateCounts,
-    MapStatus, NotAcked, Platform, Rejected, Rejections, Status, WriteHandle,
+    Answer, Backoff, BatchFate, BatchHandle, ConnectionState, ConnectionWatch, Event, Fate,
+    FateCounts, MapStatus, NotAcked, Platform, Rejected, Rejections, Status, WriteHandle,
 };
 pub use grid_core as core;
+pub use grid_core::query;
 pub use grid_core::{AckLevel, Driver, DriverKind, Error, ErrorKind, Key, Registry, Result, Stamp};
 pub use native::Native;
 
@@ -61,6 +62,9 @@ pub type GridBuilder = grid_client::GridBuilder<Native>;
 
 /// A map of a [`Grid`]; see [`grid_client::Map`].
 pub type Map<T> = grid_client::Map<T>;
+
+/// A query of a [`Map`]; see [`grid_client::LocalQuery`].
+pub type LocalQuery<T> = grid_client::LocalQuery<T>;
 
 /// Follows a [`Map`]; see [`grid_client::Subscription`].
 pub type Subscription<T> = grid_client::Subscription<T>;

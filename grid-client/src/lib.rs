@@ -6,16 +6,19 @@
 //! own, so it runs natively, in the browser and in the simulator. The crate `hybrid-grid` puts it
 //! together with the built-in backends.
 
+mod answer;
 mod builder;
 mod connection_state;
 mod engine;
 mod fate;
 mod grid;
 mod link;
+mod local_query;
 mod map;
 mod platform;
 mod rejections;
 mod saver;
+mod selection;
 mod settings;
 mod store;
 mod subscribers;
@@ -24,12 +27,15 @@ mod tickets;
 mod value;
 mod write_handle;
 
+pub use answer::Answer;
 pub use builder::GridBuilder;
 pub use connection_state::{ConnectionState, ConnectionWatch};
 pub use fate::{Fate, NotAcked, Rejected};
 pub use grid::Grid;
 pub use grid_core::AckLevel;
+pub use grid_core::query;
 pub use grid_core::replica::{FateCounts, MapStatus, Status};
+pub use local_query::LocalQuery;
 pub use map::Map;
 pub use platform::{Bare, Platform};
 pub use rejections::Rejections;

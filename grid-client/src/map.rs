@@ -6,13 +6,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use grid_core::op::Action;
+use grid_core::query::Query;
 use grid_core::replica::LocalWrite;
 use grid_core::{AckLevel, Error, ErrorKind, Key, MapName, Result, Stamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::answer::Answer;
 use crate::engine::{Engine, closed};
 use crate::grid::Handle;
+use crate::local_query::LocalQuery;
+use crate::selection::Selection;
 use crate::settings::MAX_WRITES_PER_SAVE;
 use crate::subscription::Subscription;
 use crate::value::{check, decode, encode};
@@ -165,6 +169,23 @@ impl<T> Map<T> {
             .collect()
     }
 
+    /// Asks for the entries that a filter takes, in an order, up to a limit: see [`LocalQuery`].
+    pub fn query(&self, query: impl Into<Query>) -> LocalQuery<T> {
+        LocalQuery::new(self.clone(), query.into())
+    }
+
+    pub(crate) fn answer(&self, selection: &Selection) -> Answer<Bytes> {
+        let now_ms = self.engine().runtime.now_ms();
+        let core = self.engine().lock();
+        let selected = selection.select(core.replica.entries(&self.name, now_ms));
+        Answer {
+            entries: selected.entries,
+            complete: core.replica.is_loaded(&self.name),
+            synced: core.replica.is_synced(&self.name),
+            next: selected.next,
+        }
+    }
+
     /// The version that the server confirmed of `key`, for [`Map::put_if`]; [`Stamp::ZERO`] when
     /// there is no such entry.
     ///
@@ -178,7 +199,8 @@ impl<T> Map<T> {
     /// Sets `key` to a value that is CBOR already. See [`Map::put`].
     ///
     /// # Errors
-    /// As [`Map::put`]; `Invalid` when the bytes are not one CBOR item.
+    /// As [`Map::put`]; `Invalid` when the bytes are not one CBOR item, or a map in them has two
+    /// entries of one name.
     pub async fn put_bytes(&self, key: &str, value: Bytes) -> Result<WriteHandle> {
         let key = Key::new(key)?;
         check(&key, &value)?;

@@ -8,6 +8,7 @@ mod outbox;
 mod pausing_storage;
 mod policy;
 mod putting_off;
+mod queries;
 mod repairs;
 mod scripted;
 mod states;

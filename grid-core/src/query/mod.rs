@@ -96,3 +96,5 @@ pub use query::Query;
 pub use query_id::QueryId;
 pub use rule::CompiledRule;
 pub use test::{Comparison, End, Test};
+#[cfg(feature = "query-text")]
+pub use text::fault_column;

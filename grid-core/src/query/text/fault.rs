@@ -52,6 +52,21 @@ impl Fault {
     }
 }
 
+/// In which column a text is no query, counted in characters from 1; none when `error` is of
+/// something else than a place in the text.
+///
+/// ```
+/// use grid_core::query::{Filter, fault_column};
+///
+/// let error = "done = yes".parse::<Filter>().expect_err("yes is no literal");
+/// assert_eq!(fault_column(&error), Some(8));
+/// ```
+#[must_use]
+pub fn fault_column(error: &Error) -> Option<usize> {
+    let (column, _) = error.message().strip_prefix("column ")?.split_once(':')?;
+    column.parse().ok()
+}
+
 /// The front of what stands there, as much as helps to find it.
 fn found(rest: &str) -> String {
     const SHOWN_CHARS: usize = 16;

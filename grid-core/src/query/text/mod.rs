@@ -13,3 +13,5 @@ mod literal;
 mod path;
 mod query;
 mod write;
+
+pub use fault::fault_column;
