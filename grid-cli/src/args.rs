@@ -102,10 +102,13 @@ pub(crate) enum Command {
         /// The key.
         key: String,
     },
-    /// Print all entries of a map, sorted by key.
+    /// Print the entries of a map, sorted by key unless asked otherwise.
     Ls {
         /// The map.
         map: String,
+        /// Which of them.
+        #[command(flatten)]
+        asked: AskedArgs,
     },
     /// Print the entries of a map, and then every change.
     Watch {
@@ -141,6 +144,20 @@ pub(crate) enum Command {
     Status,
     /// Ask a server as its operator.
     Admin(AdminArgs),
+}
+
+/// Which entries, in which order, and how many.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AskedArgs {
+    /// Only entries of which this holds, as in 'done == false && priority >= 2'.
+    #[arg(long = "where", value_name = "FILTER", allow_hyphen_values = true)]
+    pub(crate) filter: Option<String>,
+    /// Sort by these fields, as in 'owner.name, -due'; `-` and `desc` sort downwards.
+    #[arg(long, value_name = "FIELDS", allow_hyphen_values = true)]
+    pub(crate) order: Option<String>,
+    /// How many entries, at most.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: Option<u32>,
 }
 
 /// To ask a server as its operator.
@@ -206,7 +223,7 @@ impl Command {
             Self::Put { map, key, .. } | Self::Get { map, key } | Self::Rm { map, key } => {
                 (std::slice::from_ref(map), Some(key))
             }
-            Self::Ls { map }
+            Self::Ls { map, .. }
             | Self::Watch { map }
             | Self::Import { map, .. }
             | Self::Export { map, .. } => (std::slice::from_ref(map), None),
@@ -246,6 +263,8 @@ mod tests {
             "grid put m k 1",
             "grid put m k -1 --json",
             "grid --json --offline --timeout 0.5 get m k",
+            "grid ls m --where -1==a --order -due --limit 20",
+            "grid ls --order due m --json",
             "grid import m f.csv --key id",
             "grid export m --out f",
             "grid sync a b",
@@ -260,6 +279,7 @@ mod tests {
             super::Args::try_parse_from(line.split(' ')).unwrap();
         }
         assert!(super::Args::try_parse_from(["grid", "sync"]).is_err());
+        assert!(super::Args::try_parse_from(["grid", "ls", "m", "--limit", "0"]).is_err());
         for wrong in ["x", "-1", "nan"] {
             let line = ["grid", "--timeout", wrong, "status"];
             let error = super::Args::try_parse_from(line).unwrap_err().to_string();

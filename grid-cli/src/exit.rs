@@ -3,7 +3,10 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use hybrid_grid::query::fault_column;
 use hybrid_grid::{Error, ErrorKind};
+
+use crate::output::plain;
 
 /// The result of a command, and of what it is made of.
 pub(crate) type Result<T, E = Stop> = std::result::Result<T, E>;
@@ -46,6 +49,15 @@ impl From<Outcome> for ExitCode {
 pub(crate) enum Stop {
     /// The command line asks for what cannot be.
     Usage(Error),
+    /// An option of the command line has a text that cannot be read.
+    Text {
+        /// The option.
+        option: &'static str,
+        /// Its text.
+        text: String,
+        /// Why not, and where.
+        error: Error,
+    },
     /// Something failed.
     Failed(Error),
     /// The server does not let this device in, or its URL cannot be.
@@ -65,7 +77,7 @@ impl Stop {
         ExitCode::from(match self {
             Self::ReaderGone => 0,
             Self::Failed(_) | Self::Refused { .. } => 1,
-            Self::Usage(_) => 2,
+            Self::Usage(_) | Self::Text { .. } => 2,
         })
     }
 }
@@ -83,9 +95,25 @@ impl fmt::Display for Stop {
             Self::Refused { server, message } => {
                 write!(f, "cannot connect to {server}: {message}")
             }
+            Self::Text {
+                option,
+                text,
+                error,
+            } => {
+                write!(f, "{option}: {}", error.message())?;
+                match fault_column(error) {
+                    Some(column) => write!(f, "\n{}", pointed(text, column)),
+                    None => Ok(()),
+                }
+            }
             Self::ReaderGone => f.write_str("nobody reads standard output any more"),
         }
     }
+}
+
+/// A text with a caret under the character at `column`, from 1.
+fn pointed(text: &str, column: usize) -> String {
+    format!("  {}\n  {:>column$}", plain(text), '^')
 }
 
 /// An error of the command line.

@@ -83,3 +83,15 @@ pub(crate) fn write_failed(operation: &'static str, message: &str, error: io::Er
     };
     Stop::Failed(Error::new(kind, operation, message).with_source(error))
 }
+
+/// Text of others, without what would move a terminal's cursor.
+pub(crate) fn plain(text: &str) -> String {
+    let shown = |letter: char| {
+        if letter.is_control() {
+            '\u{fffd}'
+        } else {
+            letter
+        }
+    };
+    text.chars().map(shown).collect()
+}

@@ -5,11 +5,11 @@ use std::time::Duration;
 use hybrid_grid::{Error, ErrorKind};
 use serde_json::{Map, Value, json};
 
-use super::table::{aligned, plain, roughly};
+use super::table::{aligned, roughly};
 use crate::admin::{AdminClient, Answer};
 use crate::args::{AdminArgs, AdminCommand, LetterCommand};
 use crate::exit::{Outcome, Result, Stop, usage};
-use crate::output::Output;
+use crate::output::{Output, plain};
 
 /// Dead letters that are asked for at once.
 const PAGE: usize = 500;

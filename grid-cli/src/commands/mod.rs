@@ -2,6 +2,7 @@
 
 mod admin;
 mod import;
+mod query;
 mod read;
 mod status;
 mod sync;
@@ -43,8 +44,12 @@ pub(crate) async fn run(args: &Args) -> Result<Outcome> {
             })
             .await
         }
-        Command::Ls { map } => {
-            with(wish, async |session| read::list(session, output, map).await).await
+        Command::Ls { map, asked } => {
+            let query = query::read(asked)?;
+            with(wish, async |session| {
+                read::list(session, output, map, query).await
+            })
+            .await
         }
         Command::Export { map, out } => {
             with(wish, async |session| {

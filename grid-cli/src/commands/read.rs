@@ -3,6 +3,7 @@
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use hybrid_grid::query::Query;
 use hybrid_grid::{Error, ErrorKind};
 use serde_json::json;
 
@@ -32,11 +33,20 @@ pub(crate) async fn get(
     }
 }
 
-/// Prints all entries.
-pub(crate) async fn list(session: &Session, output: Output, map: &str) -> Result<Outcome> {
+/// Prints the entries that are asked for.
+pub(crate) async fn list(
+    session: &Session,
+    output: Output,
+    map: &str,
+    query: Query,
+) -> Result<Outcome> {
     let entries = session.map(map)?;
     session.freshen().await?;
-    for entry in entries.iter() {
+    let answer = entries.query(query).get_bytes()?;
+    if !answer.complete {
+        eprintln!("`{map}` was never complete on this device: entries may be missing");
+    }
+    for entry in answer.decoded() {
         let (key, value) = entry?;
         output.entry(key.as_str(), Some(&value))?;
     }

@@ -31,15 +31,3 @@ pub(crate) fn roughly(time: Duration) -> String {
         seconds => format!("{} d", seconds / 86_400),
     }
 }
-
-/// Text of others, without what would move a terminal's cursor.
-pub(crate) fn plain(text: &str) -> String {
-    let shown = |letter: char| {
-        if letter.is_control() {
-            '\u{fffd}'
-        } else {
-            letter
-        }
-    };
-    text.chars().map(shown).collect()
-}

@@ -15,6 +15,7 @@ mod interruptions;
 mod letters;
 mod operating;
 mod outage;
+mod queries;
 mod refusals;
 mod refused_database;
 mod restored;
