@@ -20,6 +20,7 @@ chapters! {
     readme = "../README.md",
     quick_start = "src/quick-start.md",
     concepts = "src/concepts.md",
+    queries = "src/queries.md",
     configuration = "src/configuration.md",
     pipeline = "src/pipeline.md",
     systems_of_record = "src/systems-of-record.md",
