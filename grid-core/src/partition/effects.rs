@@ -77,8 +77,7 @@ impl Effects {
 impl Partition {
     /// The epoch record: what a new owner journals before it serves, after the last batch that it
     /// has read. A former owner cannot append any more then, for the tail that it expects is no
-    /// longer the last. An owner that goes on journals one where a late state of the same sequence
-    /// might replace what it has stored.
+    /// longer the last.
     #[must_use]
     pub fn begin_epoch(&self) -> Effects {
         Effects {
@@ -87,6 +86,18 @@ impl Partition {
             clock: self.clock,
             begins_epoch: true,
             ..Effects::default()
+        }
+    }
+
+    /// The epoch record of an owner that goes on, and journals it because a late state of the same
+    /// sequence might replace what it has stored. It leaves its mark for the horizon itself: one of
+    /// housekeeping would follow otherwise, which takes no sequence, and so would be a reason for
+    /// the next such record.
+    #[must_use]
+    pub fn continue_epoch(&self) -> Effects {
+        Effects {
+            mark: true,
+            ..self.begin_epoch()
         }
     }
 }

@@ -14,6 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::unix::pipe;
 use tokio::runtime::Handle;
 
+/// Answers that wait at most; what else comes is told by the disk's thread itself.
+const MAX_WAITING: usize = 1024;
+
 /// Tells a caller what came of its call.
 pub(super) type Answer = Box<dyn FnOnce() + Send>;
 
@@ -48,8 +51,11 @@ impl Answers {
         let (bell, rings) = pipe::pipe()?;
         let bell: OwnedFd = bell.into_nonblocking_fd()?;
         let waiting = Arc::new(Waiting::default());
-        let hand_on = HandOn(waiting.clone());
-        runtime.spawn(async move { hand_on.run(rings).await });
+        let hand_on = HandOn {
+            waiting: waiting.clone(),
+            rings,
+        };
+        runtime.spawn(hand_on.run());
         Ok(Self::ByTask {
             waiting,
             bell: bell.into(),
@@ -63,7 +69,7 @@ impl Answers {
             Self::ByTask { waiting, bell } => match waiting.add(answer) {
                 Added::First => ring(bell),
                 Added::BehindOthers => {}
-                Added::Closed(answer) => answer(),
+                Added::No(answer) => answer(),
             },
         }
     }
@@ -82,14 +88,15 @@ enum Added {
     /// None waited before it.
     First,
     BehindOthers,
-    Closed(Answer),
+    /// Too many wait, or nobody hands them on.
+    No(Answer),
 }
 
 impl Waiting {
     fn add(&self, answer: Answer) -> Added {
         let mut list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if list.closed {
-            return Added::Closed(answer);
+        if list.closed || list.answers.len() >= MAX_WAITING {
+            return Added::No(answer);
         }
         list.answers.push(answer);
         match list.answers.len() {
@@ -106,14 +113,17 @@ impl Waiting {
 }
 
 /// The task's side. What waits when it ends, also with its runtime, is handed on then.
-struct HandOn(Arc<Waiting>);
+struct HandOn {
+    waiting: Arc<Waiting>,
+    rings: pipe::Receiver,
+}
 
 impl HandOn {
     /// Until the disk's thread has ended.
-    async fn run(self, rings: pipe::Receiver) {
+    async fn run(self) {
         let mut heard = [0; 64];
-        while rings.readable().await.is_ok() {
-            match rings.try_read(&mut heard) {
+        while self.rings.readable().await.is_ok() {
+            match self.rings.try_read(&mut heard) {
                 Ok(0) => return,
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
                 _ => self.hand_on(false),
@@ -122,12 +132,13 @@ impl HandOn {
     }
 
     fn hand_on(&self, close: bool) {
-        for answer in self.0.take(close) {
+        for answer in self.waiting.take(close) {
             answer();
         }
     }
 }
 
+/// The list is closed before the pipe is.
 impl Drop for HandOn {
     fn drop(&mut self) {
         self.hand_on(true);

@@ -54,7 +54,8 @@ impl FileDisk {
 
     /// [`open`](Self::open) for callers that run on `runtime`, whose I/O driver must be enabled:
     /// they are woken through it, which costs a runtime of many threads much less. Others may call
-    /// as well, also when that runtime has ended.
+    /// as well, also when that runtime has ended; but while it exists, somebody has to drive it, as
+    /// a runtime of many threads does by itself.
     ///
     /// # Errors
     /// `Full` or `Io`, naming the path.

@@ -164,7 +164,7 @@ impl PartitionService {
             let stored = owned.backing.sequence();
             let effects = if owned.wants_epoch() {
                 // It holds nothing else; what is due has its turn the next time.
-                owned.partition.begin_epoch()
+                owned.partition.continue_epoch()
             } else {
                 owned.partition.housekeeping(now_ms, &self.rules, stored)
             };

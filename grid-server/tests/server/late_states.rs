@@ -234,6 +234,8 @@ fn a_start_trims_what_no_late_state_can_need_and_journals_nothing_for_it() {
 fn a_partition_at_rest_gets_one_epoch_record_and_no_more_with_further_starts() {
     run(|mut world| async move {
         let (database, _held) = prepare(&mut world);
+        // A mark is due after a 64th of it.
+        world.settings.retention_ms = 64 * 60_000;
         let memory = Arc::new(MemoryJournal::new());
         world.journal = Arc::new(HookedJournal::new(memory, KeepsAll));
         let server = world.start().await;
@@ -248,6 +250,9 @@ fn a_partition_at_rest_gets_one_epoch_record_and_no_more_with_further_starts() {
         let mut stores = None;
         for _ in 0..4 {
             let server = start(&world, &database, false).await;
+            assert_eq!(extent(&world).await, (0, 3));
+            // Long enough for a mark of the horizon to be due.
+            world.sleep(Duration::from_secs(120)).await;
             assert_eq!(extent(&world).await, (0, 3));
             let counted = database.hooks().stores.load(Ordering::SeqCst);
             assert_eq!(*stores.get_or_insert(counted), counted);

@@ -1,5 +1,5 @@
 //! PostgreSQL: the statement of the backend (UNNEST), and beside it the other way to bring many
-//! rows in, COPY into a temporary table, for both of which the bare side has the columns ready.
+//! rows in, COPY into a temporary table. The bare side makes its parameters as the backend does.
 
 use std::fmt::Write;
 use std::sync::Arc;

@@ -100,17 +100,26 @@ impl Bare {
         sqlx::query("BEGIN IMMEDIATE")
             .execute(&mut *connection)
             .await?;
+        // All of one map.
+        let names = batch.records.first().map(|first| {
+            let name = |name: &str| Arc::<str>::from(name);
+            (
+                name(first.address.namespace.as_str()),
+                name(first.address.map.as_str()),
+            )
+        });
+        let (namespace, map) = names.unwrap_or_default();
         for rows in batch.records.chunks(ROWS) {
             let statement = self
                 .statements
                 .entry(rows.len())
                 .or_insert_with(|| upsert(rows.len()).into());
             let mut query = sqlx::query(AssertSqlSafe(Arc::clone(statement)));
-            for AddressedRecord { address, record } in rows {
+            for AddressedRecord { record, .. } in rows {
                 query = query
                     .bind(batch.partition.0)
-                    .bind(address.namespace.as_str())
-                    .bind(address.map.as_str())
+                    .bind(Arc::clone(&namespace))
+                    .bind(Arc::clone(&map))
                     .bind(record.key.as_str())
                     .bind(batch.state.history.0.cast_signed())
                     .bind(record.sequence.0.cast_signed())
