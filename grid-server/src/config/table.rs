@@ -208,22 +208,21 @@ pub const SETTINGS: &[Setting] = &[
 /// The table as the book shows it.
 #[must_use]
 pub fn markdown() -> String {
-    let mut out = String::from(
-        "| setting | unit | default | bounds | what it does |\n|---|---|---|---|---|\n",
-    );
+    let mut out =
+        String::from("| setting | what it is, and its default | what it does |\n|---|---|---|\n");
     for setting in SETTINGS {
         let bounds = setting
             .bounds
-            .map_or_else(String::new, |(least, most)| format!("{least}–{most}"));
+            .map_or_else(String::new, |(least, most)| format!(", {least} to {most}"));
         let default = if setting.default.is_empty() {
-            String::new()
+            String::from("none")
         } else {
             format!("`{}`", setting.default)
         };
         // Writing into a String cannot fail.
         let _ = writeln!(
             out,
-            "| `{}` | {} | {default} | {bounds} | {} |",
+            "| `{}` | {}{bounds}; {default} | {} |",
             setting.name, setting.unit, setting.meaning
         );
     }
