@@ -22,7 +22,8 @@ use crate::ownership_table::OwnershipTable;
 use crate::partition_service::{Owned, Shard};
 use crate::worker::closed;
 use crate::write_behind::{
-    BacklogBound, DeadLetter, DeadLetterPage, DeadLetters, Retry, stored_record,
+    Backing, BacklogBound, Claim, DeadLetter, DeadLetterPage, DeadLetters, Retry, not_found,
+    stored_record,
 };
 
 pub use health::Health;
@@ -164,7 +165,7 @@ impl Admin {
     pub async fn dead_letters(&self, after: Option<&str>, limit: usize) -> Result<DeadLetterPage> {
         let limit = limit.clamp(1, MAX_LETTERS);
         let letters = self.letters();
-        let page = letters.page(after, limit);
+        let page = letters.page(after, limit, |letter| self.is_given_up(letter));
         in_time(&*self.0.runtime, "list dead letters", page).await
     }
 
@@ -172,8 +173,8 @@ impl Admin {
     /// mended, and lets go of the letter.
     ///
     /// # Errors
-    /// `NotFound` when there is no such letter, `Unavailable` when another node owns its partition;
-    /// what the persistence says, when it refuses it again; `Timeout` when that does not answer for
+    /// `NotFound` when there is no such letter, or it was dropped; `Conflict` when another order for
+    /// it is under way; `Unavailable` when another node owns its partition; what the persistence says, when it refuses it again; `Timeout` when that does not answer for
     /// 20 seconds.
     pub async fn retry_dead_letter(&self, id: &str) -> Result<()> {
         let retried = self.retry(id);
@@ -183,10 +184,12 @@ impl Admin {
     async fn retry(&self, id: &str) -> Result<()> {
         let letter = self.find(id).await?;
         let desk = self.desk_of(letter.partition)?;
+        let claim = Claim::take(&desk.shard, &letter)?;
         let (reply, answer) = oneshot::channel();
         let retry = Box::new(letter);
         let order = Retry {
             letter: retry,
+            claim,
             reply,
         };
         desk.retries.send(order).await.map_err(|_| closed())?;
@@ -194,11 +197,12 @@ impl Admin {
     }
 
     /// Gives up what a dead letter holds: the entry becomes what the system of record has of it, as
-    /// a new version that every client gets. The letter goes once that version is stored.
+    /// a new version that every client gets. The letter is settled then, and goes from the database
+    /// once that version is stored.
     ///
     /// # Errors
-    /// `NotFound` when there is no such letter, `Conflict` when the entry has changed since,
-    /// `Unavailable` when another node owns its partition; as those of the persistence, and
+    /// `NotFound` when there is no such letter, or it was dropped; `Conflict` when the entry has
+    /// changed since, or another order for the letter is under way; `Unavailable` when another node owns its partition; as those of the persistence, and
     /// `Timeout` when that does not answer for 20 seconds.
     pub async fn drop_dead_letter(&self, id: &str) -> Result<()> {
         let given_up = self.give_up(id);
@@ -207,7 +211,8 @@ impl Admin {
 
     async fn give_up(&self, id: &str) -> Result<()> {
         let letter = self.find(id).await?;
-        self.desk_of(letter.partition)?;
+        let desk = self.desk_of(letter.partition)?;
+        let claim = Claim::take(&desk.shard, &letter)?;
         let persistence = &*self.0.persistence;
         let stored = stored_record(persistence, letter.partition, &letter.cursor()).await?;
         let now_ms = self.0.runtime.now_ms();
@@ -229,7 +234,9 @@ impl Admin {
             .0
             .handle
             .write_as_stored(&letter.address, key, action, Some(version));
-        written.await.map(|_| ())
+        written.await?;
+        claim.give_up();
+        Ok(())
     }
 
     fn letters(&self) -> DeadLetters<'_> {
@@ -244,20 +251,25 @@ impl Admin {
             let settled = [(letter.cursor(), letter.record.sequence)].into();
             self.letters().remove(letter.partition, &settled).await?;
         }
-        let message = "there is no letter of this id, or it is settled";
-        Err(Error::new(ErrorKind::NotFound, "find dead letter", message).with("id", id))
+        Err(not_found(id))
     }
 
     /// Whether a letter arrived after its version, or a later one, was stored.
     fn is_late(&self, letter: &DeadLetter) -> bool {
-        let mut is_late = false;
-        for desk in &self.0.desks {
-            if let Some(owned) = desk.shard.lock().get(&letter.partition) {
-                let is_stored = letter.record.sequence <= owned.backing.sequence();
-                is_late |= is_stored && !owned.backing.buried.contains_key(&letter.cursor());
-            }
-        }
-        is_late
+        self.owner_says(letter, |backing| backing.has_settled(letter))
+    }
+
+    /// Whether a letter was dropped, and is in the database only for a while.
+    fn is_given_up(&self, letter: &DeadLetter) -> bool {
+        self.owner_says(letter, |backing| backing.orders.has_given_up(letter))
+    }
+
+    fn owner_says(&self, letter: &DeadLetter, says: impl Fn(&Backing) -> bool) -> bool {
+        self.0.desks.iter().any(|desk| {
+            let partitions = desk.shard.lock();
+            let owned = partitions.get(&letter.partition);
+            owned.is_some_and(|owned| says(&owned.backing))
+        })
     }
 
     fn desk_of(&self, partition: PartitionId) -> Result<&Desk> {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use grid_core::Sequence;
 use grid_core::traits::{Position, StateRecord};
 
-use super::dead_letters::Buried;
+use super::dead_letters::{Buried, DeadLetter};
+use super::settling::Orders;
 use super::waiting::Waiting;
 
 /// What the database has of one partition, and what waits for it.
@@ -31,6 +32,8 @@ pub(crate) struct Backing {
     urgent: Sequence,
     /// Versions that the database refused for good.
     pub(crate) buried: Buried,
+    /// What operators have ordered for them.
+    pub(crate) orders: Orders,
     /// Whether the database was asked what it has. Until then nothing is stored.
     confirmed: bool,
 }
@@ -83,6 +86,7 @@ impl Backing {
             in_doubt: None,
             urgent: Sequence::ZERO,
             buried,
+            orders: Orders::default(),
             confirmed: true,
         }
     }
@@ -114,6 +118,7 @@ impl Backing {
             },
             waiting_since: self.waiting_since.filter(|_| !is_level),
             urgent: self.urgent,
+            orders: std::mem::take(&mut self.orders),
             ..found
         };
     }
@@ -125,6 +130,12 @@ impl Backing {
     /// Everything up to here survives the loss of the journal.
     pub(crate) fn sequence(&self) -> Sequence {
         self.state.sequence
+    }
+
+    /// Whether the version of a letter, or a later one, is stored: one that is found nevertheless
+    /// came late, or was read before.
+    pub(crate) fn has_settled(&self, letter: &DeadLetter) -> bool {
+        letter.record.sequence <= self.sequence() && !self.buried.contains_key(&letter.cursor())
     }
 
     /// Everything up to here is in the database, be it as a dead letter. Beyond

@@ -197,13 +197,18 @@ impl<'a> DeadLetters<'a> {
         found.map_or(Ok(None), |record| read_letter(&record))
     }
 
-    /// Up to `limit` letters of all partitions after the one of id `after`, by partition; fewer,
-    /// with more to come, once they reach [`RECORD_PAGE_BYTES`].
+    /// Up to `limit` letters of all partitions after the one of id `after`, by partition, without
+    /// those that are `settled`; fewer, with more to come, once they reach [`RECORD_PAGE_BYTES`].
     ///
     /// # Errors
     /// `Invalid` when `after` is not the id of a letter; as those of the persistence; `Corrupt`
     /// when a letter cannot be read.
-    pub(crate) async fn page(&self, after: Option<&str>, limit: usize) -> Result<DeadLetterPage> {
+    pub(crate) async fn page(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+        settled: impl Fn(&DeadLetter) -> bool,
+    ) -> Result<DeadLetterPage> {
         let mut found = DeadLetterPage::default();
         let mut bytes = 0;
         let mut after = match after {
@@ -220,7 +225,10 @@ impl<'a> DeadLetters<'a> {
             for each in &page.records {
                 bytes += each.bytes();
                 // Tombstones are there between two calls, or after a crash between them.
-                found.letters.extend(read_letter(&each.record)?);
+                let letter = read_letter(&each.record)?;
+                found
+                    .letters
+                    .extend(letter.filter(|letter| !settled(letter)));
             }
             found.more = page.more && after.is_some();
             let is_full = found.letters.len() >= limit || bytes >= RECORD_PAGE_BYTES;

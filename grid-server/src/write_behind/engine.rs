@@ -13,6 +13,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::dead_letters::DeadLetter;
 use super::schedule::{Consequence, Schedule};
+use super::settling::Claim;
 use super::store::{Progress, Store};
 use crate::identity::Identity;
 use crate::lifecycle::{Lifecycle, Phase};
@@ -28,6 +29,8 @@ const LAST_TRIES: u32 = 3;
 #[derive(Debug)]
 pub(crate) struct Retry {
     pub(crate) letter: Box<DeadLetter>,
+    /// Nobody else settles it meanwhile, also when the operator does not wait.
+    pub(crate) claim: Claim,
     pub(crate) reply: oneshot::Sender<Result<()>>,
 }
 
@@ -243,8 +246,11 @@ impl Engine {
         self.retrying = true;
         let store = self.store.clone();
         self.jobs.push(Box::pin(async move {
+            let result = store.retry(&order.letter).await;
+            // Whoever has the answer may order again.
+            drop(order.claim);
             // Nobody listening means that the operator did not wait.
-            let _ = order.reply.send(store.retry(&order.letter).await);
+            let _ = order.reply.send(result);
             Done::Retry(partition)
         }));
     }

@@ -12,6 +12,7 @@ mod engine;
 mod isolate;
 mod outage;
 mod schedule;
+mod settling;
 mod store;
 mod stored_record;
 mod waiting;
@@ -21,6 +22,7 @@ pub(crate) use backlog::{BacklogBound, Room};
 pub(crate) use backoff::Backoff;
 pub(crate) use dead_letters::{DeadLetters, ENVELOPE_BYTES};
 pub(crate) use engine::{Engine, Retry};
+pub(crate) use settling::{Claim, not_found};
 pub(crate) use store::{Store, gathered_enough};
 pub(crate) use stored_record::stored_record;
 

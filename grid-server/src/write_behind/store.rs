@@ -11,6 +11,7 @@ use grid_core::traits::{
 use grid_core::{Error, ErrorKind, History, PartitionId, Result, Sequence};
 use tokio::sync::Notify;
 
+use super::backing::Backing;
 use super::batch::Batch;
 use super::dead_letters::{Buried, DeadLetter, DeadLetters};
 use super::isolate::{Poison, is_poison, isolate};
@@ -311,8 +312,9 @@ impl Store {
 
     fn forget_letters(&self, partition: PartitionId, settled: &Buried) {
         if let Some(owned) = self.shard.lock().get_mut(&partition) {
-            let buried = &mut owned.backing.buried;
+            let Backing { buried, orders, .. } = &mut owned.backing;
             buried.retain(|cursor, sequence| settled.get(cursor) != Some(sequence));
+            orders.keep(buried);
         }
     }
 

@@ -221,6 +221,77 @@ fn a_letter_that_is_dropped_takes_the_entry_back_to_what_the_database_has_for_ev
 }
 
 #[test]
+fn a_letter_that_is_dropped_is_settled_at_once_also_while_the_database_still_has_it() {
+    run(|mut world| async move {
+        let (persistence, server) = start(&mut world, &["a"]).await;
+        let mut client = world.client().await;
+        let partition = push(&world, &mut client, 1, &["a"]).await;
+        let id = letters(&server).await.remove(0).id;
+        // Nothing is stored, so the letter stays where it is.
+        persistence.hooks().fails.store(true, Ordering::SeqCst);
+        let admin = server.admin();
+        admin.drop_dead_letter(&id).await.unwrap();
+        assert_eq!(letters(&server).await, []);
+        let error = admin.drop_dead_letter(&id).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        persistence.hooks().refused.lock().unwrap().clear();
+        persistence.hooks().fails.store(false, Ordering::SeqCst);
+        let error = admin.retry_dead_letter(&id).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        settled(&world, &server).await;
+        assert_eq!(stored(&persistence, partition).await, [""; 0]);
+        // The next version that is refused has a letter of the same id, which is not settled.
+        persistence.hooks().refused.lock().unwrap().insert("a");
+        push(&world, &mut client, 2, &["a"]).await;
+        assert_eq!(letters(&server).await.remove(0).id, id);
+        admin.drop_dead_letter(&id).await.unwrap();
+    });
+}
+
+#[test]
+fn one_of_two_orders_for_a_letter_at_once_wins() {
+    run(|mut world| async move {
+        let (persistence, server) = start(&mut world, &["a"]).await;
+        let mut client = world.client().await;
+        let refused = |refuses| {
+            let mut keys = persistence.hooks().refused.lock().unwrap();
+            keys.clear();
+            keys.extend(refuses);
+        };
+        let admin = server.admin();
+        for first in 1..=2 {
+            refused(Some("a"));
+            push(&world, &mut client, first, &["a"]).await;
+            let id = letters(&server).await.remove(0).id;
+            refused(None);
+            let (retried, dropped) = if first == 1 {
+                futures::join!(admin.retry_dead_letter(&id), admin.drop_dead_letter(&id))
+            } else {
+                let both =
+                    futures::join!(admin.drop_dead_letter(&id), admin.retry_dead_letter(&id));
+                (both.1, both.0)
+            };
+            let (won, lost) = if first == 1 {
+                (retried, dropped)
+            } else {
+                (dropped, retried)
+            };
+            won.unwrap();
+            let kind = lost.unwrap_err().kind();
+            let is_told = matches!(kind, ErrorKind::Conflict | ErrorKind::NotFound);
+            assert!(is_told, "{kind:?}");
+        }
+        // An order that came to nothing is in nobody's way.
+        refused(Some("a"));
+        push(&world, &mut client, 3, &["a"]).await;
+        let id = letters(&server).await.remove(0).id;
+        let error = admin.retry_dead_letter(&id).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        admin.drop_dead_letter(&id).await.unwrap();
+    });
+}
+
+#[test]
 fn a_letter_of_an_entry_that_has_changed_since_is_not_dropped() {
     run(|mut world| async move {
         let (persistence, server) = start(&mut world, &["a"]).await;
