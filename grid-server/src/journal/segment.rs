@@ -126,7 +126,6 @@ impl SegmentHeader {
         if bytes.len() < FIXED_BYTES || &bytes[..MAGIC.len()] != MAGIC {
             return Err(damaged());
         }
-        check_version(&file, (&bytes[MAGIC.len()..]).get_u32_le())?;
         let length = usize::try_from((&bytes[CHECKED_FROM..]).get_u32_le())
             .ok()
             .filter(|length| (FIXED_BYTES..=MAX_HEADER_BYTES).contains(length))
@@ -134,7 +133,11 @@ impl SegmentHeader {
         if length > bytes.len() {
             bytes = disk.read(&file, 0, length).await?;
         }
-        let header = bytes.get(..length).and_then(decode).ok_or_else(damaged)?;
+        let bytes = bytes.get(..length).ok_or_else(damaged)?;
+        if !has_known_version(&file, bytes)? {
+            return Err(damaged());
+        }
+        let header = decode(bytes).ok_or_else(damaged)?;
         if header.number != number {
             return Err(damaged());
         }
@@ -182,10 +185,25 @@ pub(super) async fn remove_unfinished(disk: &dyn Disk) -> Result<()> {
     disk.remove(UNFINISHED).await
 }
 
-/// Whether this program can read the file.
-pub(super) fn check_version(file: &str, version: u32) -> Result<()> {
+/// Whether the header in `bytes`, which hold nothing else, is of the version that this program
+/// reads; if not, and no later version has been written either, the header is damaged.
+///
+/// Format 1 has the version outside of its checksum, so that one flipped bit makes another version
+/// of it, beside a checksum that fits. Every later format keeps magic, version, checksum and, in a
+/// segment, the length of the header where they are, and the bounds of the length; its checksum is
+/// the CRC-32 of the version's four bytes followed by all that follows the checksum. That of format
+/// 1 does not fit there when one bit of the version is flipped.
+///
+/// # Errors
+/// `Version` when a program of a later format has written it.
+pub(super) fn has_known_version(file: &str, bytes: &[u8]) -> Result<bool> {
+    let mut fields = &bytes[MAGIC.len()..CHECKED_FROM];
+    let (version, checksum) = (fields.get_u32_le(), fields.get_u32_le());
     if version == VERSION {
-        return Ok(());
+        return Ok(true);
+    }
+    if later_checksum(version, &bytes[CHECKED_FROM..]) != checksum {
+        return Ok(false);
     }
     Err(Error::new(
         ErrorKind::Version,
@@ -193,6 +211,14 @@ pub(super) fn check_version(file: &str, version: u32) -> Result<()> {
         format!("its format is {version}, this program reads {VERSION}; use the one that wrote it"),
     )
     .with("file", file))
+}
+
+/// The checksum of every format after this one.
+fn later_checksum(version: u32, rest: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&version.to_le_bytes());
+    hasher.update(rest);
+    hasher.finalize()
 }
 
 /// The header in `bytes`, which hold nothing else; the magic and version were checked.
@@ -227,4 +253,56 @@ fn decode(bytes: &[u8]) -> Option<SegmentHeader> {
         creation_bytes,
         extents,
     })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use grid_testkit::ModelDisk;
+
+    use super::*;
+
+    /// Makes of a header the one that a program of a later format would write.
+    pub(in super::super) fn of_a_later_format(bytes: &mut [u8]) {
+        let later = VERSION + 1;
+        bytes[8..12].copy_from_slice(&later.to_le_bytes());
+        let checksum = later_checksum(later, &bytes[CHECKED_FROM..]);
+        bytes[12..CHECKED_FROM].copy_from_slice(&checksum.to_le_bytes());
+    }
+
+    fn load(bytes: &[u8]) -> Result<Option<SegmentHeader>> {
+        let disk = ModelDisk::new(1);
+        grid_testkit::block_on(async {
+            let content = Bytes::copy_from_slice(bytes);
+            disk.append(&file_name(7), content).await?;
+            SegmentHeader::load(&disk, 7).await
+        })
+    }
+
+    #[test]
+    fn a_flipped_bit_of_a_header_is_damage_and_no_other_version() {
+        let extent = JournalExtent {
+            truncated: Position(1),
+            tail: Position(2),
+            epoch: Epoch(3),
+        };
+        let header = SegmentHeader {
+            number: 7,
+            marker: 8,
+            previous_bytes: 9,
+            creation_bytes: 78,
+            extents: vec![(PartitionId(4), extent)],
+        };
+        let mut bytes = header.encode();
+        assert_eq!(load(&bytes).unwrap(), Some(header));
+        for bit in 0..bytes.len() * 8 {
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let kind = load(&bytes).unwrap_err().kind();
+            assert_eq!(kind, ErrorKind::Corrupt, "bit {bit}");
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+        of_a_later_format(&mut bytes);
+        assert_eq!(load(&bytes).unwrap_err().kind(), ErrorKind::Version);
+        bytes[20] ^= 1;
+        assert_eq!(load(&bytes).unwrap_err().kind(), ErrorKind::Corrupt);
+    }
 }
