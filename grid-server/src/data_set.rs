@@ -372,7 +372,11 @@ fn journal_lost(stored: &DataSet) -> Error {
     Error::new(
         ErrorKind::Diverged,
         "open data set",
-        format!("the database holds a data set, and its journal is empty or lost; {WHAT_TO_DO}"),
+        format!(
+            "the journal is empty, and the database holds a data set already: another server may \
+             be using this database, with the journal that belongs to it, which a new history would \
+             end; look for it first, for the order is only for a journal that is lost; {WHAT_TO_DO}"
+        ),
     )
     .with("history of the database", stored.history)
 }
