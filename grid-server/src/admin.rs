@@ -236,6 +236,14 @@ impl Admin {
             .write_as_stored(&letter.address, key, action, Some(version));
         written.await?;
         claim.give_up();
+        // What it held is gone for good, so whoever looks for it finds out why.
+        tracing::warn!(
+            id,
+            partition = %letter.partition,
+            map = %letter.address,
+            sequence = %letter.record.sequence,
+            "a dead letter was dropped, as ordered: the entry is what the database has of it"
+        );
         Ok(())
     }
 

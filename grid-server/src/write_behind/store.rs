@@ -369,6 +369,13 @@ impl Store {
         let settled = Buried::from([(cursor.clone(), letter.record.sequence)]);
         self.letters().remove(partition, &settled).await?;
         self.forget_letters(partition, &settled);
+        tracing::info!(
+            id = letter.id,
+            %partition,
+            map = %letter.address,
+            sequence = %letter.record.sequence,
+            "a dead letter was stored where it belongs, as ordered"
+        );
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ use grid_core::protocol::{DAMAGED_FRAME, Goodbye, Message};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
+use super::dead_letters;
 use super::faulty::{Mode, faulty_journal};
 use super::support::run;
 
@@ -71,6 +72,35 @@ fn a_full_disk_is_logged_when_it_begins_and_when_it_ends() {
                 client.acks(19).await;
             }
             assert_eq!((log.count(Level::WARN), log.count(Level::INFO)), (1, 1));
+        });
+    };
+    tracing::subscriber::with_default(told, test);
+}
+
+#[test]
+fn what_an_operator_does_with_a_dead_letter_is_told() {
+    let log = Log::default();
+    let told = log.clone();
+    let test = || {
+        run(|mut world| async move {
+            let (persistence, server) = dead_letters::start(&mut world, &["a", "b"]).await;
+            let mut client = world.client().await;
+            dead_letters::push(&world, &mut client, 1, &["a", "b"]).await;
+            let letters = dead_letters::letters(&server).await;
+            let before = (log.count(Level::WARN), log.count(Level::INFO));
+            let admin = server.admin();
+            admin.retry_dead_letter(&letters[0].id).await.unwrap_err();
+            assert_eq!((log.count(Level::WARN), log.count(Level::INFO)), before);
+            persistence.hooks().refused.lock().unwrap().clear();
+            admin.retry_dead_letter(&letters[0].id).await.unwrap();
+            let retried = (before.0, before.1 + 1);
+            assert_eq!((log.count(Level::WARN), log.count(Level::INFO)), retried);
+            for _ in 0..2 {
+                // The second time there is no such letter, and nothing is done.
+                let _ = admin.drop_dead_letter(&letters[1].id).await;
+                let dropped = (before.0 + 1, before.1 + 1);
+                assert_eq!((log.count(Level::WARN), log.count(Level::INFO)), dropped);
+            }
         });
     };
     tracing::subscriber::with_default(told, test);
