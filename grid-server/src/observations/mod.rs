@@ -43,6 +43,12 @@ impl Observations {
         locked(&self.troubles).end(source);
     }
 
+    /// The database took changes of a worker. Returns whether that is news: it did not, and now
+    /// there is no worker of which it takes none.
+    pub(crate) fn database_takes_changes(&self, worker: usize) -> bool {
+        locked(&self.troubles).end_database(worker)
+    }
+
     /// Whether something is wrong that this one sees.
     pub(crate) fn has_trouble(&self, source: Source) -> bool {
         locked(&self.troubles).has(source)

@@ -48,6 +48,13 @@ impl Troubles {
         self.0.remove(&source);
     }
 
+    /// A worker's write-behind sees no trouble with the database any more. Returns whether it did,
+    /// as the last one.
+    pub(super) fn end_database(&mut self, worker: usize) -> bool {
+        let is_database = |source: &Source| matches!(source, Source::Database(_));
+        self.0.remove(&Source::Database(worker)).is_some() && !self.0.keys().any(is_database)
+    }
+
     pub(super) fn has(&self, source: Source) -> bool {
         self.0.contains_key(&source)
     }
@@ -122,14 +129,15 @@ mod tests {
         troubles.begin(Source::Database(1), "gone".to_owned(), at(8));
         let reasons = troubles.reasons(at(10));
         assert_eq!(reasons, ["the database takes no changes: gone (for 5 s)"]);
-        troubles.end(Source::Database(1));
+        assert!(!troubles.end_database(1));
         assert_eq!(
             troubles.reasons(at(10)).len(),
             1,
             "the other still sees it so"
         );
-        troubles.end(Source::Database(0));
+        assert!(troubles.end_database(0), "the last one");
         assert!(troubles.reasons(at(10)).is_empty());
+        assert!(!troubles.end_database(0), "it is no news");
     }
 
     #[test]

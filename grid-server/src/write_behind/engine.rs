@@ -284,8 +284,8 @@ impl Engine {
     fn succeeded(&mut self, partition: PartitionId, progress: Progress, pauses: u32) {
         self.has_stored = true;
         let observations = &self.store.observations;
-        if self.schedule.is_news(pauses) {
-            observations.mended(Source::Database(self.number));
+        if self.schedule.is_news(pauses) && observations.database_takes_changes(self.number) {
+            tracing::info!("the database takes changes again");
         }
         if self.schedule.succeeded(partition, pauses, self.now()) {
             observations.mended(Source::Partition(partition));

@@ -1,3 +1,4 @@
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 use super::dead_letters;
-use super::faulty::{Mode, faulty_journal};
+use super::faulty::{Mode, faulty_journal, faulty_persistence};
 use super::support::run;
 
 /// Keeps the levels of what is logged and not hidden by default.
@@ -72,6 +73,39 @@ fn a_full_disk_is_logged_when_it_begins_and_when_it_ends() {
                 client.acks(19).await;
             }
             assert_eq!((log.count(Level::WARN), log.count(Level::INFO)), (1, 1));
+        });
+    };
+    tracing::subscriber::with_default(told, test);
+}
+
+#[test]
+fn a_database_that_goes_away_and_comes_back_is_told_of_at_both_times() {
+    let log = Log::default();
+    let told = log.clone();
+    let test = || {
+        run(|mut world| async move {
+            let persistence = faulty_persistence();
+            world.persistence = persistence.clone();
+            // Each worker has a write-behind of its own, and one line is enough.
+            world.settings.workers = 2;
+            world.settings.map_spread = 16;
+            let server = world.start().await;
+            let mut client = world.client().await;
+            for round in 0..2 {
+                let warnings = log.count(Level::WARN);
+                persistence.hooks().fails.store(true, Ordering::SeqCst);
+                let ops = (1..=40).map(|number| {
+                    world.put(9, 40 * round + number, "m", &format!("k{number}"), b"x")
+                });
+                client.push(ops.collect()).await;
+                client.acks(40).await;
+                client.answer_pings(Duration::from_secs(20)).await;
+                assert!(log.count(Level::WARN) > warnings);
+                assert_eq!(log.count(Level::INFO) as u64, round);
+                persistence.hooks().fails.store(false, Ordering::SeqCst);
+                dead_letters::settled(&world, &server).await;
+                assert_eq!(log.count(Level::INFO) as u64, round + 1);
+            }
         });
     };
     tracing::subscriber::with_default(told, test);
