@@ -206,7 +206,12 @@ impl Admin {
     /// `Timeout` when that does not answer for 20 seconds.
     pub async fn drop_dead_letter(&self, id: &str) -> Result<()> {
         let given_up = self.give_up(id);
-        in_time(&*self.0.runtime, "drop dead letter", given_up).await
+        let answer = in_time(&*self.0.runtime, "drop dead letter", given_up).await;
+        answer.inspect_err(|error| {
+            if error.kind() == ErrorKind::Timeout {
+                tracing::warn!(id, %error, "whether a dead letter was dropped is not known");
+            }
+        })
     }
 
     async fn give_up(&self, id: &str) -> Result<()> {
