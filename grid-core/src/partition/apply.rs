@@ -57,6 +57,7 @@ impl Partition {
             })
             .collect();
         self.sequence = effects.sequence_after();
+        self.epochs += u64::from(effects.begins_epoch);
         self.clock = self.clock.max(effects.clock);
         self.latest_ms = self.latest_ms.max(effects.at_ms);
         for update in &effects.runs {

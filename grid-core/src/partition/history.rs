@@ -36,6 +36,13 @@ impl Partition {
             .is_some_and(|run| op.number <= run.watermark)
     }
 
+    /// How many changes of entries the partition has gone through: its sequence, without what epoch
+    /// records have taken up.
+    #[must_use]
+    pub fn change_count(&self) -> u64 {
+        self.sequence.0.saturating_sub(self.epochs)
+    }
+
     /// Whether a release of `run` by `principal` would be news: the partition remembers the run as
     /// that principal's, and as one that goes on.
     #[must_use]

@@ -82,6 +82,8 @@ pub struct PartitionConfig {
 pub struct Partition {
     pub(super) config: PartitionConfig,
     pub(super) sequence: Sequence,
+    /// How many sequences epoch records have taken up.
+    pub(super) epochs: u64,
     /// The highest time of any version that was ever applied.
     pub(super) clock: Hlc,
     /// The latest wall clock at which something was decided, in milliseconds since 1970.
@@ -103,6 +105,7 @@ impl Partition {
         Self {
             config,
             sequence: Sequence::ZERO,
+            epochs: 0,
             clock: Hlc::ZERO,
             latest_ms: 0,
             horizon: Horizon::default(),

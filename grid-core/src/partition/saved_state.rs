@@ -29,7 +29,8 @@ impl Partition {
         let mut buffer = BytesMut::new();
         buffer.extend_from_slice(&[STATE_VERSION]);
         let mut writer = Writer::new(&mut buffer);
-        writer.tuple(FIELDS);
+        // Only partitions that have known epoch records have the last field.
+        writer.tuple(FIELDS + usize::from(self.epochs > 0));
         writer.u64(position.0);
         writer.hlc(self.clock);
         writer.sequence(self.horizon.collected_through);
@@ -43,6 +44,9 @@ impl Partition {
         writer.list(self.runs.iter().len());
         for (id, run) in self.runs.iter() {
             write_run(&mut writer, *id, run);
+        }
+        if self.epochs > 0 {
+            writer.u64(self.epochs);
         }
         StateRecord {
             history: self.history(),
@@ -78,7 +82,7 @@ impl Partition {
     fn read_state(&mut self, data: &Bytes) -> Result<Position> {
         let mut reader = Reader::of_row(data);
         check_version(&mut reader, STATE_VERSION, "decode state record")?;
-        let tuple = reader.tuple(FIELDS)?;
+        let mut tuple = reader.tuple(FIELDS)?;
         let position = Position(reader.u64()?);
         self.clock = reader.hlc()?;
         self.horizon = Horizon {
@@ -94,6 +98,10 @@ impl Partition {
         self.latest_ms = self.horizon.marks.back().map_or(0, |(at_ms, _)| *at_ms);
         for (id, run) in reader.items(LEAST_RUN_BYTES, read_run)? {
             self.runs.restore(id, run);
+        }
+        if tuple.left() > 0 {
+            reader.more(&mut tuple, 1)?;
+            self.epochs = reader.u64()?;
         }
         reader.end(tuple)?;
         reader.finish()?;

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use grid_core::partition::{Partition, PartitionConfig, TableSeed};
 use grid_core::traits::{AddressedRecord, Journal, Persistence, Position, StateRecord};
-use grid_core::{Hlc, PartitionId, Result};
+use grid_core::{DigestKey, Hlc, PartitionId, Result};
 use grid_server::MemoryJournal;
 use grid_testkit::hooks::{HookedJournal, HookedPersistence, JournalHooks, PersistenceHooks};
 
@@ -85,6 +86,17 @@ async fn extent(world: &World) -> (u64, u64) {
     (extent.truncated.0, extent.tail.0)
 }
 
+/// How many changes of entries the partition has gone through by a state.
+fn changes(state: &StateRecord) -> u64 {
+    let config = PartitionConfig {
+        id: PARTITION,
+        history: state.history,
+        digest_key: DigestKey(0),
+        seed: TableSeed(0, 0),
+    };
+    Partition::restore(config, state).unwrap().0.change_count()
+}
+
 /// Starts with the database, or without it first.
 async fn start(world: &World, database: &FaultyPersistence, away: bool) -> grid_server::Server {
     database.hooks().away.store(away, Ordering::SeqCst);
@@ -128,6 +140,7 @@ fn a_state_of_a_killed_process_takes_the_place_of_none_that_a_later_one_lets_the
             assert!(latest.sequence > late.sequence);
             database.store(PARTITION, &records, &late).await.unwrap();
             let found = database.load_state(PARTITION).await.unwrap();
+            assert_eq!(changes(&latest), 1);
             assert_eq!(found, Some(latest));
             // Once is enough.
             lose(&world, &mut client, 7).await;

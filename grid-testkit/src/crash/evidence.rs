@@ -41,6 +41,9 @@ pub struct Database {
     pub state: State,
     /// The sequence of each partition's state record.
     pub sequences: BTreeMap<PartitionId, Sequence>,
+    /// How many changes of entries the partitions have gone through by that, all together: epoch
+    /// records are no changes, and take up a sequence as well.
+    pub changes: u64,
     /// Versions that it refused and that were put aside.
     pub dead_letters: u64,
 }

@@ -202,12 +202,7 @@ fn was_removed_after(op: &Op, ops: &[Op]) -> bool {
 
 /// Every op that took effect is one change of one partition, and nothing else is one.
 fn count_changes(evidence: &Evidence<'_>, verdict: &mut Verdict) {
-    let changes = evidence
-        .database
-        .sequences
-        .values()
-        .map(|sequence| sequence.0);
-    let changes: u64 = changes.sum();
+    let changes = evidence.database.changes;
     let acked = verdict.acked;
     let words =
         format!("{acked} ops took effect, and partitions have gone through {changes} changes");

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use grid_client::Grid;
-use grid_core::traits::{Persistence, RecordCursor};
-use grid_core::{PartitionId, Result};
+use grid_core::partition::{Partition, PartitionConfig, TableSeed};
+use grid_core::traits::{Persistence, RecordCursor, StateRecord};
+use grid_core::{DigestKey, PartitionId, Result};
 
 use super::evidence::{Database, Held, State};
 use super::habit::Habit;
@@ -24,6 +25,7 @@ pub async fn read_database(persistence: &dyn Persistence, partitions: u16) -> Re
     for partition in (0..partitions).map(PartitionId) {
         if let Some(state) = persistence.load_state(partition).await? {
             database.sequences.insert(partition, state.sequence);
+            database.changes += changes(partition, &state)?;
         }
         let mut after: Option<RecordCursor> = None;
         loop {
@@ -71,4 +73,17 @@ pub fn read_client<P>(grid: &Grid<P>) -> Result<State> {
         }
     }
     Ok(state)
+}
+
+/// How many changes of entries a partition has gone through by `state`.
+fn changes(partition: PartitionId, state: &StateRecord) -> Result<u64> {
+    let config = PartitionConfig {
+        id: partition,
+        history: state.history,
+        // For digests and look-ups, which nobody asks for here.
+        digest_key: DigestKey(0),
+        seed: TableSeed(0, 0),
+    };
+    let (restored, _) = Partition::restore(config, state)?;
+    Ok(restored.change_count())
 }

@@ -46,6 +46,14 @@ impl Scene {
         self.ledger.written(op, write);
     }
 
+    /// Server and database have gone through so many changes.
+    fn went_through(&mut self, changes: u64) {
+        for sequences in [&mut self.server.sequences, &mut self.database.sequences] {
+            sequences.insert(PARTITION, Sequence(changes));
+        }
+        self.database.changes = changes;
+    }
+
     /// An op that took effect at time `ms`, everywhere.
     fn acked(&mut self, op: OpId, ms: u64, key: &str, value: Option<&'static str>) -> Held {
         self.written(op, key, value);
@@ -61,9 +69,7 @@ impl Scene {
         };
         self.shown(&held, key);
         self.database.state.insert(at(key), held.clone());
-        for sequences in [&mut self.server.sequences, &mut self.database.sequences] {
-            sequences.insert(PARTITION, Sequence(self.changes));
-        }
+        self.went_through(self.changes);
         let own = Held {
             sequence: None,
             ..held.clone()
@@ -216,8 +222,7 @@ fn order_within_a_client_counts_where_the_stream_showed_nothing() {
     let unseen = id(0, 2);
     scene.written(unseen, "k", Some("two"));
     scene.ledger.told(unseen, Told::Acked);
-    scene.database.sequences.insert(PARTITION, Sequence(2));
-    scene.server.sequences.insert(PARTITION, Sequence(2));
+    scene.went_through(2);
     assert_eq!(
         scene.figures().0,
         1,
@@ -228,9 +233,7 @@ fn order_within_a_client_counts_where_the_stream_showed_nothing() {
 #[test]
 fn changes_that_are_missing_are_losses_though_nothing_else_shows_it() {
     let mut scene = as_it_should();
-    for sequences in [&mut scene.server.sequences, &mut scene.database.sequences] {
-        sequences.insert(PARTITION, Sequence(3));
-    }
+    scene.went_through(3);
     assert_eq!(scene.figures(), (2, 0, 0));
 }
 
@@ -248,9 +251,7 @@ fn an_op_under_two_sequences_is_doubled() {
 #[test]
 fn more_changes_than_ops_are_doubled_though_no_subscriber_saw_it() {
     let mut scene = as_it_should();
-    for sequences in [&mut scene.server.sequences, &mut scene.database.sequences] {
-        sequences.insert(PARTITION, Sequence(8));
-    }
+    scene.went_through(8);
     assert_eq!(scene.figures(), (0, 3, 0));
 }
 
@@ -352,6 +353,7 @@ fn a_database_that_stays_behind_is_found() {
     let mut scene = as_it_should();
     assert!(scene.database.has_caught_up(&scene.server));
     scene.database.sequences.insert(PARTITION, Sequence(4));
+    scene.database.changes = 4;
     assert!(!scene.database.has_caught_up(&scene.server));
     let (lost, doubled, diverged) = scene.figures();
     assert_eq!((lost, doubled, diverged), (1, 0, 1));
