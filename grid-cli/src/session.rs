@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{Either, select};
-use hybrid_grid::{ConnectionState, Error, ErrorKind, Grid, Map, Rejected, Status};
+use hybrid_grid::{
+    ConnectionState, Error, ErrorKind, Fate, Grid, Map, NotAcked, Rejected, Status, WriteHandle,
+};
 use serde_json::Value;
 
 use crate::args::{Args, Command};
@@ -13,6 +15,10 @@ use crate::exit::{Result, Stop};
 
 /// How long a command waits for the server unless told otherwise.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a write that the server has dealt with waits for everything else that is pending, and
+/// for the device to show what came of it.
+const COMPANY: Duration = Duration::from_secs(1);
 
 /// How many rejections are told one by one.
 const TOLD_REJECTIONS: usize = 20;
@@ -123,6 +129,29 @@ impl Session {
         }
     }
 
+    /// Waits for the server's verdict on one write, whatever else is pending; nothing when the time
+    /// is up before.
+    pub(crate) async fn verdict(
+        &self,
+        write: WriteHandle,
+    ) -> Result<Option<Result<Fate, NotAcked>>> {
+        let acked = std::pin::pin!(write.acked());
+        let refused = std::pin::pin!(self.refused());
+        let verdict = match within(self.timeout, select(acked, refused)).await {
+            Some(Either::Left((verdict, _))) => verdict,
+            Some(Either::Right((refused, _))) => return Err(refused),
+            None => return Ok(None),
+        };
+        // What else waits may wait for long, as for a database that is away: this write is done.
+        let company = COMPANY.min(self.timeout);
+        match within(company, self.grid.flushed()).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => eprintln!("this write is decided; {error}"),
+            None => eprintln!("this write is decided; {}", self.why_pending()),
+        }
+        Ok(Some(verdict))
+    }
+
     /// Catches up for a command that reads. Without a server within reach, the device's own data
     /// must do, and a line on standard error says so.
     pub(crate) async fn freshen(&self) -> Result<()> {
@@ -216,7 +245,7 @@ impl Session {
             }
             ConnectionState::Connected => {
                 format!(
-                    "{pending} pending; {} has not answered in time",
+                    "{pending} pending; {} has not acknowledged everything in time",
                     self.server
                 )
             }

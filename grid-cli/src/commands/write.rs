@@ -70,9 +70,9 @@ async fn finish(session: &Session, output: Output, write: WriteHandle) -> Result
         output.json_only(&told("kept"))?;
         return Ok(Outcome::Done);
     }
-    match session.flushed().await {
-        Ok(true) => {}
-        Ok(false) => {
+    let verdict = match session.verdict(write).await {
+        Ok(Some(verdict)) => verdict,
+        Ok(None) => {
             eprintln!("kept on this device: {}", session.why_pending());
             output.json_only(&told("pending"))?;
             return Ok(Outcome::Pending);
@@ -82,8 +82,8 @@ async fn finish(session: &Session, output: Output, write: WriteHandle) -> Result
             output.json_only(&told("pending"))?;
             return Err(stop);
         }
-    }
-    match write.acked().await {
+    };
+    match verdict {
         Ok(Fate::Superseded { by }) => {
             eprintln!("superseded: the server has a later version, {by}");
             let mut line = told("superseded");

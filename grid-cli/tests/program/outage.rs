@@ -210,3 +210,34 @@ async fn mongodb_may_go_away_under_load_and_be_away_at_the_start() {
     let server = goes_away_and_comes_back(&database).await;
     is_away_at_the_start(&database, server).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_is_done_though_another_waits_for_the_database() {
+    let database = PostgresServer::start(false).unwrap();
+    let url = database.url();
+    let arguments = ["--persistence", &url, "--ack-levels", "st=stored"];
+    let server = Server::start(&arguments).await;
+    health(&server, 200).await;
+    let device = Device::new(&server.url());
+    device.run(&["put", "st", "s1", "1"]).await.code(0);
+    database.kill().unwrap();
+    let waits = device
+        .run(&["--timeout", "2", "put", "st", "s2", "1"])
+        .await;
+    waits.code(3).says(&["kept on this device", "1 pending"]);
+    let put = ["--json", "put", "todos", "r2", "2"];
+    let put = device.run(&put).await.code(0).says(&["1 pending"]);
+    assert_eq!(put.json()["outcome"], "acked");
+    let rm = device.run(&["rm", "todos", "r2"]).await.code(0);
+    rm.says(&["1 pending"]);
+    assert_eq!(device.status().await["pending"], 1);
+    // The one that waits is told as such again once it is the one that was asked for.
+    let waits = device.run(&["--timeout", "2", "rm", "st", "s2"]).await;
+    waits.code(3).says(&["2 pending"]);
+
+    database.restart().unwrap();
+    device.run(&["sync", "st", "todos"]).await.code(0);
+    device.run(&["get", "st", "s1"]).await.code(0).prints("1\n");
+    device.run(&["get", "st", "s2"]).await.code(4);
+    device.run(&["get", "todos", "r2"]).await.code(4);
+}
