@@ -96,6 +96,7 @@ pub(crate) enum Command {
         key: String,
     },
     /// Remove an entry.
+    #[command(visible_alias = "remove")]
     Rm {
         /// The map.
         map: String,
@@ -103,6 +104,7 @@ pub(crate) enum Command {
         key: String,
     },
     /// Print the entries of a map, sorted by key unless asked otherwise.
+    #[command(visible_alias = "list")]
     Ls {
         /// The map.
         map: String,
@@ -168,7 +170,7 @@ pub(crate) struct AdminArgs {
         long = "admin",
         global = true,
         value_name = "URL",
-        env = "GRID_ADMIN",
+        env = "GRID_ADMIN_URL",
         default_value = "http://127.0.0.1:7172"
     )]
     pub(crate) url: String,
@@ -265,6 +267,8 @@ mod tests {
             "grid --json --offline --timeout 0.5 get m k",
             "grid ls m --where -1==a --order -due --limit 20",
             "grid ls --order due m --json",
+            "grid list m --limit 1",
+            "grid remove m k",
             "grid import m f.csv --key id",
             "grid export m --out f",
             "grid sync a b",

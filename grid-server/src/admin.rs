@@ -173,9 +173,10 @@ impl Admin {
     /// mended, and lets go of the letter.
     ///
     /// # Errors
-    /// `NotFound` when there is no such letter, or it was dropped; `Conflict` when another order for
-    /// it is under way; `Unavailable` when another node owns its partition; what the persistence says, when it refuses it again; `Timeout` when that does not answer for
-    /// 20 seconds.
+    /// `NotFound` when there is no such letter, or it was dropped; `Conflict` when another order
+    /// for it is under way; `Unavailable` when another node owns its partition; what the
+    /// persistence says, when it refuses it again; `Timeout` when that does not answer for 20
+    /// seconds.
     pub async fn retry_dead_letter(&self, id: &str) -> Result<()> {
         let retried = self.retry(id);
         in_time(&*self.0.runtime, "retry dead letter", retried).await
@@ -202,8 +203,9 @@ impl Admin {
     ///
     /// # Errors
     /// `NotFound` when there is no such letter, or it was dropped; `Conflict` when the entry has
-    /// changed since, or another order for the letter is under way; `Unavailable` when another node owns its partition; as those of the persistence, and
-    /// `Timeout` when that does not answer for 20 seconds.
+    /// changed since, or another order for the letter is under way; `Unavailable` when another node
+    /// owns its partition; as those of the persistence, and `Timeout` when that does not answer for
+    /// 20 seconds.
     pub async fn drop_dead_letter(&self, id: &str) -> Result<()> {
         let given_up = self.give_up(id);
         let answer = in_time(&*self.0.runtime, "drop dead letter", given_up).await;
