@@ -28,7 +28,7 @@ pub struct Effects {
     pub(super) forgotten: Vec<RunId>,
     /// Tombstones up to this sequence are forgotten, the latest of which has this time.
     pub(super) collect: Option<(Sequence, Hlc)>,
-    /// Whether they are an epoch record. They hold nothing else, and take up a sequence: whatever
+    /// Whether they are an epoch record. They hold no records, and take up a sequence: whatever
     /// its owner stores after it is later than all that was on its way to the database before.
     pub(super) begins_epoch: bool,
 }
@@ -92,10 +92,12 @@ impl Partition {
     /// The epoch record of an owner that goes on, and journals it because a late state of the same
     /// sequence might replace what it has stored. It leaves its mark for the horizon itself: one of
     /// housekeeping would follow otherwise, which takes no sequence, and so would be a reason for
-    /// the next such record.
+    /// the next such record. The mark is of `now_ms`: what was written before the partition was
+    /// loaded may be later than any time that it remembers.
     #[must_use]
-    pub fn continue_epoch(&self) -> Effects {
+    pub fn continue_epoch(&self, now_ms: u64) -> Effects {
         Effects {
+            at_ms: self.latest_ms.max(now_ms),
             mark: true,
             ..self.begin_epoch()
         }

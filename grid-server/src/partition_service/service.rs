@@ -163,8 +163,8 @@ impl PartitionService {
         let Work::Decide { mut batch, .. } = part.work else {
             let stored = owned.backing.sequence();
             let effects = if owned.wants_epoch() {
-                // It holds nothing else; what is due has its turn the next time.
-                owned.partition.continue_epoch()
+                // It holds no records; what is due has its turn the next time.
+                owned.partition.continue_epoch(now_ms)
             } else {
                 owned.partition.housekeeping(now_ms, &self.rules, stored)
             };

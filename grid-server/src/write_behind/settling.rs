@@ -96,6 +96,10 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
+        // Where a panic has poisoned the shard, a second one here would end the whole process.
+        if std::thread::panicking() {
+            return;
+        }
         let mut partitions = self.shard.lock();
         if let Some(owned) = partitions.get_mut(&self.partition) {
             let mine = (self.sequence, Stage::UnderWay);

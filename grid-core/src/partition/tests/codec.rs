@@ -179,3 +179,20 @@ fn a_damaged_state_record_is_an_error_and_never_a_panic() {
     let error = Partition::restore(config(), &foreign).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Diverged);
 }
+
+#[test]
+fn an_epoch_record_of_an_owner_that_goes_on_marks_its_own_time_and_no_later_mark_is_due() {
+    let mut world = World::new();
+    world.push([put(1, 1, 0, "k", 1)]);
+    let state = world.partition.save(Position(1));
+    let (mut restored, _) = Partition::restore(config(), &state).unwrap();
+    let now_ms = world.now_ms + world.rules.retention_ms / 2;
+    let record = restored.continue_epoch(now_ms);
+    assert_eq!(Effects::decode(&record.encode()).unwrap(), record);
+    restored.apply(&record).unwrap();
+    let mark = (now_ms, state.sequence.next());
+    assert_eq!(restored.horizon.marks.back(), Some(&mark));
+    let later_ms = now_ms + world.rules.retention_ms / 4;
+    let due = restored.housekeeping(later_ms, &world.rules, mark.1);
+    assert!(!due.mark, "it would take no sequence");
+}
